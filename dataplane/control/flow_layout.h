@@ -1,0 +1,93 @@
+// flow_layout.h - the record of a connection, readable by tools and by a successor process.
+//
+// Model     a connection is two adjacent FlowDirections (forward = from downstream, reverse = from the endpoint)
+//           and one FlowCold at the same index of a second array. The translation of one direction is the other's
+//           key reversed: out.src = other.dst, out.dst = other.src, and so for ports.
+// Units     last_seen is CoarseMs; packets and octets of a direction are folded into FlowCold before they wrap.
+// Shape     64 octets per direction, 64 cold; no pointers. The arena is a memfd: FlowArenaHeader, directions, colds.
+// Rule      readers in another process copy a record, then check `generation` of FlowCold again: a changed or odd
+//           generation means the copy is torn. Odd = being written or free.
+#pragma once
+#include <cstdint>
+
+#include "dataplane/control/next_hop.h"
+#include "dataplane/core/addresses.h"
+#include "dataplane/core/be.h"
+
+namespace penstock::control {
+
+enum class FlowState : std::uint8_t {
+  free,
+  syn_sent,       ///< TCP: forward SYN seen
+  syn_received,   ///< TCP: SYN-ACK seen
+  established,    ///< TCP: handshake complete
+  fin_forward,    ///< TCP: FIN from downstream seen
+  fin_reverse,    ///< TCP: FIN from the endpoint seen
+  closing,        ///< TCP: FINs of both directions seen
+  reset,          ///< TCP: RST seen; any later segment without RST revives the flow
+  udp_unreplied,  ///< UDP: no datagram from the endpoint yet
+  udp_stream,     ///< UDP: datagrams in both directions
+  count
+};
+[[nodiscard]] constexpr const char* name_of(FlowState s) {
+  constexpr const char* kNames[] = {"free",        "syn_sent", "syn_received", "established",   "fin_forward",
+                                    "fin_reverse", "closing",  "reset",        "udp_unreplied", "udp_stream"};
+  return kNames[static_cast<std::size_t>(s)];
+}
+
+enum FlowFlags : std::uint8_t {
+  kFlowReverse = 1,  ///< this is the endpoint's direction
+  kFlowV6 = 2,
+  kFlowDnat = 4
+};
+
+struct alignas(64) FlowDirection {
+  IpAddress src;  ///< as received in this direction
+  IpAddress dst;
+  Be16 src_port;
+  Be16 dst_port;
+  IpProto proto;
+  std::uint8_t flags;      ///< FlowFlags
+  std::uint16_t l4_delta;  ///< RFC 1624 sum to apply to the transport checksum, one's complement, wire order
+  NextHopIndex next_hop;   ///< forward: index into the next-hop table; reverse: kNoNextHop, use next_mac
+  std::uint8_t out_port;   ///< reverse: port the downstream is on
+  FlowState state;         ///< kept in the forward direction; free in the reverse
+  MacAddress next_mac;     ///< reverse: link address of the downstream or its gateway
+  std::uint16_t vlan_tci;  ///< reverse: tag to put back (host order), 0 = untagged
+  std::uint32_t last_seen_ms;
+  std::uint32_t packets;
+  std::uint32_t octets;
+};
+static_assert(sizeof(FlowDirection) == 64);
+
+struct alignas(64) FlowCold {
+  std::uint32_t generation;  ///< even = valid; odd = free or being written
+  std::uint32_t created_ms;
+  std::uint32_t listener_id;
+  std::uint32_t endpoint_id;
+  std::uint32_t listener_slot;  ///< counters
+  std::uint32_t endpoint_slot;  ///< counters
+  std::uint32_t timer_next;     ///< timer wheel or free list
+  std::uint32_t timer_prev;
+  std::uint64_t packets[2];  ///< folded counts: forward, reverse
+  std::uint64_t octets[2];
+};
+static_assert(sizeof(FlowCold) == 64);
+
+inline constexpr std::uint64_t kFlowArenaMagic = 0x31776f6c'66736e70;  // "pnsflow1"
+inline constexpr std::uint32_t kFlowArenaLayout = 1;
+
+/// First 64 octets of a worker's flow arena.
+struct alignas(64) FlowArenaHeader {
+  std::uint64_t magic;
+  std::uint32_t layout;
+  std::uint32_t capacity;  ///< connections
+  std::uint32_t worker;
+  std::uint32_t worker_count;
+  std::uint64_t boot_epoch;
+};
+[[nodiscard]] constexpr std::size_t flow_arena_octets(std::size_t capacity) {
+  return sizeof(FlowArenaHeader) + capacity * (2 * sizeof(FlowDirection) + sizeof(FlowCold));
+}
+
+}  // namespace penstock::control

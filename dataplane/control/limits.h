@@ -1,0 +1,27 @@
+// limits.h - every bound that both processes share, with its name.
+//
+// Model     compile-time ceilings; what can be configured below them is in mgmt/config. docs/guide/limits.md
+//           says what happens at each.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "bpf/abi/steer.h"
+
+namespace penstock::control {
+
+inline constexpr std::size_t kWorkerMax = PENSTOCK_WORKER_MAX;
+inline constexpr std::size_t kPortMax = PENSTOCK_PORT_MAX;
+inline constexpr std::size_t kQueueMax = PENSTOCK_QUEUE_MAX;
+inline constexpr std::size_t kListenerMax = 4096;         ///< listeners of one snapshot
+inline constexpr std::size_t kClusterMax = 4096;          ///< clusters of one snapshot
+inline constexpr std::size_t kEndpointMax = 32768;        ///< endpoints of one snapshot, all clusters
+inline constexpr std::size_t kClusterEndpointMax = 1024;  ///< endpoints of one cluster
+inline constexpr std::size_t kNodeAddressMax = PENSTOCK_NODE_ADDRESS_MAX;
+inline constexpr std::uint16_t kWeightMax = 1000;        ///< weight of an endpoint; 0 drains it
+inline constexpr std::size_t kStatSlotMax = 16384;       ///< counters slots for listeners and endpoints together
+inline constexpr std::size_t kNextHopMax = 32768;        ///< distinct endpoint addresses
+inline constexpr std::size_t kQuestionRingSlots = 1024;  ///< open questions of one worker, power of two
+inline constexpr std::size_t kAnswerRingSlots = 1024;    ///< answers under way to one worker, power of two
+
+}  // namespace penstock::control

@@ -1,0 +1,111 @@
+// snapshot_layout.h - the flat, immutable form of one configuration.
+//
+// Model     penstockd writes it into a sealed memfd, the dataplane maps it read-only and checks every offset and
+//           count before use (snapshot_view.h). Offsets, no pointers; every section starts at a multiple of 64.
+// Units     times in milliseconds; ports and addresses in network order; the rest host order.
+// Shape     header, then sections of fixed-size records; sizes asserted; docs/protocol/snapshot.md.
+// Rule      a change of any record raises kSnapshotLayout.
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "dataplane/core/addresses.h"
+#include "dataplane/core/be.h"
+
+namespace penstock::control {
+
+inline constexpr std::uint64_t kSnapshotMagic = 0x3170616e'736e6570;  // "pensnap1", little-endian
+inline constexpr std::uint32_t kSnapshotLayout = 1;
+
+enum class SnapshotSection : std::uint8_t {
+  node,            ///< NodeRecord, exactly one
+  node_addresses,  ///< IpAddress: source addresses of FullNAT, in order of preference, per family
+  listeners,       ///< ListenerRecord
+  listener_slots,  ///< std::uint32_t: open addressing over service_hash(), power of two; kEmptySlot or listener index
+  clusters,        ///< ClusterRecord
+  endpoints,       ///< EndpointRecord, grouped by cluster
+  maglev,          ///< std::uint16_t: endpoint index within its cluster
+  count
+};
+inline constexpr std::size_t kSnapshotSectionCount = static_cast<std::size_t>(SnapshotSection::count);
+inline constexpr std::uint32_t kEmptySlot = 0xffffffff;
+
+struct SectionRef {
+  std::uint64_t offset;        ///< from the start of the header
+  std::uint32_t count;         ///< records
+  std::uint32_t entry_octets;  ///< size of one record
+};
+
+struct SnapshotHeader {
+  std::uint64_t magic;
+  std::uint32_t layout;
+  std::uint32_t zero;
+  std::uint64_t epoch;         ///< rises with every publication of one daemon lineage
+  std::uint64_t octets;        ///< whole snapshot
+  std::uint64_t content_hash;  ///< hash64() over everything behind the header; equal content, equal hash
+  std::array<SectionRef, kSnapshotSectionCount> sections;
+};
+
+enum class Forwarding : std::uint8_t {
+  fullnat,  ///< source becomes a node address and a port of the reserved range
+  dnat      ///< only the destination changes; replies are steered by their source
+};
+enum class Policy : std::uint8_t { allow, deny, ask };
+enum class Decision : std::uint8_t { allow, deny };
+
+struct NodeRecord {
+  std::uint16_t source_port_low;   ///< host order, inclusive
+  std::uint16_t source_port_high;  ///< host order, inclusive
+  std::uint32_t flow_max;          ///< connections per worker
+  // Idle times by state, milliseconds.
+  std::uint32_t tcp_syn_ms;
+  std::uint32_t tcp_established_ms;
+  std::uint32_t tcp_fin_ms;
+  std::uint32_t tcp_closed_ms;  ///< after both FINs or a reset
+  std::uint32_t udp_unreplied_ms;
+  std::uint32_t udp_stream_ms;
+  std::uint32_t parked_max;  ///< flows waiting for an answer, per worker
+  std::uint32_t zero;
+};
+static_assert(sizeof(NodeRecord) == 40);
+
+enum ListenerFlags : std::uint8_t {
+  kListenerDraining = 1  ///< established flows only
+};
+
+struct ListenerRecord {
+  IpAddress address;
+  Be16 port;
+  IpProto proto;
+  Policy policy;
+  Forwarding forwarding;
+  std::uint8_t flags;  ///< ListenerFlags
+  Decision ask_default;
+  std::uint8_t zero;
+  std::uint32_t id;         ///< stays with the listener's name over snapshots
+  std::uint32_t stat_slot;  ///< index into the counters segment
+  std::uint32_t cluster;    ///< index into clusters
+  std::uint32_t ask_deadline_ms;
+};
+static_assert(sizeof(ListenerRecord) == 40);
+
+struct ClusterRecord {
+  std::uint32_t id;
+  std::uint32_t first_endpoint;  ///< index into endpoints
+  std::uint32_t endpoint_count;
+  std::uint32_t maglev_offset;  ///< index into maglev
+  std::uint32_t maglev_size;    ///< prime; 0 when no endpoint has weight above zero
+  std::uint32_t zero;
+};
+static_assert(sizeof(ClusterRecord) == 24);
+
+struct EndpointRecord {
+  IpAddress address;
+  Be16 port;
+  std::uint16_t weight;     ///< 0 = drained: no new flows
+  std::uint32_t id;         ///< stays with {cluster, address, port} over snapshots
+  std::uint32_t stat_slot;  ///< index into the counters segment
+};
+static_assert(sizeof(EndpointRecord) == 28);
+
+}  // namespace penstock::control

@@ -1,0 +1,37 @@
+// packet_io.h - the only seam between a worker and devices.
+//
+// Model     one PacketIo per worker, covering that worker's queues of all ports. One indirect call per burst,
+//           never per packet. Every frame handed out by receive() comes back by transmit() or drop().
+// Units     at most kBurstMax frames per call.
+// Errors    a port that vanished is not an error here: receive() skips it, transmit() takes nothing.
+// Not here  reasons and counters (worker), port set-up (io/dpdk).
+#pragma once
+#include <cstddef>
+#include <span>
+
+#include "dataplane/core/clock.h"
+#include "dataplane/core/frame.h"
+
+namespace penstock::io {
+
+inline constexpr std::size_t kBurstMax = 32;
+
+class PacketIo {
+ public:
+  virtual ~PacketIo() = default;
+  /// Fills `into` from the front with frames of one or more ports and returns how many; 0 when nothing waits.
+  /// The slots written to must be empty. Ports are served in turn so that none starves.
+  [[nodiscard]] virtual std::size_t receive(std::span<Frame> into) = 0;
+  /// Sends frames by `port`. Returns how many were taken, from the front; the rest stay the caller's.
+  [[nodiscard]] virtual std::size_t transmit(PortIndex port, std::span<Frame> frames) = 0;
+  /// Gives buffers back.
+  virtual void drop(std::span<Frame> frames) = 0;
+  /// True when this worker owns a transmit queue of `port`; if not, another worker's io must send.
+  [[nodiscard]] virtual bool can_transmit(PortIndex port) const = 0;
+  /// Sleeps until a frame may be waiting, wake() is called, or `at_most` has passed.
+  virtual void wait(Duration at_most) = 0;
+  /// Ends a wait() early. The one call that other threads may make.
+  virtual void wake() = 0;
+};
+
+}  // namespace penstock::io

@@ -1,0 +1,101 @@
+# Options, warnings and the few functions that every folder's CMakeLists.txt uses.
+option(PENSTOCK_FUZZ "build libFuzzer binaries (clang only)" OFF)
+set(PENSTOCK_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g1")
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1")
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g1")
+set(CMAKE_CXX_FLAGS_DEBUG "-O1 -g1")
+
+find_program(PENSTOCK_CCACHE ccache)
+if(PENSTOCK_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
+endif()
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+add_library(penstock_options INTERFACE)
+target_include_directories(penstock_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+target_compile_options(penstock_options INTERFACE
+  -Wall -Wextra -Wconversion -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wimplicit-fallthrough -Werror
+  -fno-strict-aliasing)
+if(PENSTOCK_SANITIZE)
+  target_compile_options(penstock_options INTERFACE
+    -fsanitize=${PENSTOCK_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(penstock_options INTERFACE -fsanitize=${PENSTOCK_SANITIZE})
+endif()
+if(PENSTOCK_FUZZ)
+  target_compile_options(penstock_options INTERFACE -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer)
+  target_link_options(penstock_options INTERFACE -fsanitize=address,undefined)
+endif()
+
+# penstock_library(NAME sources... LINKS targets... [PRIVATE_LINKS targets...])
+# One library per folder. LINKS are the folders it may include; scripts/check_layers compares both.
+function(penstock_library name)
+  cmake_parse_arguments(ARG "" "" "LINKS;PRIVATE_LINKS" ${ARGN})
+  if(ARG_UNPARSED_ARGUMENTS)
+    add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
+    target_link_libraries(${name} PUBLIC penstock_options ${ARG_LINKS} PRIVATE ${ARG_PRIVATE_LINKS})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE penstock_options ${ARG_LINKS})
+  endif()
+endfunction()
+
+# Libraries under dataplane/ build without exceptions.
+function(penstock_no_exceptions name)
+  target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>)
+endfunction()
+
+# penstock_test(NAME sources... LINKS targets... [LABELS fast|slow|root|e2e ...])
+# A GoogleTest program, one ctest entry. Default label: fast. Label root: needs CAP_SYS_ADMIN.
+function(penstock_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LINKS;LABELS" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gtest GTest::gmock GTest::gtest_main penstock_options)
+  target_compile_options(${name} PRIVATE -Wno-sign-conversion)
+  add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  if(NOT ARG_LABELS)
+    set(ARG_LABELS fast)
+  endif()
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()
+
+# penstock_fuzz(NAME source LINKS targets...)
+# The source defines LLVMFuzzerTestOneInput. Always builds NAME_replay, a test that runs every file of
+# tests/corpus/NAME through it; with PENSTOCK_FUZZ also the libFuzzer program NAME.
+function(penstock_fuzz name source)
+  cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
+  add_executable(${name}_replay ${source} ${CMAKE_SOURCE_DIR}/tests/support/replay_main.cpp)
+  target_link_libraries(${name}_replay PRIVATE ${ARG_LINKS} penstock_options)
+  add_test(NAME ${name}_replay COMMAND ${name}_replay ${CMAKE_SOURCE_DIR}/tests/corpus/${name})
+  set_tests_properties(${name}_replay PROPERTIES LABELS fast TIMEOUT 120)
+  if(PENSTOCK_FUZZ)
+    add_executable(${name} ${source})
+    target_link_libraries(${name} PRIVATE ${ARG_LINKS} penstock_options)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()
+
+# penstock_bench(NAME sources... LINKS targets...)
+# A Google Benchmark program; ctest runs it for an instant so that it cannot rot (label fast).
+function(penstock_bench name)
+  cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
+  find_package(benchmark REQUIRED)
+  add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
+  target_link_libraries(${name} PRIVATE ${ARG_LINKS} benchmark::benchmark benchmark::benchmark_main penstock_options)
+  if(NOT PENSTOCK_SANITIZE AND NOT PENSTOCK_FUZZ)
+    add_test(NAME ${name}_smoke COMMAND ${name} --benchmark_min_time=0.001 ${${name}_SMOKE_ARGS})
+    set_tests_properties(${name}_smoke PROPERTIES LABELS fast TIMEOUT 120)
+  endif()
+endfunction()
