@@ -1,0 +1,147 @@
+// config.h - the node's configuration as plain values.
+//
+// Model     what the YAML text says after every check passed: load_text() and load_file() (loader.h) are the only
+//           producers outside tests. Names are unique, references resolve, families agree. Defaults stand here and
+//           nowhere else; docs/guide/config.md is generated from them and from fields.cpp.
+// Units     durations are std::chrono::milliseconds; ports are host order.
+// Shape     copyable; compares by value, so "nothing changed" is one ==.
+// Limits    control/limits.h and the bounds of fields.cpp (docs/guide/config.md, docs/guide/limits.md).
+// Not here  text and positions (loader.h), ids and tables (mgmt/compile).
+#pragma once
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/control/snapshot_layout.h"
+#include "dataplane/core/addresses.h"
+
+namespace penstock::config {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+inline constexpr std::string_view kApiVersion = "penstock/v1";
+
+/// An inclusive range of transport ports, host order.
+struct PortRange {
+  std::uint16_t low{};
+  std::uint16_t high{};
+  [[nodiscard]] bool contains(std::uint16_t port) const { return low <= port && port <= high; }
+  friend bool operator==(const PortRange&, const PortRange&) = default;
+};
+
+enum class Hugepages : std::uint8_t { automatic, off, required };
+
+struct Metrics {
+  IpAddress address{IpAddress::v4(127, 0, 0, 1)};
+  std::uint16_t port{9464};
+  friend bool operator==(const Metrics&, const Metrics&) = default;
+};
+
+struct Limits {
+  std::uint32_t flows_per_worker{262144};
+  std::uint32_t parked_flows{1024};
+  std::uint32_t buffers_per_worker{16384};
+  friend bool operator==(const Limits&, const Limits&) = default;
+};
+
+/// Idle times after which a flow is forgotten, by state.
+struct Timeouts {
+  milliseconds tcp_syn{seconds{30}};
+  milliseconds tcp_established{std::chrono::hours{1}};
+  milliseconds tcp_fin{seconds{60}};
+  milliseconds tcp_closed{seconds{10}};
+  milliseconds udp_unreplied{seconds{30}};
+  milliseconds udp_stream{seconds{120}};
+  friend bool operator==(const Timeouts&, const Timeouts&) = default;
+};
+
+struct Node {
+  std::string runtime_dir{"/run/penstock"};
+  std::vector<IpAddress> addresses;  ///< FullNAT sources, in order of preference per family
+  PortRange source_ports{16384, 29999};
+  std::uint16_t workers{1};         ///< number of cpus when only those are given
+  std::vector<std::uint16_t> cpus;  ///< empty, or one per worker
+  Hugepages hugepages{Hugepages::automatic};
+  std::uint32_t memory_mib{256};
+  milliseconds heartbeat_limit{100};
+  milliseconds watchdog{seconds{10}};
+  milliseconds drain_timeout{seconds{30}};
+  milliseconds kernel_flow_idle{std::chrono::hours{1}};
+  Metrics metrics;
+  bool fallback{true};
+  Limits limits;
+  Timeouts timeouts;
+  friend bool operator==(const Node&, const Node&) = default;
+};
+
+enum class VerifyChecksums : std::uint8_t { automatic, yes, no };
+
+struct Port {
+  std::string name;                     ///< interface name
+  std::optional<std::string> netns;     ///< name or path of its network namespace; absent = the daemon's own
+  std::optional<std::uint16_t> queues;  ///< absent = automatic
+  VerifyChecksums verify_checksums{VerifyChecksums::automatic};
+  bool optional{false};  ///< may be absent at start
+  friend bool operator==(const Port&, const Port&) = default;
+};
+
+struct Endpoint {
+  IpAddress address;
+  std::uint16_t port{};
+  std::uint16_t weight{1};  ///< 0 = no new flows
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+};
+
+struct Cluster {
+  std::string name;
+  std::optional<std::uint32_t> maglev_table_size;  ///< prime; absent = by endpoint count
+  std::vector<Endpoint> endpoints;
+  friend bool operator==(const Cluster&, const Cluster&) = default;
+};
+
+/// Answers a worker's question when the source lies in `source`. First match in the listed order decides.
+struct AskRule {
+  IpPrefix source;
+  control::Decision decision{control::Decision::deny};
+  milliseconds lifetime{seconds{60}};  ///< how long workers may reuse the answer; 0 = for the one flow only
+  friend bool operator==(const AskRule&, const AskRule&) = default;
+};
+
+struct Ask {
+  control::Decision default_decision{control::Decision::deny};  ///< no rule matches, or no answer in time
+  milliseconds deadline{200};
+  std::vector<AskRule> rules;
+  friend bool operator==(const Ask&, const Ask&) = default;
+};
+
+struct Listener {
+  std::string name;
+  IpAddress address;
+  std::uint16_t port{};
+  IpProto protocol{IpProto::tcp};
+  std::string cluster;  ///< name of one of Config::clusters
+  control::Forwarding forwarding{control::Forwarding::fullnat};
+  control::Policy policy{control::Policy::allow};
+  Ask ask;  ///< read only with policy ask
+  friend bool operator==(const Listener&, const Listener&) = default;
+};
+
+struct Config {
+  Node node;
+  std::vector<Port> ports;
+  std::vector<Cluster> clusters;
+  std::vector<Listener> listeners;
+  friend bool operator==(const Config&, const Config&) = default;
+};
+
+/// The cluster of this name, or nullptr.
+[[nodiscard]] const Cluster* find_cluster(const Config& config, std::string_view name);
+/// The listener of this name, or nullptr.
+[[nodiscard]] const Listener* find_listener(const Config& config, std::string_view name);
+
+}  // namespace penstock::config
