@@ -1,0 +1,33 @@
+// preflight.h - can this machine run Penstock? Every answer at once, each with its remedy.
+//
+// Model     each check tries the thing itself (creates a map, a socket, an empty nft transaction) instead of
+//           guessing from versions. Nothing is left behind.
+// Errors    a failed check is a row, never an early return.
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/core/result.h"
+
+namespace penstock::kernel {
+
+struct PreflightCheck {
+  std::string_view name;  ///< "kernel", "bpf", ...
+  bool ok{false};
+  bool required{true};  ///< false: Penstock runs without it, with the loss that `problem` names
+  std::string detail;   ///< what was found, for a person
+  Problem problem;      ///< when not ok
+};
+
+struct PreflightOptions {
+  std::string runtime_dir{"/run/penstock"};
+  bool fallback{true};  ///< nftables and forwarding matter
+};
+
+/// kernel, capabilities, memlock, bpf, btf, bpffs, xdp, af_xdp, nftables: in this order.
+[[nodiscard]] std::vector<PreflightCheck> preflight(const PreflightOptions& options = {});
+/// The problems of failed required checks.
+[[nodiscard]] Problems required_problems(const std::vector<PreflightCheck>& checks);
+
+}  // namespace penstock::kernel
