@@ -35,6 +35,9 @@ if(PENSTOCK_FUZZ)
   target_link_options(penstock_options INTERFACE -fsanitize=address,undefined)
 endif()
 
+# Every program that a test of label fast runs: what the sanitizer build needs.
+add_custom_target(fast_tests)
+
 # penstock_library(NAME sources... LINKS targets... [PRIVATE_LINKS targets...])
 # One library per folder. LINKS are the folders it may include; scripts/check_layers compares both.
 function(penstock_library name)
@@ -69,6 +72,9 @@ function(penstock_test name)
     set(ARG_TIMEOUT 300)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if("fast" IN_LIST ARG_LABELS)
+    add_dependencies(fast_tests ${name})
+  endif()
 endfunction()
 
 # penstock_fuzz(NAME source LINKS targets...)
@@ -80,6 +86,7 @@ function(penstock_fuzz name source)
   target_link_libraries(${name}_replay PRIVATE ${ARG_LINKS} penstock_options)
   add_test(NAME ${name}_replay COMMAND ${name}_replay ${CMAKE_SOURCE_DIR}/tests/corpus/${name})
   set_tests_properties(${name}_replay PROPERTIES LABELS fast TIMEOUT 120)
+  add_dependencies(fast_tests ${name}_replay)
   if(PENSTOCK_FUZZ)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE ${ARG_LINKS} penstock_options)
