@@ -47,6 +47,7 @@ enum class DropReason : std::uint8_t {
   probe,
   no_headroom,
   stopping,
+  neighbor_invalid,
   count
 };
 inline constexpr std::size_t kDropReasonCount = static_cast<std::size_t>(DropReason::count);
@@ -102,6 +103,8 @@ inline constexpr std::array kDropReasons{
     ReasonInfo{DropReason::probe, "probe", "frame of the attach self-test, consumed"},
     ReasonInfo{DropReason::no_headroom, "no_headroom", "no room in front of the frame for a VLAN tag"},
     ReasonInfo{DropReason::stopping, "stopping", "still held when the worker stopped"},
+    ReasonInfo{DropReason::neighbor_invalid, "neighbor_invalid",
+               "ARP or neighbour solicitation that its RFC tells to discard"},
 };
 static_assert(kDropReasons.size() == kDropReasonCount);
 static_assert([] {
