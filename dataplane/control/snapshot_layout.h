@@ -25,6 +25,7 @@ enum class SnapshotSection : std::uint8_t {
   clusters,        ///< ClusterRecord
   endpoints,       ///< EndpointRecord, grouped by cluster
   maglev,          ///< std::uint16_t: endpoint index within its cluster
+  address_slots,   ///< std::uint32_t: open addressing over address_hash(), as listener_slots, one per distinct address
   count
 };
 inline constexpr std::size_t kSnapshotSectionCount = static_cast<std::size_t>(SnapshotSection::count);

@@ -15,22 +15,29 @@ namespace penstock::control {
 
 /// Hash of a service {address, port, protocol}; part of the snapshot layout (listener_slots).
 [[nodiscard]] std::uint32_t service_hash(const IpAddress& address, Be16 port, IpProto proto);
+/// Hash of a service address alone; part of the snapshot layout (address_slots).
+[[nodiscard]] std::uint32_t address_hash(const IpAddress& address);
 
 class SnapshotView {
  public:
-  SnapshotView() = default;  ///< an empty configuration of epoch 0
+  SnapshotView();  ///< an empty configuration of epoch 0
+  /// `bytes` must be aligned to 8 octets, as mappings and heap memory are.
   [[nodiscard]] static Result<SnapshotView> open(ByteView bytes);
 
-  [[nodiscard]] std::uint64_t epoch() const;
-  [[nodiscard]] std::uint64_t content_hash() const;
-  [[nodiscard]] const NodeRecord& node() const;
-  [[nodiscard]] std::span<const IpAddress> node_addresses() const;
-  [[nodiscard]] std::span<const ListenerRecord> listeners() const;
-  [[nodiscard]] std::span<const ClusterRecord> clusters() const;
-  [[nodiscard]] std::span<const EndpointRecord> endpoints() const;
-  [[nodiscard]] std::span<const EndpointRecord> endpoints_of(const ClusterRecord& cluster) const;
+  [[nodiscard]] std::uint64_t epoch() const { return epoch_; }
+  [[nodiscard]] std::uint64_t content_hash() const { return content_hash_; }
+  [[nodiscard]] const NodeRecord& node() const { return *node_; }
+  [[nodiscard]] std::span<const IpAddress> node_addresses() const { return node_addresses_; }
+  [[nodiscard]] std::span<const ListenerRecord> listeners() const { return listeners_; }
+  [[nodiscard]] std::span<const ClusterRecord> clusters() const { return clusters_; }
+  [[nodiscard]] std::span<const EndpointRecord> endpoints() const { return endpoints_; }
+  [[nodiscard]] std::span<const EndpointRecord> endpoints_of(const ClusterRecord& cluster) const {
+    return endpoints_.subspan(cluster.first_endpoint, cluster.endpoint_count);
+  }
   /// Maglev table of a cluster: index within endpoints_of(). Empty when no endpoint takes new flows.
-  [[nodiscard]] std::span<const std::uint16_t> maglev_of(const ClusterRecord& cluster) const;
+  [[nodiscard]] std::span<const std::uint16_t> maglev_of(const ClusterRecord& cluster) const {
+    return maglev_.subspan(cluster.maglev_offset, cluster.maglev_size);
+  }
   /// The listener of a service, or nullptr.
   [[nodiscard]] const ListenerRecord* find_listener(const IpAddress& address, Be16 port, IpProto proto) const;
   /// True when some listener has this address (for ARP, neighbour discovery and echo).
@@ -39,8 +46,16 @@ class SnapshotView {
   [[nodiscard]] bool owns_source(const IpAddress& address, Be16 port) const;
 
  private:
-  explicit SnapshotView(ByteView bytes) : bytes_{bytes} {}
-  ByteView bytes_;
+  std::uint64_t epoch_{};
+  std::uint64_t content_hash_{};
+  const NodeRecord* node_;
+  std::span<const IpAddress> node_addresses_;
+  std::span<const ListenerRecord> listeners_;
+  std::span<const std::uint32_t> listener_slots_;
+  std::span<const std::uint32_t> address_slots_;
+  std::span<const ClusterRecord> clusters_;
+  std::span<const EndpointRecord> endpoints_;
+  std::span<const std::uint16_t> maglev_;
 };
 
 }  // namespace penstock::control
