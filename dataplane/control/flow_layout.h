@@ -85,7 +85,9 @@ struct alignas(64) FlowArenaHeader {
   std::uint32_t worker;
   std::uint32_t worker_count;
   std::uint64_t boot_epoch;
+  std::uint32_t high_water;  ///< connections at or beyond this index were never in use
 };
+static_assert(sizeof(FlowArenaHeader) == 64);
 [[nodiscard]] constexpr std::size_t flow_arena_octets(std::size_t capacity) {
   return sizeof(FlowArenaHeader) + capacity * (2 * sizeof(FlowDirection) + sizeof(FlowCold));
 }
