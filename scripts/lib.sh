@@ -35,19 +35,28 @@ phase_summary() {
 
 psk_namespaces() { ip netns list 2>/dev/null | awk '$1 ~ /^psk-/ {print $1}' | sort; }
 
-# remove_leftovers BEFORE - removes psk-* namespaces that are not in the list BEFORE and whose owner is gone.
-# Tests put their process id at the end of the name, so a namespace of a test that still runs is left alone.
+# Prints the process id within a name that tests gave: its last number of two or more digits.
+owner_of() { grep -oE '[0-9]{2,}' <<<"$1" | tail -1; }
+
+# remove_leftovers BEFORE - removes psk-* namespaces that are not in the list BEFORE, and run-time directories,
+# whose owner is gone. Tests put their process id into the name, so what belongs to a running test is left alone.
 remove_leftovers() {
-  local name owner pid
+  local name owner pid directory mounted
   while read -r name; do
     [[ -n $name ]] || continue
-    owner=$(sed -n 's/.*[^0-9]\([0-9][0-9]*\)$/\1/p' <<<"$name")
-    [[ -n $owner ]] || continue
-    if kill -0 "$owner" 2>/dev/null; then continue; fi
+    owner=$(owner_of "$name")
+    if [[ -z $owner ]] || kill -0 "$owner" 2>/dev/null; then continue; fi
     echo "removing namespace $name, left by process $owner"
     for pid in $(ip netns pids "$name" 2>/dev/null); do kill -KILL "$pid" 2>/dev/null || true; done
     ip netns delete "$name" 2>/dev/null || true
   done < <(comm -13 <(printf '%s\n' "$1" | sort) <(psk_namespaces))
+  for directory in /run/psk-*; do
+    [[ -d $directory ]] || continue
+    owner=$(owner_of "$directory")
+    if [[ -z $owner ]] || kill -0 "$owner" 2>/dev/null; then continue; fi
+    while read -r mounted; do umount -l "$mounted"; done < <(awk -v d="$directory/" 'index($2, d) == 1 {print $2}' /proc/mounts)
+    rm -rf "$directory"
+  done
 }
 
 jobs_max() { nproc; }

@@ -1,0 +1,117 @@
+"""ports_test.py - interfaces and peers vanish and return; whoever is not concerned does not notice."""
+import time
+
+import case
+from case import HTTP_FULLNAT
+from lab import VIP4, wait_for
+from traffic import EchoStreams, Prober, server_name
+
+SECOND = "10.10.3"
+
+
+class Ports(case.LabTest):
+    tag = "prt"
+
+    @classmethod
+    def configuration(cls):
+        ports = [{"name": "veth-client"}, {"name": "veth-servers"}, {"name": "veth-second", "optional": True}]
+        return cls.lab.config(case.usual_clusters(), case.usual_listeners(), ports=ports)
+
+    def setUp(self):
+        self.prober = Prober(self.lab.client, VIP4, HTTP_FULLNAT, interval=0.02, timeout=4).start()
+        self.streams = EchoStreams(self.lab.client, VIP4, case.ECHO_DNAT, 10).start()
+
+    def tearDown(self):
+        self.prober.stop()
+        self.streams.stop()
+        self.assertEqual(self.prober.failed(), [])
+        self.assertEqual(self.prober.slow(0.5), [], "others are not disturbed")
+        self.assertEqual(self.streams.broken(), [])
+        self.assertLess(self.streams.worst(), 1.0)
+
+    def add_second(self):
+        space = self.lab.namespace(f"psk-second-{self.lab.tag}")
+        self.lab.veth("veth-second", space, "eth0")
+        self.lab.node.ip(f"addr add {SECOND}.1/24 dev veth-second")
+        space.ip(f"addr add {SECOND}.2/24 dev eth0", f"route add default via {SECOND}.1")
+        return space
+
+    def wait_steering(self, wanted=True):
+        def reached():
+            row = next((r for r in self.lab.status()["ports"] if r["name"] == "veth-second"), None)
+            return (row is not None and row["steering"]) == wanted
+        wait_for(reached, 10, f"veth-second steering={wanted}")
+
+    def served_fast(self, space):
+        before = self.steer_count("veth-second", "redirected_service")
+        server_name(space, VIP4, HTTP_FULLNAT, timeout=5)
+        self.assertGreater(self.steer_count("veth-second", "redirected_service"), before)
+
+    def test_a_port_comes_goes_and_comes_again(self):
+        for way in ("interface", "namespace", "interface"):
+            with self.subTest(removed_by=way):
+                space = self.add_second()
+                self.wait_steering()
+                time.sleep(0.2)
+                self.served_fast(space)
+                if way == "interface":
+                    self.lab.node.ip("link del veth-second")
+                    self.wait_steering(False)
+                space.delete()
+                self.lab.namespaces.remove(space)
+                self.wait_steering(False)
+                time.sleep(0.5)
+        self.assertEqual(self.lab.status()["verdict"], "ok", self.lab.status()["reasons"])
+
+    def test_a_port_that_goes_under_traffic_takes_nobody_along(self):
+        space = self.add_second()
+        self.wait_steering()
+        with Prober(space, VIP4, HTTP_FULLNAT, interval=0.005, timeout=1):
+            time.sleep(1)
+            self.lab.node.ip("link del veth-second")
+            time.sleep(1)
+        space.delete()
+        self.lab.namespaces.remove(space)
+        self.wait_steering(False)
+        self.assertEqual(self.lab.status()["dataplane"]["restarts"], 0)
+
+    def test_a_mandatory_port_that_vanishes_is_reported_and_served_again_when_it_returns(self):
+        config = self.configuration()
+        space = self.add_second()
+        config["ports"][2]["optional"] = False
+        self.lab.apply(config)
+        self.wait_steering()
+        self.lab.node.ip("link del veth-second")
+        self.wait_steering(False)
+        status = self.wait_verdict("degraded")
+        self.assertTrue(any("veth-second" in reason for reason in status["reasons"]), status["reasons"])
+        self.lab.veth("veth-second", space, "eth0")
+        self.lab.node.ip(f"addr add {SECOND}.1/24 dev veth-second")
+        space.ip(f"addr add {SECOND}.2/24 dev eth0", f"route add default via {SECOND}.1")
+        self.wait_steering()
+        self.wait_verdict("ok")
+        self.served_fast(space)
+        self.lab.apply(self.configuration())
+        self.lab.node.ip("link del veth-second")
+        self.wait_steering(False)
+        space.delete()
+        self.lab.namespaces.remove(space)
+
+
+class OtherNamespace(case.LabTest):
+    """The client's port lies in a namespace that the daemon enters: here the node itself, by name."""
+
+    tag = "pns"
+
+    @classmethod
+    def configuration(cls):
+        ports = [{"name": "veth-client", "netns": cls.lab.node.name}, {"name": "veth-servers"}]
+        return cls.lab.config(case.usual_clusters(), case.usual_listeners(), ports=ports)
+
+    def test_a_port_with_a_named_namespace_steers(self):
+        server_name(self.lab.client, VIP4, HTTP_FULLNAT)
+        self.assertGreater(self.steer_count("veth-client", "redirected_service"), 0)
+
+
+if __name__ == "__main__":
+    case.main()
