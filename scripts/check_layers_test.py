@@ -39,6 +39,9 @@ class TreeTest(unittest.TestCase):
         self.assert_finds({"dataplane/core/a.cpp": '#include "dataplane/wire/tcp.h"\n'},
                           "dataplane/core/a.cpp:1: [include]", "dataplane/wire")
 
+    def test_system_headers_below_bpf_are_not_ours(self):
+        self.assertEqual(self.check({"mgmt/kernel/a.cpp": "#include <bpf/bpf.h>\n"}), [])
+
     def test_nobody_below_includes_mgmt(self):
         self.assert_finds({"dataplane/app/main.cpp": '#include "mgmt/config/config.h"\n'}, "[include]")
 

@@ -8,7 +8,6 @@ import case
 import frames
 from case import HTTP_FULLNAT
 from frames import ETH_IP, ETH_IP6
-import lab as lab_module
 from lab import CLIENT4, CLIENT6, VIP4, VIP6, wait_for
 from traffic import echo_bulk, server_name
 
@@ -168,7 +167,6 @@ class PathMtu(case.LabTest):
         inner.ip("link set eth0 up", "addr add 10.10.4.2/24 dev eth0", "addr add fd10:4::2/64 dev eth0 nodad",
                  "route add default via 10.10.4.1", "route add default via fd10:4::1")
         lab.servers.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
-        lab.servers.ip(f"route replace default via {lab_module.NODE_SERVERS6}")
         lab.node.ip(f"route add 10.10.4.0/24 via {case.server4(1)}", f"route add fd10:4::/64 via {case.server6(1)}")
         case.servers.echo(lab, {"inner": [("10.10.4.2", 7100), ("fd10:4::2", 7100)]}, space=inner)
 

@@ -80,6 +80,12 @@ class Namespace:
         run("ip", "netns", "add", name)
         self.ip("link set lo up")
 
+    @classmethod
+    def existing(cls, name):
+        space = cls.__new__(cls)
+        space.name, space.path = name, f"/run/netns/{name}"
+        return space
+
     def ip(self, *lines):
         """Lines for `ip -batch`."""
         run("ip", "-n", self.name, "-batch", "-", input="\n".join(lines) + "\n")
@@ -200,7 +206,7 @@ class Lab:
         output = open(log, "ab") if log else subprocess.DEVNULL
         try:
             child = subprocess.Popen(space.command(*command), stdin=subprocess.DEVNULL, stdout=output,
-                                     stderr=subprocess.STDOUT)
+                                     stderr=subprocess.STDOUT, start_new_session=True)
         finally:
             if log:
                 output.close()
@@ -313,6 +319,11 @@ class Lab:
         return None
 
     # The end
+
+    def keep(self):
+        """Everything stays when this process ends."""
+        self.closed = True
+        atexit.unregister(self.close)
 
     def close(self):
         if self.closed:
