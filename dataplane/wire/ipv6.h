@@ -11,12 +11,14 @@
 
 namespace penstock::wire {
 
-/// Next-header values that are extension headers (IANA, RFC 7045), the fragment header (44) among them.
+inline constexpr std::uint8_t kIpv6FragmentHeader = 44;
+
+/// Next-header values that are extension headers (IANA, RFC 7045), except the fragment header.
 [[nodiscard]] constexpr bool is_ipv6_extension(std::uint8_t next_header) {
   switch (next_header) {
     case 0:    // hop-by-hop options
     case 43:   // routing
-    case 44:   // fragment
+    case 50:   // encapsulating security payload
     case 51:   // authentication
     case 60:   // destination options
     case 135:  // mobility

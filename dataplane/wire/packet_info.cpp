@@ -120,6 +120,7 @@ DropReason parse_ipv6(ByteView packet, PacketInfo& into) {
     case IpProto::icmpv6:
       return parse_icmpv6(ip->payload(), into);
     default:
+      if (ip->next_header() == kIpv6FragmentHeader) return DropReason::fragment;
       return is_ipv6_extension(ip->next_header()) ? DropReason::ipv6_extension : DropReason::unsupported_proto;
   }
 }
