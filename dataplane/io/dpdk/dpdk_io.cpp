@@ -1,0 +1,137 @@
+#include "dataplane/io/dpdk/dpdk_io.h"
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace penstock::io {
+namespace {
+
+std::unique_ptr<QueueSet> empty_set(int event_fd) {
+  auto set = std::make_unique<QueueSet>();
+  set->transmit.fill(kNoDevice);
+  set->polled.push_back({event_fd, POLLIN, 0});
+  return set;
+}
+
+/// Room behind the frame. The driver's buffers are kBufferOctets of data each, headroom included.
+RawFrame raw_of(rte_mbuf& mbuf, PortIndex port) {
+  return {rte_pktmbuf_mtod(&mbuf, std::byte*),
+          &mbuf,
+          mbuf.data_len,
+          mbuf.data_off,
+          static_cast<std::uint16_t>(mbuf.buf_len - mbuf.data_off - mbuf.data_len),
+          port};
+}
+
+rte_mbuf* mbuf_of(const RawFrame& raw) {
+  auto* mbuf = static_cast<rte_mbuf*>(raw.handle);
+  mbuf->data_off = raw.headroom;
+  mbuf->data_len = raw.octets;
+  mbuf->pkt_len = raw.octets;
+  return mbuf;
+}
+
+}  // namespace
+
+DpdkIo::DpdkIo() : event_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)}, newest_{empty_set(event_.get())} {
+  require(static_cast<bool>(event_), "no eventfd for a worker");
+  current_ = newest_.get();
+  posted_.store(current_);
+  in_use_.store(current_);
+}
+
+DpdkIo::~DpdkIo() = default;
+
+void DpdkIo::adopt() {
+  QueueSet* next = posted_.load(std::memory_order_acquire);
+  if (next == current_) return;
+  current_ = next;
+  cursor_ = 0;
+  in_use_.store(next, std::memory_order_release);
+}
+
+void DpdkIo::post(std::unique_ptr<QueueSet> set) {
+  require(adopted(), "queue set posted before the last was adopted");
+  set->polled.insert(set->polled.begin(), pollfd{event_.get(), POLLIN, 0});
+  retired_ = std::move(newest_);
+  newest_ = std::move(set);
+  posted_.store(newest_.get(), std::memory_order_release);
+  wake();
+}
+
+bool DpdkIo::adopted() const {
+  return in_use_.load(std::memory_order_acquire) == posted_.load(std::memory_order_relaxed);
+}
+
+std::size_t DpdkIo::receive(std::span<Frame> into) {
+  adopt();
+  const std::vector<QueueSet::Receive>& queues = current_->receive;
+  const std::size_t room = std::min(into.size(), kBurstMax);
+  std::size_t filled = 0;
+  for (std::size_t turn = 0; turn < queues.size() && filled < room; ++turn) {
+    const QueueSet::Receive queue = queues[cursor_];
+    cursor_ = cursor_ + 1 == queues.size() ? 0 : cursor_ + 1;
+    std::array<rte_mbuf*, kBurstMax> burst;
+    const std::uint16_t got =
+        rte_eth_rx_burst(queue.device, 0, burst.data(), static_cast<std::uint16_t>(room - filled));
+    for (std::uint16_t i = 0; i < got; ++i) rte_prefetch0(rte_pktmbuf_mtod(burst[i], void*));
+    for (std::uint16_t i = 0; i < got; ++i) into[filled++] = Frame{raw_of(*burst[i], queue.port)};
+  }
+  return filled;
+}
+
+std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
+  if (!can_transmit(port)) return 0;
+  const std::uint16_t device = current_->transmit[port];
+  std::size_t sent = 0;
+  while (sent < frames.size()) {
+    std::array<RawFrame, kBurstMax> raw;
+    std::array<rte_mbuf*, kBurstMax> burst;
+    const std::size_t count = std::min(frames.size() - sent, kBurstMax);
+    for (std::size_t i = 0; i < count; ++i) {
+      raw[i] = std::move(frames[sent + i]).release();
+      burst[i] = mbuf_of(raw[i]);
+    }
+    const std::size_t taken = rte_eth_tx_burst(device, 0, burst.data(), static_cast<std::uint16_t>(count));
+    for (std::size_t i = taken; i < count; ++i) frames[sent + i] = Frame{raw[i]};
+    sent += taken;
+    if (taken < count) break;
+  }
+  return sent;
+}
+
+void DpdkIo::drop(std::span<Frame> frames) {
+  for (Frame& frame : frames) rte_pktmbuf_free(static_cast<rte_mbuf*>(std::move(frame).release().handle));
+}
+
+bool DpdkIo::can_transmit(PortIndex port) const {
+  return port < current_->transmit.size() && current_->transmit[port] != kNoDevice;
+}
+
+void DpdkIo::wait(Duration at_most) {
+  adopt();
+  std::vector<pollfd>& polled = current_->polled;
+  const auto ns = std::max<Duration::rep>(at_most.count(), 0);
+  const timespec timeout{ns / 1'000'000'000, ns % 1'000'000'000};
+  const int ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
+  if (ready <= 0) return;
+  if (polled[0].revents != 0) {
+    std::uint64_t count;
+    [[maybe_unused]] const ssize_t octets = ::read(event_.get(), &count, sizeof count);
+  }
+  // A socket whose interface vanished would make every poll return at once; the control thread removes it soon.
+  for (std::size_t i = 1; i < polled.size(); ++i)
+    if ((polled[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) polled[i].fd = -1;
+}
+
+void DpdkIo::wake() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t octets = ::write(event_.get(), &one, sizeof one);
+}
+
+}  // namespace penstock::io

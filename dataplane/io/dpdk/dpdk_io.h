@@ -1,0 +1,67 @@
+// dpdk_io.h - one worker's queues of all ports, by DPDK.
+//
+// Model     the worker polls the queues of its current QueueSet; the control thread posts a new set and the worker
+//           adopts it at the start of receive() or wait(), between bursts, so no lock is on the path. What the old
+//           set had may be closed once adopted() is true.
+// Threads   PacketIo calls: the worker. post(), adopted(), event_fd(): the control thread. wake(): anybody.
+// Shape     an mbuf and its Frame are the same buffer; nothing is copied.
+// Not here  opening devices (dpdk_port.h), who has which queue (port_table.h).
+#pragma once
+#include <poll.h>
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "bpf/abi/steer.h"
+#include "dataplane/core/fd.h"
+#include "dataplane/io/packet_io.h"
+
+namespace penstock::io {
+
+inline constexpr std::uint16_t kNoDevice = 0xffff;
+
+/// The queues of one worker; made by the control thread, then the worker's.
+struct QueueSet {
+  struct Receive {
+    std::uint16_t device{};
+    PortIndex port{};
+  };
+  std::vector<Receive> receive;
+  std::array<std::uint16_t, PENSTOCK_PORT_MAX> transmit;  ///< device by port, kNoDevice = not this worker's
+  std::vector<pollfd> polled;                             ///< [0] is the io's own eventfd
+};
+
+class DpdkIo final : public PacketIo {
+ public:
+  DpdkIo();
+  ~DpdkIo() override;
+
+  [[nodiscard]] std::size_t receive(std::span<Frame> into) override;
+  [[nodiscard]] std::size_t transmit(PortIndex port, std::span<Frame> frames) override;
+  void drop(std::span<Frame> frames) override;
+  [[nodiscard]] bool can_transmit(PortIndex port) const override;
+  void wait(Duration at_most) override;
+  void wake() override;
+
+  /// Hands a new set to the worker and wakes it. The previous post must have been adopted.
+  void post(std::unique_ptr<QueueSet> set);
+  /// True when the worker uses the set that was posted last.
+  [[nodiscard]] bool adopted() const;
+  /// Adopts on behalf of a worker that is not running.
+  void adopt();
+  /// Written by whoever wakes this worker (wake(), and the daemon when it has answered).
+  [[nodiscard]] int event_fd() const { return event_.get(); }
+
+ private:
+  Fd event_;
+  QueueSet* current_;                  // worker's
+  std::size_t cursor_{};               // worker's: queue to poll next
+  std::atomic<QueueSet*> posted_{};    // what the worker should use
+  std::atomic<QueueSet*> in_use_{};    // what the worker uses
+  std::unique_ptr<QueueSet> newest_;   // control thread's ownership of posted_
+  std::unique_ptr<QueueSet> retired_;  // of the one before
+};
+
+}  // namespace penstock::io

@@ -1,0 +1,321 @@
+#include "dataplane/io/dpdk/dpdk_io.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
+#include "dataplane/io/dpdk/port_table.h"
+#include "dataplane/io/dpdk/veth_lab.h"
+
+namespace penstock::io {
+namespace {
+
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+/// EAL starts once per process.
+DpdkRuntime& runtime() {
+  static const std::unique_ptr<DpdkRuntime> instance = [] {
+    auto started = DpdkRuntime::start({.hugepages = Hugepages::off, .memory_mib = 128, .buffers = 16384});
+    require(started.ok(), started.ok() ? "" : started.error().text());
+    return std::move(*started);
+  }();
+  return *instance;
+}
+
+/// A worker that sends what comes in on port 2k out of port 2k+1 and back.
+class Wire {
+ public:
+  explicit Wire(DpdkIo& io) : io_{io}, thread_{[this] { run(); }} {}
+  ~Wire() {
+    stop_.store(true);
+    io_.wake();
+    thread_.join();
+  }
+  std::uint64_t forwarded() const { return forwarded_.load(); }
+
+ private:
+  void run() {
+    const DpdkThread registered;
+    std::array<Frame, kBurstMax> burst;
+    while (!stop_.load(std::memory_order_relaxed)) {
+      const std::size_t got = io_.receive(burst);
+      if (got == 0) io_.wait(milliseconds{20});
+      for (std::size_t i = 0; i < got; ++i) {
+        const std::span<Frame> one{&burst[i], 1};
+        const std::size_t sent = io_.transmit(static_cast<PortIndex>(burst[i].port() ^ 1u), one);
+        if (sent == 0) io_.drop(one);
+        forwarded_.fetch_add(sent, std::memory_order_relaxed);
+      }
+    }
+  }
+  DpdkIo& io_;
+  std::atomic<bool> stop_{};
+  std::atomic<std::uint64_t> forwarded_{};
+  std::thread thread_;
+};
+
+sockaddr_in address_of(const std::string& text, std::uint16_t port) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(port);
+  ::inet_pton(AF_INET, text.c_str(), &address.sin_addr);
+  return address;
+}
+
+bool send_to(const Fd& from, const std::string& to, std::uint16_t port, std::string_view text) {
+  const sockaddr_in address = address_of(to, port);
+  return ::sendto(from.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&address),
+                  sizeof address) == static_cast<ssize_t>(text.size());
+}
+
+std::string receive_within(const Fd& at, milliseconds at_most) {
+  pollfd waiting{at.get(), POLLIN, 0};
+  if (::poll(&waiting, 1, static_cast<int>(at_most.count())) <= 0) return "";
+  std::array<char, 2048> buffer;
+  const ssize_t octets = ::recv(at.get(), buffer.data(), buffer.size(), 0);
+  return octets > 0 ? std::string(buffer.data(), static_cast<std::size_t>(octets)) : "";
+}
+
+class DpdkIoTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    free_before_ = runtime().free_buffers();
+  }
+  PortOptions port_of(PortIndex index, const VethLab::Peer& peer, unsigned queues = 1) {
+    return {.index = index,
+            .name = peer.near,
+            .ifindex = peer.near_index,
+            .netns = lab_.node_netns(),
+            .queues = queues,
+            .mtu = 1500};
+  }
+  static bool ping(const Fd& from, const Fd& to, const std::string& address, std::uint16_t port, int tries = 20) {
+    for (int i = 0; i < tries; ++i)
+      if (send_to(from, address, port, "hello") && receive_within(to, milliseconds{100}) == "hello") return true;
+    return false;
+  }
+  std::size_t lost_buffers() const {
+    const std::size_t now = runtime().free_buffers();
+    return free_before_ > now ? free_before_ - now : 0;
+  }
+  VethLab lab_;
+  std::size_t free_before_{};
+};
+
+TEST_F(DpdkIoTest, frames_cross_from_one_port_to_the_other_in_the_same_buffer) {
+  auto& a = lab_.add_peer();
+  auto& b = lab_.add_peer();
+  DpdkIo io;
+  PortTable table{runtime(), {&io}};
+  ASSERT_TRUE(table.add(port_of(0, a)));
+  ASSERT_TRUE(table.add(port_of(1, b)));
+  EXPECT_TRUE(io.can_transmit(0));
+  EXPECT_FALSE(io.can_transmit(2));
+  const Fd from = lab_.udp_socket(a, 1000);
+  const Fd to = lab_.udp_socket(b, 2000);
+  ASSERT_TRUE(send_to(from, b.address, 2000, "hello"));
+  std::array<Frame, kBurstMax> burst;
+  std::size_t got = 0;
+  for (int i = 0; i < 100 && got == 0; ++i) {
+    io.wait(milliseconds{10});
+    got = io.receive(burst);
+  }
+  ASSERT_GT(got, 0u) << "the ARP request of the sender";
+  EXPECT_EQ(burst[0].port(), 0);
+  EXPECT_EQ(burst[0].octets(), 42u);
+  EXPECT_TRUE(burst[0].prepend(4)) << "there is headroom for a VLAN tag";
+  EXPECT_TRUE(burst[0].trim_front(4));
+  EXPECT_TRUE(burst[0].set_octets(1514)) << "and room for a full frame";
+  EXPECT_TRUE(burst[0].set_octets(42));
+  EXPECT_EQ(io.transmit(1, std::span{burst.data(), 1}), 1u);
+  EXPECT_EQ(io.transmit(7, std::span{burst.data() + 1, got - 1}), 0u);
+  io.drop(std::span{burst.data() + 1, got - 1});
+  Wire wire{io};
+  EXPECT_TRUE(ping(from, to, b.address, 2000));
+  EXPECT_TRUE(ping(to, from, a.address, 1000));
+}
+
+TEST_F(DpdkIoTest, an_idle_worker_is_woken_by_a_frame_and_by_wake) {
+  auto& a = lab_.add_peer();
+  auto& b = lab_.add_peer();
+  DpdkIo io;
+  PortTable table{runtime(), {&io}};
+  ASSERT_TRUE(table.add(port_of(0, a)));
+  ASSERT_TRUE(table.add(port_of(1, b)));
+  const auto before = Clock::now();
+  std::thread waker{[&] {
+    std::this_thread::sleep_for(milliseconds{30});
+    io.wake();
+  }};
+  while (Clock::now() - before < milliseconds{25}) io.wait(std::chrono::seconds{5});  // stray multicast may end one
+  waker.join();
+  EXPECT_LT(Clock::now() - before, std::chrono::seconds{2});
+
+  Wire wire{io};
+  const Fd from = lab_.udp_socket(a, 1000);
+  const Fd to = lab_.udp_socket(b, 2000);
+  ASSERT_TRUE(ping(from, to, b.address, 2000));
+  std::vector<double> micros;
+  for (int i = 0; i < 200; ++i) {
+    std::this_thread::sleep_for(milliseconds{2});  // long enough to sleep again
+    const auto sent = Clock::now();
+    if (ping(from, to, b.address, 2000, 1))
+      micros.push_back(std::chrono::duration<double, std::micro>(Clock::now() - sent).count());
+  }
+  ASSERT_GT(micros.size(), 190u) << "an idle forwarding worker loses nothing";
+  std::nth_element(micros.begin(), micros.begin() + micros.size() / 2, micros.end());
+  const double median = micros[micros.size() / 2];
+  RecordProperty("wake_up_median_us", static_cast<int>(median));
+  std::printf("one way through a sleeping worker: p50 %.0f us\n", median);
+  EXPECT_LT(median, 2000.0);
+}
+
+TEST_F(DpdkIoTest, ports_come_and_go_while_others_carry_traffic_and_no_buffer_is_lost) {
+  auto& a = lab_.add_peer();
+  auto& b = lab_.add_peer();
+  auto& c = lab_.add_peer();
+  {
+    DpdkIo io;
+    PortTable table{runtime(), {&io}};
+    ASSERT_TRUE(table.add(port_of(0, a)));
+    ASSERT_TRUE(table.add(port_of(1, b)));
+    table.set_workers_running(true);
+    {
+      Wire wire{io};
+      const Fd from = lab_.udp_socket(a, 1000);
+      const Fd to = lab_.udp_socket(b, 2000);
+      ASSERT_TRUE(ping(from, to, b.address, 2000));
+      for (int round = 0; round < 10; ++round) {
+        const auto added = table.add(port_of(2, c));
+        ASSERT_TRUE(added) << round << ": " << added.error().text();
+        EXPECT_TRUE(ping(from, to, b.address, 2000, 2)) << "while adding, round " << round;
+        const auto removed = table.remove(2);
+        ASSERT_TRUE(removed) << removed.error().text();
+        EXPECT_EQ(table.find(2), nullptr);
+        EXPECT_TRUE(ping(from, to, b.address, 2000, 2)) << "while removing, round " << round;
+      }
+      EXPECT_FALSE(table.remove(2)) << "it is gone";
+    }
+    table.set_workers_running(false);
+  }
+  EXPECT_LE(lost_buffers(), 4u);
+}
+
+TEST_F(DpdkIoTest, an_interface_that_vanishes_disturbs_nobody_and_its_port_can_be_removed) {
+  auto& a = lab_.add_peer();
+  auto& b = lab_.add_peer();
+  auto& c = lab_.add_peer();
+  {
+    DpdkIo io;
+    PortTable table{runtime(), {&io}};
+    ASSERT_TRUE(table.add(port_of(0, a)));
+    ASSERT_TRUE(table.add(port_of(1, b)));
+    ASSERT_TRUE(table.add(port_of(3, c)));
+    table.set_workers_running(true);
+    {
+      Wire wire{io};
+      const Fd from = lab_.udp_socket(a, 1000);
+      const Fd to = lab_.udp_socket(b, 2000);
+      ASSERT_TRUE(ping(from, to, b.address, 2000));
+      lab_.delete_near(c);
+      EXPECT_TRUE(ping(from, to, b.address, 2000, 2));
+      timespec cpu_before;
+      ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_before);
+      std::this_thread::sleep_for(milliseconds{300});
+      timespec cpu_after;
+      ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu_after);
+      const double busy = static_cast<double>(cpu_after.tv_sec - cpu_before.tv_sec) +
+                          static_cast<double>(cpu_after.tv_nsec - cpu_before.tv_nsec) * 1e-9;
+      EXPECT_LT(busy, 0.15) << "the worker still sleeps when idle";
+      EXPECT_TRUE(table.remove(3));
+      EXPECT_TRUE(ping(from, to, b.address, 2000, 2));
+    }
+    table.set_workers_running(false);
+  }
+  EXPECT_LE(lost_buffers(), 4u);
+}
+
+TEST_F(DpdkIoTest, every_queue_of_an_interface_belongs_to_one_worker) {
+  auto& a = lab_.add_peer(3);
+  auto& b = lab_.add_peer(3);
+  {
+    DpdkIo first;
+    DpdkIo second;
+    PortTable table{runtime(), {&first, &second}};
+    const auto added = table.add(port_of(0, a, 3));
+    ASSERT_TRUE(added) << added.error().text();
+    ASSERT_TRUE(table.add(port_of(1, b, 1)));
+    EXPECT_TRUE(first.can_transmit(0));
+    EXPECT_TRUE(second.can_transmit(0));
+    EXPECT_TRUE(first.can_transmit(1));
+    EXPECT_FALSE(second.can_transmit(1)) << "one queue, worker 0's";
+  }
+  EXPECT_LE(lost_buffers(), 8u);
+}
+
+TEST_F(DpdkIoTest, what_cannot_be_a_port_is_refused_with_a_reason_and_costs_nothing) {
+  auto& plain = lab_.add_peer(1, false);
+  auto& a = lab_.add_peer();
+  DpdkIo io;
+  {
+    PortTable table{runtime(), {&io}};
+    auto status = table.add(port_of(0, plain));
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().what.find("no XDP program"), std::string::npos) << status.error().text();
+    status = table.add(port_of(0, a, 2));
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().what.find("no such queue"), std::string::npos) << status.error().text();
+    PortOptions jumbo = port_of(0, a);
+    jumbo.mtu = 9000;
+    status = table.add(std::move(jumbo));
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().what.find("MTU 9000"), std::string::npos) << status.error().text();
+    PortOptions absent = port_of(0, a);
+    absent.ifindex = 9999;
+    EXPECT_FALSE(table.add(std::move(absent)));
+    ASSERT_TRUE(table.add(port_of(0, a)));
+    EXPECT_FALSE(table.add(port_of(0, a))) << "index in use";
+    status = table.add(port_of(1, a));
+    ASSERT_FALSE(status) << "queue in use";
+    EXPECT_NE(status.error().what.find("bound by another"), std::string::npos) << status.error().text();
+  }
+  EXPECT_LE(lost_buffers(), 4u);
+}
+
+TEST_F(DpdkIoTest, frames_for_a_dead_port_do_not_block_and_come_back_with_it) {
+  auto& a = lab_.add_peer();
+  auto& b = lab_.add_peer();
+  {
+    DpdkIo io;
+    PortTable table{runtime(), {&io}};
+    ASSERT_TRUE(table.add(port_of(0, a)));
+    ASSERT_TRUE(table.add(port_of(1, b)));
+    lab_.delete_near(b);
+    const Fd from = lab_.udp_socket(a, 1000);
+    const auto before = Clock::now();
+    std::size_t moved = 0;
+    for (int i = 0; i < 200; ++i) {
+      static_cast<void>(send_to(from, "255.255.255.255", 9, "x"));
+      static_cast<void>(send_to(from, b.address, 2000, "x"));
+      std::array<Frame, kBurstMax> burst;
+      const std::size_t got = io.receive(burst);
+      const std::size_t sent = io.transmit(1, std::span{burst.data(), got});
+      moved += sent;
+      io.drop(std::span{burst.data() + sent, got - sent});
+    }
+    EXPECT_LT(Clock::now() - before, std::chrono::seconds{5});
+    EXPECT_GT(moved, 0u);
+  }
+  EXPECT_LE(lost_buffers(), 4u);
+}
+
+}  // namespace
+}  // namespace penstock::io
