@@ -1,0 +1,55 @@
+// steer_bed.h - the steering program under BPF_PROG_TEST_RUN, with the configuration of steer_cases.h.
+//
+// Model     one loaded instance with unpinned maps; queue 0 has a socket, heartbeats are fresh, the port is enabled.
+// Errors    gtest failures; available() is false without the privileges to load BPF.
+#pragma once
+#include <cstdint>
+#include <optional>
+
+#include "mgmt/kernel/steer_loader.h"
+#include "mgmt/kernel/unique_fd.h"
+#include "tests/bpf/steer_cases.h"
+
+namespace penstock::test {
+
+struct SteerOutcome {
+  std::uint32_t action{0};      ///< XDP_*
+  std::optional<__u32> reason;  ///< the one counter that rose; nullopt when none or several did
+  std::uint64_t counted{0};     ///< sum over all reasons
+  friend bool operator==(const SteerOutcome&, const SteerOutcome&) = default;
+};
+
+class SteerBed {
+ public:
+  [[nodiscard]] static Result<SteerBed> create();
+  [[nodiscard]] SteerOutcome run(const Bytes& frame, std::uint32_t queue = 0);
+  /// Mean nanoseconds per run over `repeat` runs, as the kernel measures them.
+  [[nodiscard]] std::uint32_t nanoseconds(const Bytes& frame, std::uint32_t repeat);
+
+  void set_config(const penstock_steer_config& config);
+  [[nodiscard]] penstock_steer_config config() const;
+  void set_enabled(bool enabled);
+  /// Worker's heartbeat, this many nanoseconds ago; negative is in the future.
+  void beat(std::uint32_t worker, std::int64_t ago_ns);
+  void never_beat(std::uint32_t worker);
+  void unbind_queue(std::uint32_t queue);
+  void bind_queue(std::uint32_t queue);
+  /// Moves all records this far into the past.
+  void age_kernel_flows(std::uint64_t ns);
+  void clear_kernel_flows();
+  /// Moves the stamp of the newest kernel flow this far into the past.
+  void age_newest_kernel_flow(std::uint64_t ns);
+  /// Frames come in by this interface of the caller's namespace; queues other than 0 need one.
+  void receive_by(std::uint32_t ifindex) { ifindex_ = ifindex; }
+  [[nodiscard]] std::size_t kernel_flows() const;
+  [[nodiscard]] int map(std::string_view name) const { return kernel::map_fd(object_, name); }
+
+ private:
+  SteerBed() = default;
+  void configure();
+  kernel::BpfObject object_;
+  kernel::UniqueFd socket_;
+  std::uint32_t ifindex_{0};
+};
+
+}  // namespace penstock::test

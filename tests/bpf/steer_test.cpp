@@ -1,0 +1,272 @@
+// The steering program in the kernel, packet by packet.
+#include <bpf/bpf.h>
+#include <gtest/gtest.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <sched.h>
+
+#include <cstdlib>
+#include <thread>
+
+#include "bpf/abi/steer_reasons.h"
+#include "tests/bpf/steer_bed.h"
+
+namespace penstock::test {
+namespace {
+
+constexpr std::uint64_t kSecond = 1'000'000'000;
+
+std::string name_or_none(const std::optional<__u32>& reason) {
+  return reason ? std::string{kSteerReasons.at(*reason).name} : "none or several";
+}
+
+class Steer : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto created = SteerBed::create();
+    ASSERT_TRUE(created.ok()) << created.error().text();
+    bed_.emplace(std::move(created).value());
+  }
+  void expect(const Bytes& frame, penstock_steer_reason reason, const std::string& when, std::uint32_t queue = 0) {
+    const SteerOutcome got = bed_->run(frame, queue);
+    EXPECT_EQ(got.counted, 1u) << when;
+    ASSERT_TRUE(got.reason.has_value()) << when;
+    EXPECT_EQ(name_or_none(got.reason), name_of(reason)) << when << "\n" << dump(frame);
+    const auto action = kSteerReasons.at(reason).redirected ? XDP_REDIRECT : XDP_PASS;
+    EXPECT_EQ(got.action, static_cast<std::uint32_t>(action)) << when;
+  }
+  static Bytes tcp(const char* flags, std::uint16_t client_port = 40000) {
+    return PacketBuilder{}.ipv4(kClient4, kVip4).tcp(client_port, kServicePort, flags).build();
+  }
+  static Bytes udp(std::uint16_t client_port = 40000) {
+    return PacketBuilder{}.ipv4(kClient4, kVip4).udp(client_port, kDnsPort).payload("q").build();
+  }
+  static Bytes endpoint_reply(std::uint16_t client_port = 40000) {
+    return PacketBuilder{}.ipv4(kEndpoint4, kClient4).tcp(kEndpointPort, client_port, "SA").build();
+  }
+  std::optional<SteerBed> bed_;
+};
+
+TEST_F(Steer, every_case_counts_its_reason_and_nothing_else) {
+  for (const SteerCase& each : steer_cases()) {
+    SCOPED_TRACE(each.name);
+    expect(each.frame, each.reason, each.name);
+  }
+}
+
+TEST_F(Steer, disabled_port_passes_everything) {
+  bed_->set_enabled(false);
+  for (const SteerCase& each : steer_cases()) expect(each.frame, PENSTOCK_STEER_PORT_DISABLED, each.name);
+}
+
+TEST_F(Steer, whatever_would_be_redirected_passes_while_the_heartbeat_is_stale) {
+  bed_->beat(0, 20 * static_cast<std::int64_t>(kSecond));
+  for (const SteerCase& each : steer_cases())
+    expect(each.frame, kSteerReasons.at(each.reason).redirected ? PENSTOCK_STEER_STALE_HEARTBEAT : each.reason,
+           each.name);
+}
+
+TEST_F(Steer, heartbeat_that_never_came_is_stale) {
+  bed_->never_beat(0);
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "never");
+}
+
+TEST_F(Steer, heartbeat_of_the_near_future_is_fresh) {
+  bed_->beat(0, -static_cast<std::int64_t>(kSecond));
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "another CPU's clock is ahead");
+}
+
+TEST_F(Steer, heartbeat_ages_with_the_clock) {
+  auto config = bed_->config();
+  config.heartbeat_limit_ns = kSecond / 5;
+  bed_->set_config(config);
+  bed_->beat(0, 0);
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "fresh");
+  std::this_thread::sleep_for(std::chrono::milliseconds{250});
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "stale");
+}
+
+TEST_F(Steer, no_workers_pass_everything) {
+  auto config = bed_->config();
+  config.worker_count = 0;
+  bed_->set_config(config);
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "no workers");
+}
+
+TEST_F(Steer, queue_without_socket_passes) {
+  bed_->unbind_queue(0);
+  for (const SteerCase& each : steer_cases()) {
+    bed_->clear_kernel_flows();
+    expect(each.frame, kSteerReasons.at(each.reason).redirected ? PENSTOCK_STEER_NO_SOCKET : each.reason, each.name);
+  }
+}
+
+TEST_F(Steer, sources_are_looked_up_only_when_there_are_some) {
+  auto config = bed_->config();
+  config.flags = 0;
+  bed_->set_config(config);
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "flag is clear");
+}
+
+TEST_F(Steer, queue_belongs_to_the_worker_of_its_remainder) {
+  ASSERT_EQ(unshare(CLONE_NEWNET), 0);  // the test program's own namespace; ends with it
+  ASSERT_EQ(std::system("ip link add psk0 numrxqueues 4 numtxqueues 4 type veth peer name psk1 numrxqueues 4 "
+                        "numtxqueues 4 && ip link set psk0 up"),
+            0);
+  bed_->receive_by(if_nametoindex("psk0"));
+  auto config = bed_->config();
+  config.worker_count = 2;
+  bed_->set_config(config);
+  bed_->beat(0, 0);
+  bed_->never_beat(1);
+  for (const std::uint32_t queue : {0u, 1u, 2u, 3u}) bed_->bind_queue(queue);
+  for (const std::uint32_t queue : {0u, 2u})
+    expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "worker 0 lives", queue);
+  for (const std::uint32_t queue : {1u, 3u})
+    expect(tcp("A"), PENSTOCK_STEER_STALE_HEARTBEAT, "worker 1 is dead", queue);
+  bed_->unbind_queue(2);
+  expect(tcp("A"), PENSTOCK_STEER_NO_SOCKET, "each queue has its own socket", 2);
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "the other queue's socket stays", 0);
+}
+
+// --- flows that the kernel path served
+
+class KernelFlow : public Steer {
+ protected:
+  void SetUp() override {
+    Steer::SetUp();
+    bed_->never_beat(0);
+  }
+  void recover() { bed_->beat(0, 0); }
+};
+
+TEST_F(KernelFlow, connection_that_began_while_away_stays_with_the_kernel_after_recovery) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  expect(tcp("A"), PENSTOCK_STEER_KERNEL_FLOW, "its data stays there");
+  expect(tcp("FA"), PENSTOCK_STEER_KERNEL_FLOW, "its end too");
+  expect(tcp("A", 40001), PENSTOCK_STEER_REDIRECTED_SERVICE, "other flows are ours");
+}
+
+TEST_F(KernelFlow, connection_that_began_without_a_socket_stays_with_the_kernel) {
+  recover();
+  bed_->unbind_queue(0);
+  expect(tcp("S"), PENSTOCK_STEER_NO_SOCKET, "opens on the kernel path");
+  bed_->bind_queue(0);
+  expect(tcp("A"), PENSTOCK_STEER_KERNEL_FLOW, "stays there");
+}
+
+TEST_F(KernelFlow, fresh_syn_takes_the_flow_back) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "the port is used anew");
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "and stays ours");
+  EXPECT_EQ(bed_->kernel_flows(), 0u);
+}
+
+TEST_F(KernelFlow, connection_of_the_fast_path_is_not_remembered) {
+  expect(tcp("A"), PENSTOCK_STEER_STALE_HEARTBEAT, "began on the fast path");
+  expect(tcp("SA"), PENSTOCK_STEER_STALE_HEARTBEAT, "not an opening segment");
+  recover();
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "comes back");
+  EXPECT_EQ(bed_->kernel_flows(), 0u);
+}
+
+TEST_F(KernelFlow, datagrams_are_remembered_too) {
+  expect(udp(), PENSTOCK_STEER_STALE_HEARTBEAT, "kernel path");
+  recover();
+  expect(udp(), PENSTOCK_STEER_KERNEL_FLOW, "stays there");
+  expect(udp(40001), PENSTOCK_STEER_REDIRECTED_SERVICE, "other flows are ours");
+}
+
+TEST_F(KernelFlow, idle_record_is_forgotten) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  bed_->age_kernel_flows(3601 * kSecond);
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "idle for more than an hour");
+}
+
+TEST_F(KernelFlow, traffic_keeps_the_record_alive) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  for (int hour = 0; hour < 3; ++hour) {
+    bed_->age_kernel_flows(3000 * kSecond);
+    expect(tcp("A"), PENSTOCK_STEER_KERNEL_FLOW, "used every 50 minutes");
+  }
+}
+
+TEST_F(KernelFlow, traffic_while_away_keeps_the_record_alive) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  bed_->age_kernel_flows(3000 * kSecond);
+  expect(tcp("A"), PENSTOCK_STEER_STALE_HEARTBEAT, "still away");
+  bed_->age_kernel_flows(3000 * kSecond);
+  recover();
+  expect(tcp("A"), PENSTOCK_STEER_KERNEL_FLOW, "was used in between");
+}
+
+TEST_F(KernelFlow, no_flow_is_looked_up_when_the_newest_is_idle) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  bed_->age_newest_kernel_flow(3601 * kSecond);
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "the record is there but nobody asks");
+  EXPECT_GT(bed_->kernel_flows(), 0u);
+}
+
+TEST_F(KernelFlow, reply_of_a_dnat_endpoint_follows_its_connection) {
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  expect(endpoint_reply(), PENSTOCK_STEER_KERNEL_FLOW, "the kernel translates it back");
+  expect(endpoint_reply(40001), PENSTOCK_STEER_REDIRECTED_SOURCE, "another client port is ours");
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "a fresh connection");
+  expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "takes its replies along");
+}
+
+TEST_F(KernelFlow, icmp_error_follows_its_connection) {
+  const Bytes error = PacketBuilder{}
+                          .ipv4("10.1.0.1", kVip4)
+                          .icmp(3, 4)
+                          .payload(PacketBuilder{}.ipv4(kVip4, kClient4).tcp(kServicePort, 40000, "A").quote(28))
+                          .build();
+  expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  recover();
+  expect(error, PENSTOCK_STEER_KERNEL_FLOW, "about a flow of the kernel");
+}
+
+TEST_F(KernelFlow, echo_and_neighbour_requests_are_not_remembered) {
+  for (const SteerCase& each : steer_cases())
+    if (each.reason != PENSTOCK_STEER_REDIRECTED_SERVICE) (void)bed_->run(each.frame);
+  EXPECT_EQ(bed_->kernel_flows(), 0u);
+}
+
+// --- layout
+
+TEST_F(Steer, loaded_maps_have_the_sizes_of_the_abi) {
+  struct Row {
+    const char* name;
+    std::uint32_t key, value, entries;
+  };
+  const std::array rows{
+      Row{"xsks_map", 4, 4, PENSTOCK_QUEUE_MAX},
+      Row{"steer_counters", 4, 8, PENSTOCK_STEER_REASON_COUNT},
+      Row{"port_config", 4, sizeof(penstock_port_config), 1},
+      Row{"steer_services", sizeof(penstock_steer_key), sizeof(penstock_steer_value), PENSTOCK_SERVICE_MAX},
+      Row{"steer_sources", sizeof(penstock_steer_key), sizeof(penstock_steer_value), PENSTOCK_SERVICE_MAX},
+      Row{"steer_addresses", sizeof(penstock_addr), sizeof(penstock_address_value), PENSTOCK_ADDRESS_MAX},
+      Row{"steer_nodes", sizeof(penstock_addr), sizeof(penstock_port_range), PENSTOCK_NODE_ADDRESS_MAX},
+      Row{"steer_config", 4, sizeof(penstock_steer_config), 1},
+      Row{"steer_runtime", 4, sizeof(penstock_steer_runtime), 1},
+      Row{"steer_heartbeat", 4, sizeof(penstock_heartbeat), PENSTOCK_WORKER_MAX},
+      Row{"steer_kernel_flows", sizeof(penstock_flow_key), sizeof(penstock_kernel_flow), PENSTOCK_KERNEL_FLOW_MAX},
+  };
+  for (const Row& row : rows) {
+    bpf_map_info info{};
+    __u32 octets = sizeof info;
+    ASSERT_EQ(bpf_obj_get_info_by_fd(bed_->map(row.name), &info, &octets), 0) << row.name;
+    EXPECT_EQ(info.key_size, row.key) << row.name;
+    EXPECT_EQ(info.value_size, row.value) << row.name;
+    EXPECT_EQ(info.max_entries, row.entries) << row.name;
+  }
+}
+
+}  // namespace
+}  // namespace penstock::test
