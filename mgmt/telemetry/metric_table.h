@@ -1,0 +1,134 @@
+// metric_table.h - the one list of the counters that workers keep, with names and meanings.
+//
+// Model     a row names a member of control/segment.h; /metrics, `penstock counters`, JSON and
+//           docs/guide/counters.md are made from these rows.
+// Rule      names are Prometheus names without their prefix; counters end in _total. Units are in the name.
+#pragma once
+#include <array>
+#include <string_view>
+
+#include "dataplane/control/segment.h"
+
+namespace penstock::telemetry {
+
+enum class MetricType { counter, gauge };
+
+template <typename Block>
+struct MetricRow {
+  std::string_view name;
+  MetricType type;
+  control::Counter Block::*member;
+  std::string_view meaning;
+};
+
+inline constexpr std::string_view kWorkerPrefix = "penstock_worker_";
+inline constexpr std::string_view kPortPrefix = "penstock_port_";
+inline constexpr std::string_view kListenerPrefix = "penstock_listener_";
+inline constexpr std::string_view kEndpointPrefix = "penstock_endpoint_";
+
+using W = control::WorkerCounters;
+inline constexpr std::array kWorkerMetrics{
+    MetricRow<W>{"snapshot_epoch", MetricType::gauge, &W::adopted_epoch, "snapshot in use"},
+    MetricRow<W>{"polls_total", MetricType::counter, &W::polls, "rounds of the poll loop"},
+    MetricRow<W>{"empty_polls_total", MetricType::counter, &W::empty_polls, "rounds that found no frame"},
+    MetricRow<W>{"bursts_total", MetricType::counter, &W::bursts, "bursts that carried frames"},
+    MetricRow<W>{"frames_total", MetricType::counter, &W::frames, "frames received"},
+    MetricRow<W>{"busy_nanoseconds_total", MetricType::counter, &W::busy_ns,
+                 "time spent on bursts that carried frames, device kicks included"},
+    MetricRow<W>{"sleeps_total", MetricType::counter, &W::sleeps, "times the worker went to sleep"},
+    MetricRow<W>{"sleep_nanoseconds_total", MetricType::counter, &W::sleep_ns, "time spent asleep"},
+    MetricRow<W>{"flows_active", MetricType::gauge, &W::flows_active, "flows in the table"},
+    MetricRow<W>{"flows_capacity", MetricType::gauge, &W::flows_capacity, "flows that the table holds at most"},
+    MetricRow<W>{"flows_created_total", MetricType::counter, &W::flows_created, "flows created"},
+    MetricRow<W>{"flows_expired_total", MetricType::counter, &W::flows_expired, "flows removed by their idle time"},
+    MetricRow<W>{"flows_closed_total", MetricType::counter, &W::flows_closed, "flows removed after their close"},
+    MetricRow<W>{"flows_restored_total", MetricType::counter, &W::flows_restored,
+                 "flows taken over from a predecessor process"},
+    MetricRow<W>{"parked", MetricType::gauge, &W::parked, "flows that wait for a policy answer"},
+    MetricRow<W>{"questions_total", MetricType::counter, &W::questions, "policy questions asked"},
+    MetricRow<W>{"answers_total", MetricType::counter, &W::answers, "policy answers taken in time"},
+    MetricRow<W>{"answers_late_total", MetricType::counter, &W::answers_late, "policy answers after the deadline"},
+    MetricRow<W>{"decisions_cached_total", MetricType::counter, &W::decisions_cached,
+                 "answers kept for their lifetime"},
+    MetricRow<W>{"decisions_hit_total", MetricType::counter, &W::decisions_hit, "new flows decided by a kept answer"},
+    MetricRow<W>{"icmp_translated_total", MetricType::counter, &W::icmp_translated,
+                 "ICMP errors translated to the other side"},
+    MetricRow<W>{"echo_replies_total", MetricType::counter, &W::echo_replies, "pings of service addresses answered"},
+    MetricRow<W>{"neighbor_replies_total", MetricType::counter, &W::neighbor_replies,
+                 "ARP requests and neighbour solicitations answered"},
+    MetricRow<W>{"resets_sent_total", MetricType::counter, &W::resets_sent, "RST sent to segments of no known flow"},
+    MetricRow<W>{"too_big_sent_total", MetricType::counter, &W::too_big_sent,
+                 "ICMP fragmentation needed and packet too big sent"},
+    MetricRow<W>{"handoff_in_total", MetricType::counter, &W::handoff_in, "frames taken from other workers"},
+    MetricRow<W>{"handoff_out_total", MetricType::counter, &W::handoff_out, "frames given to other workers"},
+    MetricRow<W>{"checksums_completed_total", MetricType::counter, &W::checksum_completed,
+                 "partial checksums that were completed"},
+};
+
+using P = control::PortCounters;
+inline constexpr std::array kPortMetrics{
+    MetricRow<P>{"received_frames_total", MetricType::counter, &P::rx_frames, "frames received"},
+    MetricRow<P>{"received_octets_total", MetricType::counter, &P::rx_octets, "octets received"},
+    MetricRow<P>{"sent_frames_total", MetricType::counter, &P::tx_frames, "frames sent"},
+    MetricRow<P>{"sent_octets_total", MetricType::counter, &P::tx_octets, "octets sent"},
+    MetricRow<P>{"dropped_frames_total", MetricType::counter, &P::dropped, "frames that came in here and were dropped"},
+    MetricRow<P>{"handed_off_frames_total", MetricType::counter, &P::handed_off,
+                 "frames that came in here and were given to another worker"},
+    MetricRow<P>{"probes_total", MetricType::counter, &P::probes, "frames of the attach self-test"},
+};
+
+using S = control::SlotCounters;
+inline constexpr std::array kSlotMetrics{
+    MetricRow<S>{"flows_active", MetricType::gauge, &S::active, "flows alive"},
+    MetricRow<S>{"flows_total", MetricType::counter, &S::flows, "flows created"},
+    MetricRow<S>{"received_packets_total", MetricType::counter, &S::rx_packets, "packets from downstream"},
+    MetricRow<S>{"received_octets_total", MetricType::counter, &S::rx_octets, "octets from downstream"},
+    MetricRow<S>{"sent_packets_total", MetricType::counter, &S::tx_packets, "packets to downstream"},
+    MetricRow<S>{"sent_octets_total", MetricType::counter, &S::tx_octets, "octets to downstream"},
+};
+
+/// Position of a row by name; a compile error in constant evaluation when there is none.
+template <typename Table>
+[[nodiscard]] constexpr std::size_t row_of(const Table& table, std::string_view name) {
+  for (std::size_t i = 0; i < table.size(); ++i)
+    if (table[i].name == name) return i;
+  require(false, "no such metric row");
+  return table.size();
+}
+inline constexpr std::size_t kWorkerFrames = row_of(kWorkerMetrics, "frames_total");
+inline constexpr std::size_t kWorkerBusyNs = row_of(kWorkerMetrics, "busy_nanoseconds_total");
+inline constexpr std::size_t kWorkerSleepNs = row_of(kWorkerMetrics, "sleep_nanoseconds_total");
+inline constexpr std::size_t kWorkerPolls = row_of(kWorkerMetrics, "polls_total");
+inline constexpr std::size_t kWorkerSleeps = row_of(kWorkerMetrics, "sleeps_total");
+inline constexpr std::size_t kWorkerEpoch = row_of(kWorkerMetrics, "snapshot_epoch");
+inline constexpr std::size_t kWorkerFlowsActive = row_of(kWorkerMetrics, "flows_active");
+inline constexpr std::size_t kWorkerFlowsCapacity = row_of(kWorkerMetrics, "flows_capacity");
+inline constexpr std::size_t kSlotActive = row_of(kSlotMetrics, "flows_active");
+inline constexpr std::size_t kSlotFlows = row_of(kSlotMetrics, "flows_total");
+
+/// Metrics of the daemon itself, rendered by metrics.cpp.
+struct DaemonMetricRow {
+  std::string_view name;
+  MetricType type;
+  std::string_view meaning;
+};
+inline constexpr std::array kDaemonMetrics{
+    DaemonMetricRow{"penstock_build_info", MetricType::gauge, "always 1; labels name version and build"},
+    DaemonMetricRow{"penstock_up", MetricType::gauge, "1 when the verdict of status is ok, else 0"},
+    DaemonMetricRow{"penstock_dataplane_up", MetricType::gauge, "1 while the dataplane is connected"},
+    DaemonMetricRow{"penstock_dataplane_restarts_total", MetricType::counter, "times the dataplane was started again"},
+    DaemonMetricRow{"penstock_config_generation", MetricType::gauge, "configurations accepted since the start"},
+    DaemonMetricRow{"penstock_config_last_reload_success", MetricType::gauge, "1 when the last reload was accepted"},
+    DaemonMetricRow{"penstock_config_last_reload_timestamp_seconds", MetricType::gauge, "Unix time of the last reload"},
+    DaemonMetricRow{"penstock_snapshot_epoch", MetricType::gauge,
+                    "epoch by state: compiled, acknowledged by the dataplane, active in every worker"},
+    DaemonMetricRow{"penstock_decisions_total", MetricType::counter, "policy answers given, by decision"},
+    DaemonMetricRow{"penstock_answers_lost_total", MetricType::counter, "answers that found the worker's ring full"},
+    DaemonMetricRow{"penstock_port_steering", MetricType::gauge, "1 while the port's program redirects"},
+    DaemonMetricRow{"penstock_steer_frames_total", MetricType::counter,
+                    "frames seen by the steering program, by port and reason"},
+    DaemonMetricRow{"penstock_drops_total", MetricType::counter, "frames dropped by the dataplane, by reason"},
+    DaemonMetricRow{"penstock_worker_heartbeat_age_seconds", MetricType::gauge, "since the worker's last heartbeat"},
+};
+
+}  // namespace penstock::telemetry

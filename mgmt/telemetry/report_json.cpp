@@ -1,0 +1,222 @@
+#include "mgmt/telemetry/report_json.h"
+
+#include "bpf/abi/steer_reasons.h"
+
+namespace penstock::telemetry {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <typename Table, typename Values>
+void put_rows(Json& into, const Table& table, const Values& values) {
+  for (std::size_t i = 0; i < table.size(); ++i) into[std::string{table[i].name}] = values[i];
+}
+
+Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+
+const char* text_of(control::Forwarding forwarding) {
+  return forwarding == control::Forwarding::dnat ? "dnat" : "fullnat";
+}
+const char* text_of(control::Policy policy) {
+  switch (policy) {
+    case control::Policy::allow:
+      return "allow";
+    case control::Policy::deny:
+      return "deny";
+    case control::Policy::ask:
+      return "ask";
+  }
+  return "unknown";
+}
+const char* text_of(IpProto proto) { return proto == IpProto::tcp ? "tcp" : proto == IpProto::udp ? "udp" : "other"; }
+
+Json worker_json(const WorkerReport& worker) {
+  Json out;
+  out["index"] = worker.index;
+  out["beat_age_milliseconds"] = worker.beat_age_ns / 1'000'000;
+  out["busy_percent"] = number_or_null(worker.busy_percent);
+  out["thread_cpu_percent"] = number_or_null(worker.thread_cpu_percent);
+  out["nanoseconds_per_frame"] = number_or_null(worker.nanoseconds_per_frame);
+  put_rows(out, kWorkerMetrics, worker.values);
+  return out;
+}
+
+Json steer_json(const SteerValues& values) {
+  Json out = Json::object();
+  for (std::size_t i = 0; i < values.size(); ++i) out[std::string{kSteerReasons[i].name}] = values[i];
+  return out;
+}
+
+Json port_json(const PortReport& port) {
+  std::uint64_t steered = 0;
+  std::uint64_t passed = 0;
+  for (std::size_t i = 0; i < port.steer.size(); ++i) (kSteerReasons[i].redirected ? steered : passed) += port.steer[i];
+  Json out{{"name", port.name},         {"netns", port.netns},       {"index", port.index},
+           {"ifindex", port.ifindex},   {"queues", port.queues},     {"present", port.present},
+           {"attached", port.attached}, {"served", port.served},     {"steering", port.steering},
+           {"optional", port.optional}, {"mode", port.mode},         {"self_test", port.self_test},
+           {"error", port.error},       {"steered_frames", steered}, {"passed_frames", passed}};
+  put_rows(out, kPortMetrics, port.values);
+  out["reasons"] = steer_json(port.steer);
+  return out;
+}
+
+Json listener_json(const ListenerReport& listener) {
+  Json out{{"name", listener.name},
+           {"address", listener.address.text()},
+           {"port", listener.port},
+           {"protocol", text_of(listener.proto)},
+           {"cluster", listener.cluster},
+           {"forwarding", text_of(listener.forwarding)},
+           {"policy", text_of(listener.policy)},
+           {"tier", "L4"},
+           {"steered", listener.steered},
+           {"draining", listener.draining}};
+  put_rows(out, kSlotMetrics, listener.values);
+  return out;
+}
+
+Json endpoint_json(const EndpointReport& endpoint) {
+  Json out{{"cluster", endpoint.cluster},
+           {"address", endpoint.address.text()},
+           {"port", endpoint.port},
+           {"weight", endpoint.weight},
+           {"resolved", endpoint.resolved ? Json(*endpoint.resolved) : Json(nullptr)},
+           {"mac", endpoint.mac}};
+  put_rows(out, kSlotMetrics, endpoint.values);
+  return out;
+}
+
+template <typename Items, typename Render>
+Json list_of(const Items& items, Render render) {
+  Json out = Json::array();
+  for (const auto& item : items) out.push_back(render(item));
+  return out;
+}
+
+Json drops_json(const DropValues& drops) {
+  Json out = Json::object();
+  for (std::size_t i = 1; i < drops.size(); ++i) out[std::string{kDropReasons[i].name}] = drops[i];
+  return out;
+}
+
+}  // namespace
+
+Json status_json(const Report& report) {
+  std::uint64_t active = 0;
+  std::uint64_t capacity = 0;
+  for (const WorkerReport& worker : report.workers) {
+    active += worker.values[kWorkerFlowsActive];
+    capacity += worker.values[kWorkerFlowsCapacity];
+  }
+  const ConfigReport& config = report.config;
+  const DataplaneReport& dataplane = report.dataplane;
+  Json out;
+  out["verdict"] = report.verdict;
+  out["reasons"] = report.reasons;
+  out["daemon"] = {{"running", report.daemon_pid != 0},
+                   {"pid", report.daemon_pid},
+                   {"uptime_seconds", report.daemon_uptime_seconds}};
+  out["config"] = {{"file", config.file},
+                   {"generation", config.generation},
+                   {"last_reload_seconds", config.last_reload_seconds},
+                   {"last_reload_ok", config.last_reload_ok},
+                   {"last_error", config.last_error}};
+  out["epochs"] = {{"compiled", config.epoch_compiled},
+                   {"acknowledged", config.epoch_acknowledged},
+                   {"active", config.epoch_active}};
+  out["dataplane"] = {{"state", dataplane.state},
+                      {"pid", dataplane.pid},
+                      {"uptime_seconds", dataplane.uptime_seconds},
+                      {"restarts", dataplane.restarts},
+                      {"last_exit", dataplane.last_exit},
+                      {"connected", dataplane.connected},
+                      {"adopted", dataplane.adopted},
+                      {"hugepages", dataplane.hugepages},
+                      {"boot_epoch", dataplane.boot_epoch},
+                      {"build", dataplane.build}};
+  out["fallback"] = {
+      {"wanted", report.fallback_wanted}, {"installed", report.fallback_installed}, {"error", report.fallback_error}};
+  out["flows"] = {{"active", active}, {"capacity", capacity}};
+  out["decisions"] = {{"asked", report.decisions.asked},
+                      {"allowed", report.decisions.allowed},
+                      {"denied", report.decisions.denied},
+                      {"answers_lost", report.decisions.answers_lost}};
+  out["workers"] = list_of(report.workers, worker_json);
+  out["ports"] = list_of(report.ports, port_json);
+  out["listeners"] = list_of(report.listeners, listener_json);
+  out["endpoints"] = list_of(report.endpoints, endpoint_json);
+  out["drops"] = drops_json(report.drops);
+  return out;
+}
+
+Json services_json(const Report& report) {
+  Json services = Json::array();
+  for (const ListenerReport& listener : report.listeners) {
+    Json service = listener_json(listener);
+    service["endpoints"] = Json::array();
+    for (const EndpointReport& endpoint : report.endpoints)
+      if (endpoint.cluster == listener.cluster) service["endpoints"].push_back(endpoint_json(endpoint));
+    services.push_back(std::move(service));
+  }
+  return {{"services", std::move(services)}};
+}
+
+Json counters_json(const Report& report) {
+  Json out;
+  out["drops"] = drops_json(report.drops);
+  out["workers"] = Json::array();
+  for (const WorkerReport& worker : report.workers) {
+    Json row{{"index", worker.index}};
+    put_rows(row, kWorkerMetrics, worker.values);
+    out["workers"].push_back(std::move(row));
+  }
+  out["ports"] = Json::array();
+  for (const PortReport& port : report.ports) {
+    Json row{{"name", port.name}};
+    put_rows(row, kPortMetrics, port.values);
+    row["reasons"] = steer_json(port.steer);
+    out["ports"].push_back(std::move(row));
+  }
+  return out;
+}
+
+Json flows_json(const FlowList& flows, const Report& report) {
+  const auto listener_name = [&](std::uint32_t id) {
+    for (const ListenerReport& listener : report.listeners)
+      if (listener.id == id) return listener.name;
+    return std::to_string(id);
+  };
+  const auto port_name = [&](std::uint32_t index) {
+    for (const PortReport& port : report.ports)
+      if (port.index == index) return port.name;
+    return std::to_string(index);
+  };
+  Json out{{"active", flows.active}, {"matched", flows.matched}, {"flows", Json::array()}};
+  for (const FlowRow& row : flows.rows)
+    out["flows"].push_back({{"service_name", listener_name(row.listener_id)},
+                            {"protocol", text_of(row.proto)},
+                            {"client", host_port_text(row.client, row.client_port)},
+                            {"service", host_port_text(row.service, row.service_port)},
+                            {"source", host_port_text(row.source, row.source_port)},
+                            {"endpoint", host_port_text(row.endpoint, row.endpoint_port)},
+                            {"state", control::name_of(row.state)},
+                            {"worker", row.worker},
+                            {"port", port_name(row.out_port)},
+                            {"age_milliseconds", row.age_ms},
+                            {"idle_milliseconds", row.idle_ms},
+                            {"packets_forward", row.packets_forward},
+                            {"packets_reverse", row.packets_reverse},
+                            {"octets_forward", row.octets_forward},
+                            {"octets_reverse", row.octets_reverse}});
+  return out;
+}
+
+Json problems_json(const Problems& problems) {
+  Json list = Json::array();
+  for (const Problem& problem : problems)
+    list.push_back({{"place", problem.place}, {"what", problem.what}, {"remedy", problem.remedy}});
+  return {{"problems", std::move(list)}};
+}
+
+}  // namespace penstock::telemetry
