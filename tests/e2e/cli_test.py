@@ -52,11 +52,11 @@ class Cli(case.LabTest):
         bad = self.configuration()
         bad["listeners"][0]["cluster"] = "nowhere"
         self.lab.write_config(bad)
-        done = self.lab.cli("apply", check=False)
+        done = self.lab.cli("apply", self.lab.config_path, check=False)
         self.assertEqual(done.returncode, NEGATIVE, done.stdout + done.stderr)
         self.assertIn("nowhere", done.stdout + done.stderr)
         self.lab.write_config(good)
-        self.assertEqual(self.lab.cli("apply").returncode, GOOD)
+        self.assertEqual(self.lab.cli("apply", self.lab.config_path).returncode, GOOD)
 
     def test_help_names_every_command(self):
         text = run(binary("penstock"), "--help").stdout

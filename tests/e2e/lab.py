@@ -291,8 +291,7 @@ class Lab:
         connection.sock.settimeout(timeout)
         try:
             connection.sock.connect(str(self.socket_path))
-            data = None if body is None else json.dumps(body)
-            connection.request(method, path, body=data, headers={"Content-Type": "application/json"} if data else {})
+            connection.request(method, path, body=body, headers={"Content-Type": "application/yaml"} if body else {})
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:
@@ -305,10 +304,10 @@ class Lab:
         return json.loads(text)
 
     def apply(self, config=None):
-        """Writes and reloads; the API's answer."""
+        """Writes the file and applies its text; the API's answer."""
         if config is not None:
             self.write_config(config)
-        return self.api_json("POST", "/v1/apply")
+        return self.api_json("POST", "/v1/apply", self.config_path.read_text())
 
     def dataplane_pid(self):
         """Found by its program among the node's processes, so it needs no daemon."""

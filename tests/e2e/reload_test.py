@@ -66,7 +66,7 @@ class Reload(case.LabTest):
         broken["listeners"][0]["cluster"] = "nowhere"
         broken["clusters"][0]["endpoints"][0]["port"] = 70000
         self.lab.write_config(broken)
-        status, text = self.lab.api("POST", "/v1/apply")
+        status, text = self.lab.api("POST", "/v1/apply", self.lab.config_path.read_text())
         self.assertGreaterEqual(status, 400)
         self.assertIn("nowhere", text)
         self.assertIn("70000", text)
