@@ -44,8 +44,7 @@ def server6(index):
 
 def binary(name):
     """Path of a built program."""
-    folders = {"penstockd": "mgmt/daemon", "penstock": "mgmt/cli", "penstock-dataplane": "dataplane/app"}
-    path = BUILD / folders[name] / name
+    path = BUILD / "bin" / name
     if not path.exists():
         raise FileNotFoundError(f"{path} is not built; run scripts/dev build")
     return str(path)
