@@ -17,9 +17,9 @@ void start_eal() {
   static bool started = false;
   if (started) return;
   started = true;
-  std::array<std::string, 9> args{"flow_bench", "--in-memory", "--no-pci",          "--no-telemetry", "--no-huge",
-                                  "-m",         "1024",        "--log-level=error", "--no-shconf"};
-  std::array<char*, 9> argv{};
+  std::array<std::string, 8> args{"flow_bench", "--in-memory", "--no-pci", "--no-telemetry",
+                                  "--no-huge",  "-m",          "1024",     "--log-level=error"};
+  std::array<char*, 8> argv{};
   for (std::size_t i = 0; i < args.size(); ++i) argv[i] = args[i].data();
   if (rte_eal_init(static_cast<int>(argv.size()), argv.data()) < 0) {
     std::fprintf(stderr, "flow_bench: EAL does not start: %s\n", rte_strerror(rte_errno));

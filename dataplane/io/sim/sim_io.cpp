@@ -1,0 +1,111 @@
+#include "dataplane/io/sim/sim_io.h"
+
+#include <algorithm>
+
+namespace penstock::io {
+
+std::size_t SimIo::receive(std::span<Frame> into) {
+  std::size_t n = 0;
+  const SimOptions& o = device_.options_;
+  for (std::size_t turn = 0; turn < o.ports; ++turn) {
+    const std::size_t port = next_port_++ % o.ports;
+    for (std::size_t q = worker_; q < o.queues; q += o.workers) {
+      std::deque<Frame>& queue = device_.queue(port, q);
+      for (; n < into.size() && !queue.empty(); queue.pop_front()) {
+        into[n++] = std::move(queue.front());
+        ++device_.outstanding_;
+      }
+    }
+  }
+  return n;
+}
+
+std::size_t SimIo::transmit(PortIndex port, std::span<Frame> frames) {
+  require(can_transmit(port), "transmit on a port without a queue of this worker");
+  require(frames.size() <= kBurstMax, "transmit burst too large");
+  const std::size_t n = std::min(frames.size(), device_.transmit_limit_[port]);
+  for (Frame& frame : frames.first(n)) {
+    require(frame.live() && frame.port() == port, "transmit of a frame that is gone or meant for another port");
+    const ByteView bytes = frame.bytes();
+    device_.sent_.push_back({port, worker_, {bytes.begin(), bytes.end()}});
+    device_.give_back(frame);
+  }
+  return n;
+}
+
+void SimIo::drop(std::span<Frame> frames) {
+  for (Frame& frame : frames) device_.give_back(frame);
+}
+
+bool SimIo::can_transmit(PortIndex port) const {
+  return port < device_.options_.ports && worker_ < device_.options_.queues;
+}
+
+SimDevice::SimDevice(const SimOptions& options)
+    : options_{options},
+      queues_(options.ports * options.queues),
+      transmit_limit_(options.ports, kBurstMax),
+      random_{options.seed} {
+  for (std::size_t i = 0; i < options.buffers; ++i)
+    free_.push_back(std::make_unique<Buffer>(options.headroom + options.frame_octets_max));
+  for (std::size_t w = 0; w < options.workers; ++w) ios_.push_back(std::make_unique<SimIo>(*this, w));
+}
+
+SimDevice::~SimDevice() {
+  for (std::deque<Frame>& queue : queues_)
+    for (Frame& frame : queue) {
+      ++outstanding_;
+      give_back(frame);
+    }
+}
+
+std::size_t SimDevice::waiting() const {
+  std::size_t n = 0;
+  for (const auto& queue : queues_) n += queue.size();
+  return n;
+}
+
+void SimDevice::inject(PortIndex port, ByteView bytes, std::size_t q) {
+  if (chance(options_.faults.loss_percent)) {
+    ++lost_;
+    return;
+  }
+  deliver(port, bytes, q);
+  if (chance(options_.faults.duplicate_percent)) deliver(port, bytes, q);
+  std::deque<Frame>& waiting = queue(port, q);
+  if (waiting.size() < 2 || !chance(options_.faults.reorder_percent)) return;
+  Frame last = std::move(waiting.back());
+  waiting.pop_back();
+  Frame overtaken = std::move(waiting.back());
+  waiting.pop_back();
+  waiting.push_back(std::move(last));
+  waiting.push_back(std::move(overtaken));
+}
+
+void SimDevice::deliver(PortIndex port, ByteView bytes, std::size_t q) {
+  require(bytes.size() <= options_.frame_octets_max, "injected frame larger than a buffer");
+  if (free_.empty()) {
+    ++no_buffer_;
+    return;
+  }
+  Buffer* const buffer = free_.back().release();
+  free_.pop_back();
+  lent_.insert(buffer);
+  std::copy(bytes.begin(), bytes.end(), buffer->begin() + options_.headroom);
+  ++delivered_;
+  queue(port, q).emplace_back(RawFrame{.data = buffer->data() + options_.headroom,
+                                       .handle = buffer,
+                                       .octets = static_cast<std::uint16_t>(bytes.size()),
+                                       .headroom = options_.headroom,
+                                       .tailroom = static_cast<std::uint16_t>(options_.frame_octets_max - bytes.size()),
+                                       .port = port});
+}
+
+void SimDevice::give_back(Frame& frame) {
+  const RawFrame raw = std::move(frame).release();
+  require(lent_.erase(raw.handle) == 1, "a buffer came back that was not lent");
+  free_.emplace_back(static_cast<Buffer*>(raw.handle));
+  --outstanding_;
+}
+
+}  // namespace penstock::io

@@ -1,0 +1,127 @@
+// new_flow: the first packet of a connection, and packets of no connection.
+#include "dataplane/l4/reset.h"
+#include "dataplane/lb/flow_hash.h"
+#include "dataplane/lb/maglev.h"
+#include "dataplane/wire/ethernet.h"
+#include "dataplane/worker/owner.h"
+#include "dataplane/worker/worker_state.h"
+
+namespace penstock::worker {
+
+void Worker::State::handle_unknown(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, bool handed_over) {
+  if (config.worker_count > 1 && !handed_over) {
+    const std::uint32_t owner = owner_of(view->snapshot, key, config.worker_count);
+    if (owner != config.index) return hand_off(frame, owner, HandoffKind::process);
+  }
+  const control::ListenerRecord* const listener = view->snapshot.find_listener(key.dst, key.dst_port, key.proto);
+  if (listener == nullptr) {
+    const bool reply = view->snapshot.owns_source(key.dst, key.dst_port) ||
+                       std::binary_search(view->by_address.begin(), view->by_address.end(), AddressedNextHop{key.src},
+                                          [](const auto& a, const auto& b) { return a.address < b.address; });
+    return drop_frame(frame, reply ? DropReason::no_flow : DropReason::no_listener);
+  }
+  if (!l4::opens_flow(info)) return refuse_segment(frame, info);
+  if ((listener->flags & control::kListenerDraining) != 0) return drop_frame(frame, DropReason::listener_draining);
+  if (info.ttl <= 1) return drop_frame(frame, DropReason::ttl_expired);
+  if (admit(frame, info, key, *listener) == Admission::admitted) open_flow(frame, info, key, *listener);
+}
+
+/// A TCP segment of no connection earns a reset; it counts as dropped (no_flow) all the same.
+void Worker::State::refuse_segment(Frame& frame, const wire::PacketInfo& info) {
+  const PortIndex back = frame.port();
+  const bool answer =
+      info.proto == IpProto::tcp && reset_tokens.take(now) && l4::make_reset(frame, info) == DropReason::none;
+  if (!answer) return drop_frame(frame, DropReason::no_flow);
+  counters.drops[static_cast<std::size_t>(DropReason::no_flow)].add();
+  counters.resets_sent.add();
+  send(frame, back);
+}
+
+DropReason Worker::State::choose_reverse(const control::ListenerRecord& listener, const control::EndpointRecord& to,
+                                         const FlowKey& key, FlowKey& reverse) {
+  if (listener.forwarding == control::Forwarding::dnat) {
+    reverse = {to.address, key.src, to.port, key.src_port, key.proto, {}};
+    const DirectionIndex holder = table.find(reverse);
+    if (holder == flow::kNoDirection) return DropReason::none;
+    // The client already talks to this endpoint by another service from the same port.
+    const FlowState state = table.forward(holder / 2).state;
+    if (state != FlowState::closing && state != FlowState::reset) return DropReason::source_ports_exhausted;
+    close_armed(holder / 2, counters.flows_closed);
+    return DropReason::none;
+  }
+  const bool v4 = to.address.is_v4();
+  const control::NodeRecord& node = view->snapshot.node();
+  const flow::SourceSpace space{{v4 ? node_v4.data() : node_v6.data(), v4 ? node_v4_count : node_v6_count},
+                                node.source_port_low,
+                                node.source_port_high,
+                                config.index,
+                                config.worker_count};
+  const auto choice = source_ports.choose(table, space, to.address, to.port, key.proto);
+  if (!choice.found) return DropReason::source_ports_exhausted;
+  if (choice.take_over != flow::kNoFlow) close_armed(choice.take_over, counters.flows_closed);
+  reverse = choice.reverse;
+  return DropReason::none;
+}
+
+FlowIndex Worker::State::take_record(const FlowKey& key, const FlowKey& reverse) {
+  const std::uint32_t limit = view->snapshot.node().flow_max;
+  const auto has_room = [&] { return !table.full() && (limit == 0 || table.size() < limit); };
+  if (!has_room() && full_search != now_ms) {
+    full_search = now_ms;
+    wheel.advance(now_ms, kTimersWhenFull, [this](FlowIndex f) { timer_fired(f); });
+  }
+  return has_room() ? table.begin(key, reverse) : flow::kNoFlow;
+}
+
+void Worker::State::open_flow(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                              const control::ListenerRecord& listener) {
+  const control::SnapshotView& snapshot = view->snapshot;
+  const control::ClusterRecord& cluster = snapshot.clusters()[listener.cluster];
+  const auto maglev = snapshot.maglev_of(cluster);
+  if (maglev.empty()) return drop_frame(frame, DropReason::no_endpoint);
+  const std::uint64_t hash = lb::flow_hash(key.src, key.src_port, key.dst, key.dst_port, key.proto);
+  const std::uint32_t endpoint_index = cluster.first_endpoint + lb::pick(maglev, hash);
+  const control::EndpointRecord& endpoint = snapshot.endpoints()[endpoint_index];
+  if (endpoint.address.is_v4() != key.src.is_v4()) return drop_frame(frame, DropReason::no_endpoint);
+  const control::NextHopIndex next_hop = view->endpoint_next_hops[endpoint_index];
+  if (view->next_hop(next_hop) == nullptr) return drop_frame(frame, DropReason::no_next_hop);
+  FlowKey reverse;
+  const DropReason refused = choose_reverse(listener, endpoint, key, reverse);
+  if (refused != DropReason::none) return drop_frame(frame, refused);
+  const FlowIndex flow = take_record(key, reverse);
+  if (flow == flow::kNoFlow) return drop_frame(frame, DropReason::flow_table_full);
+
+  const auto family = static_cast<std::uint8_t>(key.src.is_v4() ? 0 : control::kFlowV6);
+  const bool dnat = listener.forwarding == control::Forwarding::dnat;
+  const auto flags = static_cast<std::uint8_t>(family | (dnat ? control::kFlowDnat : 0));
+  FlowDirection& f = table.forward(flow);
+  FlowDirection& r = table.reverse(flow);
+  f.flags = flags;
+  f.state = l4::first_state(key.proto);
+  f.next_hop = next_hop;
+  f.out_port = static_cast<std::uint8_t>(frame.port());
+  r.flags = flags | control::kFlowReverse;
+  r.next_hop = control::kNoNextHop;
+  r.out_port = static_cast<std::uint8_t>(frame.port());
+  std::memcpy(r.next_mac.octets.data(), frame.bytes().data() + 6, r.next_mac.octets.size());
+  r.vlan_tci = info.vlan_tci;
+  f.last_seen_ms = r.last_seen_ms = now_ms.ms;
+  f.l4_delta = l4::compute_delta(f, r);
+  r.l4_delta = l4::compute_delta(r, f);
+  FlowCold& cold = table.cold(flow);
+  cold.created_ms = now_ms.ms;
+  cold.listener_id = listener.id;
+  cold.endpoint_id = endpoint.id;
+  cold.listener_slot = listener.stat_slot;
+  cold.endpoint_slot = endpoint.stat_slot;
+  table.commit(flow);
+  ++insertions;
+  wheel.arm(flow, deadline_of(flow));
+  start_gauges(flow);
+  counters.flows_created.add();
+  counters.slots[cold.listener_slot].flows.add();
+  counters.slots[cold.endpoint_slot].flows.add();
+  forward_known(frame, info, key, 2 * flow);
+}
+
+}  // namespace penstock::worker

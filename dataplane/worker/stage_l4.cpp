@@ -1,0 +1,108 @@
+// stage_l4: packets of known flows are tracked, rewritten and sent; the others go to new_flow.cpp.
+#include "dataplane/l4/icmp.h"
+#include "dataplane/worker/worker_state.h"
+
+namespace penstock::worker {
+namespace {
+
+constexpr std::uint8_t kEventful = wire::kTcpSyn | wire::kTcpFin | wire::kTcpRst;
+
+/// True when the packet cannot change the state of its flow: the common case, decided without a table.
+bool steady(const wire::PacketInfo& info, FlowState state) {
+  return (info.tcp_flags & kEventful) == 0 && (state == FlowState::established || state == FlowState::udp_stream);
+}
+
+}  // namespace
+
+void Worker::State::stage_l4(Burst& b) {
+  for (std::size_t t = 0; t < b.transports; ++t) {
+    Frame& frame = b.frames[b.at[t]];
+    const wire::PacketInfo& info = b.infos[b.at[t]];
+    DirectionIndex d = b.directions[t];
+    // Packets before this one may have opened its flow, or closed one whose record is somebody else's now.
+    if (b.erasures != table.erasures() || (d == flow::kNoDirection && b.insertions != insertions)) [[unlikely]]
+      d = table.find(b.keys[t]);
+    if (d == flow::kNoDirection) [[unlikely]]
+      handle_unknown(frame, info, b.keys[t], b.handed);
+    else
+      forward_known(frame, info, b.keys[t], d);
+  }
+}
+
+l4::FlowAction Worker::State::track(const wire::PacketInfo& info, DirectionIndex d) {
+  FlowDirection& forward = table.forward(d / 2);
+  const FlowState before = forward.state;
+  const l4::FlowTransition move = l4::transition(before, l4::event_of(info, (d & 1) != 0));
+  if (move.action == l4::FlowAction::restart) {
+    close_armed(d / 2, counters.flows_closed);
+    return move.action;
+  }
+  // A new state begins its idle time now, even if it was entered by a packet that keeps nothing alive: a RST on a
+  // long idle flow must leave time for the segment that revives it.
+  if (move.action == l4::FlowAction::refresh || move.to != before) table.direction(d).last_seen_ms = now_ms.ms;
+  if (move.to == before) return move.action;
+  forward.state = move.to;
+  const auto timeout = [this](FlowState s) { return timeout_ms[static_cast<std::size_t>(s)]; };
+  if (timeout(move.to) < timeout(before)) wheel.rearm(d / 2, deadline_of(d / 2));  // else the timer finds out itself
+  return move.action;
+}
+
+const control::NextHop* Worker::State::next_hop_of(FlowDirection& forward, const FlowDirection& reverse) const {
+  // A restored flow does not know the index that its endpoint has in this process.
+  if (forward.next_hop == control::kNoNextHop) forward.next_hop = view->find_next_hop(reverse.src);
+  return view->next_hop(forward.next_hop);
+}
+
+void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
+  FlowDirection& in = table.direction(d);
+  FlowDirection& other = table.partner(d);
+  const bool reverse = (d & 1) != 0;
+  if (steady(info, reverse ? other.state : in.state)) [[likely]] {
+    in.last_seen_ms = now_ms.ms;
+  } else {
+    const l4::FlowAction action = track(info, d);
+    if (action == l4::FlowAction::restart) return handle_unknown(frame, info, key, true);
+    if (action == l4::FlowAction::refuse) return drop_frame(frame, DropReason::no_flow);
+  }
+  PortIndex out_port = in.out_port;
+  const control::NextHop* hop = nullptr;
+  if (!reverse) {
+    hop = next_hop_of(in, other);
+    if (hop == nullptr) [[unlikely]]
+      return drop_frame(frame, DropReason::no_next_hop);
+    out_port = hop->port;
+  }
+  const WorkerPort* const port = view->port(out_port);
+  if (port == nullptr) [[unlikely]]
+    return drop_frame(frame, DropReason::port_gone);
+  if (info.ip_octets > port->mtu) [[unlikely]]
+    return too_big(frame, info, d, port->mtu);
+  const l4::Link link = reverse ? l4::link_of(in, port->mac) : l4::link_of(*hop);
+  const l4::Rewritten done = l4::rewrite(frame, info, in, other, link);
+  if (done.reason != DropReason::none) [[unlikely]]
+    return drop_frame(frame, done.reason);
+  if (done.checksum_completed) counters.checksum_completed.add();
+  ++in.packets;
+  in.octets += info.ip_octets;
+  send(frame, out_port);
+}
+
+void Worker::State::too_big(Frame& frame, const wire::PacketInfo& info, DirectionIndex d, std::uint16_t mtu) {
+  const bool reverse = (d & 1) != 0;
+  const FlowDirection& forward = table.forward(d / 2);
+  // The sender's own idea of who we are: the service, or the node. Never the client's address (DNAT replies).
+  const IpAddress source = reverse && (forward.flags & control::kFlowDnat) != 0 ? forward.dst : info.dst;
+  const PortIndex back = frame.port();
+  counters.drops[static_cast<std::size_t>(DropReason::too_big)].add();
+  const bool answer =
+      info.dont_fragment && icmp_tokens.take(now) && l4::make_too_big(frame, info, source, mtu) == DropReason::none;
+  if (!answer) {
+    dropped[dropped_count++] = std::move(frame);
+    if (dropped_count == dropped.size()) give_back();
+    return;
+  }
+  counters.too_big_sent.add();
+  send(frame, back);
+}
+
+}  // namespace penstock::worker

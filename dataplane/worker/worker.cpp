@@ -1,0 +1,121 @@
+#include "dataplane/worker/worker.h"
+
+#include "dataplane/worker/worker_state.h"
+
+namespace penstock::worker {
+
+Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
+    : config{c},
+      io{*wiring.io},
+      block{*wiring.block},
+      counters{wiring.block->counters},
+      views{*wiring.views},
+      mesh{wiring.handoff},
+      doorbell{wiring.question_doorbell},
+      view{&empty_view},
+      table{wiring.flow_arena,
+            {.worker = c.index, .worker_count = c.worker_count, .boot_epoch = c.boot_epoch, .seed = c.seed}},
+      wheel{table, CoarseMs{}},
+      parked{c.parked_max, c.seed[1]},
+      decisions{c.decision_cache_slots, c.seed[0]},
+      source_ports{c.seed[0] ^ c.index},
+      questions{wiring.block->question_control, wiring.block->questions},
+      answers{wiring.block->answer_control, wiring.block->answers} {
+  require(c.worker_count >= 1 && c.worker_count <= control::kWorkerMax && c.index < c.worker_count,
+          "worker index or count out of range");
+  require(c.worker_count == 1 || (mesh != nullptr && mesh->worker_count() == c.worker_count), "no hand-off rings");
+  for (std::size_t w = 0; w < c.worker_count && c.worker_count > 1; ++w) {
+    if (w == c.index) continue;
+    handoff_to[w] = mesh->ring(c.index, w);
+    handoff_from[w] = mesh->ring(w, c.index);
+  }
+  counters.flows_capacity.set(table.capacity());
+}
+
+void Worker::State::process(Burst& b) {
+  stage_parse(b);
+  if (b.transports != 0) {
+    stage_flow(b);
+    stage_l4(b);
+    sweep_wanted = true;
+  }
+  for (std::size_t o = 0; o < b.other_count; ++o) side_traffic(b.frames[b.others[o]], b.infos[b.others[o]], b.handed);
+}
+
+bool Worker::State::round(Instant at) {
+  now = at;
+  now_ms = CoarseMs::of(at);
+  adopt_view();
+  counters.polls.add();
+  burst.count = io.receive(burst.frames);
+  if (burst.count != 0) {
+    counters.bursts.add();
+    counters.frames.add(burst.count);
+    process(burst);
+  } else {
+    counters.empty_polls.add();
+  }
+  bool worked = burst.count != 0;
+  if (config.worker_count > 1) {
+    receive_handoffs();
+    worked |= handed.count != 0;
+  }
+  worked |= housekeeping();
+  worked |= out_count != 0;
+  stage_transmit();
+  publish_rings();
+  return worked;
+}
+
+Worker::Worker(const WorkerConfig& config, const WorkerWiring& wiring)
+    : state_{std::make_unique<State>(config, wiring)} {
+  state_->handed.handed = true;
+}
+Worker::~Worker() = default;
+
+RestoreReport Worker::restore(ByteView old_arena, Instant now) {
+  RestoreReport report;
+  const auto arena = flow::ArenaView::open(old_arena);
+  if (!arena) return report;
+  state_->now = now;
+  state_->now_ms = CoarseMs::of(now);
+  flow::FlowRecord record;
+  for (std::uint32_t i = 0; i < arena->high_water(); ++i) {
+    switch (arena->read(i, record)) {
+      case flow::ArenaView::Read::unused:
+        break;
+      case flow::ArenaView::Read::torn:
+        ++report.torn;
+        break;
+      case flow::ArenaView::Read::valid:
+        static_cast<void>(state_->restore_one(record, report));
+        break;
+    }
+  }
+  return report;
+}
+
+bool Worker::step(Instant now) { return state_->round(now); }
+
+void Worker::drain() {
+  State& s = *state_;
+  while (flow::ParkedFlow* const entry = s.parked.any()) s.resolve(*entry, false, DropReason::stopping);
+  for (std::size_t w = 0; w < s.config.worker_count && s.config.worker_count > 1; ++w) {
+    if (w == s.config.index) continue;
+    HandoffItem item;
+    while (s.handoff_from[w].pop(item)) {
+      Frame frame{item.frame};
+      s.drop_frame(frame, DropReason::stopping);
+    }
+  }
+  s.stage_transmit();
+}
+
+void Worker::set_heartbeat(std::atomic<std::uint64_t>* slot) {
+  state_->heartbeat.store(slot, std::memory_order_release);
+}
+
+Instant Worker::next_deadline() const { return state_->next_deadline(); }
+std::uint32_t Worker::flow_count() const { return state_->table.size(); }
+
+}  // namespace penstock::worker

@@ -1,0 +1,191 @@
+// worker_state.h - everything a worker holds, and the stages that work on it. Private to dataplane/worker.
+//
+// Model     one burst at a time:
+//             stage_parse     frames -> PacketInfo, keys; refused ones are dropped
+//             stage_flow      keys -> directions (batched), ownership of the unknown ones
+//             stage_l4        transport packets: state, new flows (new_flow.cpp), rewrite
+//             side_traffic    ICMP, ARP, neighbour discovery, echo, probes
+//             stage_transmit  out frames, grouped by port
+//           then housekeeping: views, answers, parked deadlines, timers, folding of counters.
+// Rule      a frame handed to drop_frame(), send() or hand_off() is gone from the burst.
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "dataplane/control/segment.h"
+#include "dataplane/flow/decision_cache.h"
+#include "dataplane/flow/flow_table.h"
+#include "dataplane/flow/parked.h"
+#include "dataplane/flow/restore.h"
+#include "dataplane/flow/source_port.h"
+#include "dataplane/flow/timer_wheel.h"
+#include "dataplane/l4/conntrack.h"
+#include "dataplane/l4/rewrite.h"
+#include "dataplane/wire/packet_info.h"
+#include "dataplane/worker/token_bucket.h"
+#include "dataplane/worker/worker.h"
+
+namespace penstock::worker {
+
+using control::FlowCold;
+using control::FlowDirection;
+using control::FlowState;
+using flow::DirectionIndex;
+using flow::FlowIndex;
+using flow::FlowKey;
+using io::kBurstMax;
+
+inline constexpr std::uint32_t kTimersPerRound = 64;    ///< more delays the next burst by over 10 us
+inline constexpr std::uint32_t kTimersWhenFull = 1024;  ///< a full table looks harder, at most once a millisecond
+inline constexpr std::uint32_t kFoldsPerRound = 64;
+inline constexpr std::uint32_t kFoldPeriodMs = 500;  ///< counters of a flow are at most this old, plus one sweep
+inline constexpr std::uint32_t kAnswersPerRound = 64;
+inline constexpr std::size_t kOutMax = 4 * kBurstMax;
+
+struct Burst {
+  std::array<Frame, kBurstMax> frames;
+  std::array<wire::PacketInfo, kBurstMax> infos;
+  std::size_t count{};
+  bool handed{};  ///< came over a hand-off ring: is never handed on
+  // Transport packets, in order of arrival: position in `frames`, key, direction.
+  std::array<std::uint8_t, kBurstMax> at;
+  std::array<FlowKey, kBurstMax> keys;
+  std::array<DirectionIndex, kBurstMax> directions;
+  std::size_t transports{};
+  std::uint32_t erasures{};  ///< of the table when directions were looked up
+  std::uint32_t insertions{};
+  // Everything else.
+  std::array<std::uint8_t, kBurstMax> others;
+  std::size_t other_count{};
+};
+
+/// Counter sums of one burst: written to shared memory once per port in a row.
+struct RxTally {
+  PortIndex port{kNoPort};
+  std::uint32_t frames{};
+  std::uint32_t octets{};
+};
+
+struct Worker::State {
+  State(const WorkerConfig& config, const WorkerWiring& wiring);
+
+  // One round.
+  bool round(Instant now);
+  void process(Burst& burst);
+  void receive_handoffs();
+
+  // Stages.
+  void stage_parse(Burst& burst);
+  void stage_flow(Burst& burst);
+  void stage_l4(Burst& burst);
+  void stage_transmit();
+  void side_traffic(Frame& frame, const wire::PacketInfo& info, bool handed_over);
+  void icmp_error(Frame& frame, const wire::PacketInfo& info, bool handed_over);
+
+  // stage_l4.cpp
+  void forward_known(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d);
+  /// Moves the flow's state machine. On `restart` the flow is erased.
+  [[nodiscard]] l4::FlowAction track(const wire::PacketInfo& info, DirectionIndex d);
+  [[nodiscard]] const control::NextHop* next_hop_of(FlowDirection& forward, const FlowDirection& reverse) const;
+  void too_big(Frame& frame, const wire::PacketInfo& info, DirectionIndex d, std::uint16_t mtu);
+
+  // new_flow.cpp
+  void handle_unknown(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, bool handed_over);
+  void open_flow(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                 const control::ListenerRecord& listener);
+  [[nodiscard]] DropReason choose_reverse(const control::ListenerRecord& listener, const control::EndpointRecord& to,
+                                          const FlowKey& key, FlowKey& reverse);
+  [[nodiscard]] FlowIndex take_record(const FlowKey& key, const FlowKey& reverse);
+  void refuse_segment(Frame& frame, const wire::PacketInfo& info);
+
+  // policy.cpp
+  enum class Admission : std::uint8_t { admitted, taken };
+  [[nodiscard]] Admission admit(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                                const control::ListenerRecord& listener);
+  [[nodiscard]] Admission ask(Frame& frame, const FlowKey& key, const control::ListenerRecord& listener);
+  void take_answers();
+  void expire_parked();
+  void resolve(flow::ParkedFlow& parked, bool allow, DropReason reason);
+  void resume(Frame& frame);
+
+  // housekeeping.cpp
+  void adopt_view();
+  [[nodiscard]] bool housekeeping();
+  [[nodiscard]] Instant next_deadline() const;
+  void beat();
+  void timer_fired(FlowIndex flow);
+  void arm(FlowIndex flow);
+  [[nodiscard]] CoarseMs deadline_of(FlowIndex flow);
+  /// Ends a flow that is off the wheel.
+  void close_flow(FlowIndex flow, control::Counter& kind);
+  /// Ends a flow that is armed.
+  void close_armed(FlowIndex flow, control::Counter& kind) {
+    wheel.disarm(flow);
+    close_flow(flow, kind);
+  }
+  void fold(FlowIndex flow);
+  [[nodiscard]] bool sweep();
+  void start_gauges(FlowIndex flow);
+  [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
+
+  // stage_transmit.cpp
+  void send(Frame& frame, PortIndex port);
+  void drop_frame(Frame& frame, DropReason reason);
+  void hand_off(Frame& frame, std::uint32_t to, HandoffKind kind);
+  /// Sends everything in `frames`, each by its own port(). All are gone afterwards.
+  void flush(std::span<Frame> frames, bool may_hand_off);
+  void send_group(PortIndex port, std::span<Frame> frames, bool may_hand_off);
+  void give_back();
+  void publish_rings();
+  /// Tells every producer that this worker is about to sleep; false when something has arrived meanwhile.
+  [[nodiscard]] bool prepare_sleep();
+  void awake();
+
+  const WorkerConfig config;
+  io::PacketIo& io;
+  control::WorkerBlock& block;
+  control::WorkerCounters& counters;
+  ViewExchange& views;
+  HandoffMesh* const mesh;
+  Doorbell* const doorbell;
+
+  Instant now{};
+  CoarseMs now_ms{};
+  const WorkerView* view;
+  WorkerView empty_view;  ///< until the first one is published
+  std::uint64_t content_hash{};
+  std::array<std::uint32_t, l4::kFlowStateCount> timeout_ms{};
+  std::array<IpAddress, control::kNodeAddressMax> node_v4{}, node_v6{};
+  std::size_t node_v4_count{}, node_v6_count{};
+  std::array<std::uint16_t, control::kPortMax> transmitter{};  ///< worker that owns a transmit queue of the port
+
+  flow::FlowTable table;
+  flow::TimerWheel wheel;
+  flow::ParkedFlows parked;
+  flow::DecisionCache decisions;
+  flow::SourcePorts source_ports;
+  TokenBucket reset_tokens{kAnswersPerSecond, kAnswersBurst};
+  TokenBucket icmp_tokens{kAnswersPerSecond, kAnswersBurst};
+
+  SpscRing<control::Question> questions;
+  SpscRing<control::Answer> answers;
+  std::array<HandoffRing, control::kWorkerMax> handoff_to, handoff_from;
+
+  Burst burst;
+  Burst handed;  ///< frames from other workers
+  std::array<Frame, kOutMax> out;
+  std::size_t out_count{};
+  std::array<Frame, kOutMax> group;    ///< scratch of flush()
+  std::array<Frame, kOutMax> dropped;  ///< to be given back at once
+  std::size_t dropped_count{};
+
+  std::uint32_t insertions{};  ///< rises with every new flow: misses of an earlier lookup may be stale then
+  std::uint32_t sweep_at{};    ///< next record to fold; at high water: no sweep under way
+  CoarseMs sweep_started{};
+  bool sweep_wanted{};     ///< packets were counted since the last sweep began
+  CoarseMs full_search{};  ///< when a full table was last searched for flows that are due
+  std::atomic<std::atomic<std::uint64_t>*> heartbeat{};
+  Instant last_beat{};
+};
+
+}  // namespace penstock::worker
