@@ -180,7 +180,7 @@ const ContentRow kContentRows[] = {
     {"table offset huge", [](auto& c) { c.clusters[1].maglev_offset = 0xfffffffe; },
      "snapshot: clusters[1]: Maglev table ends behind its section"},
     {"table not prime", [](auto& c) { c.clusters[0].maglev_size = 6; },
-     "snapshot: clusters[0]: Maglev size 6 is not a prime up to 131071"},
+     "snapshot: clusters[0]: Maglev size 6 is not a prime up to 65537"},
     {"table value past cluster", [](auto& c) { c.maglev[8] = 1; },
      "snapshot: maglev[8]: value 1 is no endpoint with weight of clusters[1]"},
     {"table value drained", [](auto& c) { c.maglev[3] = 1; },

@@ -132,6 +132,7 @@ struct Listener {
 };
 
 struct Config {
+  std::string api_version{kApiVersion};  ///< format of the text
   Node node;
   std::vector<Port> ports;
   std::vector<Cluster> clusters;

@@ -16,11 +16,11 @@
 
 namespace penstock::config {
 
-inline constexpr std::size_t kConfigOctetsMax = 16u << 20;  ///< size of the text
-inline constexpr std::size_t kConfigNodesMax = 1u << 20;    ///< scalars, lists and maps of the text
-inline constexpr std::size_t kConfigDepthMax = 32;          ///< nesting of lists and maps
-inline constexpr std::size_t kConfigNameMax = 63;           ///< octets of a listener's or cluster's name
-inline constexpr std::size_t kProblemMax = 100;             ///< problems listed at once
+inline constexpr std::size_t kConfigOctetsMax = 8u << 20;  ///< size of the text
+inline constexpr std::size_t kConfigNodesMax = 1u << 20;   ///< scalars, lists and maps of the text
+inline constexpr std::size_t kConfigDepthMax = 32;         ///< nesting of lists and maps
+inline constexpr std::size_t kConfigNameMax = 63;          ///< octets of a listener's or cluster's name
+inline constexpr std::size_t kProblemMax = 100;            ///< problems listed at once
 
 /// What the checks need to know about the machine. Passed in, so that tests choose it.
 struct Machine {

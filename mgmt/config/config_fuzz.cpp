@@ -1,0 +1,42 @@
+// Any text: problems with a place, or a Config whose relations hold.
+#include <set>
+#include <string_view>
+
+#include "dataplane/core/require.h"
+#include "mgmt/config/loader.h"
+
+namespace penstock::config {
+namespace {
+
+void check(const Config& config) {
+  require(config.api_version == kApiVersion, "accepted another version");
+  require(config.node.workers >= 1, "no worker");
+  require(config.node.cpus.empty() || config.node.cpus.size() == config.node.workers, "CPUs and workers differ");
+  require(config.node.source_ports.low <= config.node.source_ports.high, "source ports reversed");
+  std::set<std::string_view> names;
+  for (const Listener& listener : config.listeners) {
+    require(names.insert(listener.name).second, "listener name twice");
+    require(listener.port != 0, "listener port 0");
+    const Cluster* cluster = find_cluster(config, listener.cluster);
+    require(cluster != nullptr, "cluster of a listener does not exist");
+    for (const Endpoint& endpoint : cluster->endpoints)
+      require(endpoint.address.is_v4() == listener.address.is_v4(), "families differ");
+  }
+}
+
+}  // namespace
+}  // namespace penstock::config
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace penstock::config;
+  const std::string_view text{reinterpret_cast<const char*>(data), size};
+  const auto loaded = load_text(text, "fuzz", Machine{{0, 1, 2, 3}});
+  if (loaded.ok()) {
+    check(*loaded);
+  } else {
+    penstock::require(!loaded.error().empty(), "refused without a problem");
+    for (const penstock::Problem& problem : loaded.error())
+      penstock::require(problem.place.starts_with("fuzz") && !problem.what.empty(), "problem without place or text");
+  }
+  return 0;
+}

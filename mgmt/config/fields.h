@@ -1,0 +1,202 @@
+// fields.h - every key of the configuration: where it is kept, its kind and bounds, what it means.
+//
+// Model     the one list; loader.cpp reads by it and reference.cpp writes docs/guide/config.md from it. Defaults are
+//           those of config.h.
+// Rule      meanings are for the reference page: a few words, no repetition of type or default.
+#pragma once
+#include <array>
+
+#include "dataplane/control/limits.h"
+#include "mgmt/config/loader.h"
+#include "mgmt/config/values.h"
+
+namespace penstock::config {
+
+using enum Presence;
+
+inline constexpr std::int64_t kHourMs = 3600 * 1000;
+inline constexpr Span kIdleTime{1000, control::kTimeoutMsMax};
+
+inline constexpr std::array kHugepages{ChoiceName<Hugepages>{Hugepages::automatic, "auto"},
+                                       ChoiceName<Hugepages>{Hugepages::off, "off"},
+                                       ChoiceName<Hugepages>{Hugepages::required, "required"}};
+inline constexpr std::array kVerifyChecksums{ChoiceName<VerifyChecksums>{VerifyChecksums::automatic, "auto"},
+                                             ChoiceName<VerifyChecksums>{VerifyChecksums::yes, "true"},
+                                             ChoiceName<VerifyChecksums>{VerifyChecksums::no, "false"}};
+inline constexpr std::array kProtocols{ChoiceName<IpProto>{IpProto::tcp, "tcp"},
+                                       ChoiceName<IpProto>{IpProto::udp, "udp"}};
+inline constexpr std::array kForwardings{ChoiceName<control::Forwarding>{control::Forwarding::fullnat, "fullnat"},
+                                         ChoiceName<control::Forwarding>{control::Forwarding::dnat, "dnat"}};
+inline constexpr std::array kPolicies{ChoiceName<control::Policy>{control::Policy::allow, "allow"},
+                                      ChoiceName<control::Policy>{control::Policy::deny, "deny"},
+                                      ChoiceName<control::Policy>{control::Policy::ask, "ask"}};
+inline constexpr std::array kDecisions{ChoiceName<control::Decision>{control::Decision::allow, "allow"},
+                                       ChoiceName<control::Decision>{control::Decision::deny, "deny"}};
+
+template <>
+struct Table<Metrics> {
+  static constexpr std::string_view name = "metrics";
+  static constexpr std::array fields{
+      field<&Metrics::address, Address{true}>("address", optional, "where /metrics, /healthz and /readyz listen"),
+      field<&Metrics::port, kPortNumber>("port", optional, "TCP port of the same"),
+  };
+};
+
+template <>
+struct Table<Limits> {
+  static constexpr std::string_view name = "limits";
+  static constexpr std::array fields{
+      field<&Limits::flows_per_worker, Integer{1024, control::kFlowMax}>(
+          "flows_per_worker", optional, "connections that one worker can hold; new ones beyond are dropped"),
+      field<&Limits::parked_flows, Integer{0, control::kParkedMax}>(
+          "parked_flows", optional, "flows per worker that may wait for an answer; beyond, the default decides"),
+      field<&Limits::buffers_per_worker, Integer{1024, 1 << 20}>("buffers_per_worker", optional,
+                                                                 "packet buffers per worker"),
+  };
+};
+
+template <>
+struct Table<Timeouts> {
+  static constexpr std::string_view name = "timeouts";
+  static constexpr std::array fields{
+      field<&Timeouts::tcp_syn, kIdleTime>("tcp_syn", optional, "TCP before the handshake is complete"),
+      field<&Timeouts::tcp_established, kIdleTime>("tcp_established", optional, "TCP connection without packets"),
+      field<&Timeouts::tcp_fin, kIdleTime>("tcp_fin", optional, "TCP after the first FIN"),
+      field<&Timeouts::tcp_closed, kIdleTime>("tcp_closed", optional, "TCP after both FINs or a reset"),
+      field<&Timeouts::udp_unreplied, kIdleTime>("udp_unreplied", optional, "UDP before the first reply"),
+      field<&Timeouts::udp_stream, kIdleTime>("udp_stream", optional, "UDP after a reply"),
+  };
+};
+
+template <>
+struct Table<Node> {
+  static constexpr std::string_view name = "node";
+  static constexpr std::array fields{
+      field<&Node::runtime_dir, Path{80, false}>("runtime_dir", optional, "sockets, bpf file system and state files"),
+      field<&Node::addresses, List<Address{false}>{control::kNodeAddressMax}>(
+          "addresses", optional,
+          "source addresses of FullNAT, in order of preference; one per address family that FullNAT listeners use. "
+          "Each multiplies the connections possible towards one endpoint"),
+      field<&Node::source_ports, Ports{1024}>(
+          "source_ports", optional,
+          "ports of those addresses that belong to the fast path; reserved in the kernel as well"),
+      field<&Node::workers, Integer{1, control::kWorkerMax}>(
+          "workers", optional, "worker threads of the dataplane; the number of `cpus` when only those are given"),
+      field<&Node::cpus, List<Integer{0, 1023}>{control::kWorkerMax}>("cpus", optional,
+                                                                      "one CPU per worker; without it workers float"),
+      field<&Node::hugepages, Choice<&kHugepages>{}>("hugepages", optional,
+                                                     "`auto` uses them when the machine has enough free"),
+      field<&Node::memory_mib, Integer{64, 1 << 20}>("memory_mib", optional,
+                                                     "memory of the dataplane for packet buffers, MiB"),
+      field<&Node::heartbeat_limit, Span{10, 10000}>(
+          "heartbeat_limit", optional, "a worker silent for longer makes steering pass packets to the kernel"),
+      field<&Node::watchdog, Span{1000, kHourMs}>("watchdog", optional,
+                                                  "a worker silent for longer gets the dataplane restarted"),
+      field<&Node::drain_timeout, Span{0, 24 * kHourMs}>(
+          "drain_timeout", optional, "how long a removed listener or endpoint keeps serving its connections"),
+      field<&Node::kernel_flow_idle, Span{1000, 7 * 24 * kHourMs}>(
+          "kernel_flow_idle", optional,
+          "a connection that began on the kernel path stays there until idle for this long"),
+      field<&Node::metrics, Map<Metrics>{}>("metrics", optional, "monitoring endpoint"),
+      field<&Node::fallback, Flag{}>("fallback", optional,
+                                     "keep kernel rules that serve new connections while the fast path is away"),
+      field<&Node::limits, Map<Limits>{}>("limits", optional, "sizes of tables and pools"),
+      field<&Node::timeouts, Map<Timeouts>{}>("timeouts", optional, "idle times after which a flow is forgotten"),
+  };
+};
+
+template <>
+struct Table<Port> {
+  static constexpr std::string_view name = "port";
+  static constexpr std::array fields{
+      field<&Port::name, InterfaceName{}>("name", required, "network interface to steer"),
+      field<&Port::netns, Maybe<Path{200, true}>{}>("netns", optional,
+                                                    "network namespace it is in; without it the daemon's own"),
+      field<&Port::queues, AutoOr<Integer{1, control::kQueueMax}>{}>("queues", optional,
+                                                                     "receive queues to serve; `auto` means all"),
+      field<&Port::verify_checksums, Choice<&kVerifyChecksums>{}>(
+          "verify_checksums", optional,
+          "drop packets with a wrong checksum; `auto` means true, but false for veth, which carries partial checksums"),
+      field<&Port::optional, Flag{}>("optional", optional, "the interface may be absent at start"),
+  };
+};
+
+template <>
+struct Table<Endpoint> {
+  static constexpr std::string_view name = "endpoint";
+  static constexpr std::array fields{
+      field<&Endpoint::address, Address{false}>("address", required, "address of the server"),
+      field<&Endpoint::port, kPortNumber>("port", required, "port of the server"),
+      field<&Endpoint::weight, Integer{0, control::kWeightMax}>(
+          "weight", optional, "share of new connections relative to the others; 0 takes none"),
+  };
+};
+
+template <>
+struct Table<Cluster> {
+  static constexpr std::string_view name = "cluster";
+  static constexpr std::array fields{
+      field<&Cluster::name, Name{kConfigNameMax}>("name", required, "listeners refer to it"),
+      field<&Cluster::maglev_table_size, Maybe<Integer{2, control::kMaglevSizeMax}>{}>(
+          "maglev_table_size", optional,
+          "slots of the consistent hashing table, a prime; without it chosen by the number of endpoints"),
+      field<&Cluster::endpoints, List<Map<Endpoint>{}>{control::kClusterEndpointMax}>(
+          "endpoints", required, "servers; unique by address and port, one address family"),
+  };
+};
+
+template <>
+struct Table<AskRule> {
+  static constexpr std::string_view name = "rule";
+  static constexpr std::array fields{
+      field<&AskRule::source, Prefix{}>("source", required, "clients the rule is about"),
+      field<&AskRule::decision, Choice<&kDecisions>{}>("decision", required, "what they get"),
+      field<&AskRule::lifetime, Span{0, control::kTimeoutMsMax}>(
+          "lifetime", optional, "how long workers reuse the answer; 0s answers one flow only"),
+  };
+};
+
+template <>
+struct Table<Ask> {
+  static constexpr std::string_view name = "ask";
+  static constexpr std::array fields{
+      field<&Ask::default_decision, Choice<&kDecisions>{}>(
+          "default", required, "when no rule matches, and when no answer comes before the deadline"),
+      field<&Ask::deadline, Span{1, 60000}>("deadline", optional, "how long a flow waits for its answer"),
+      field<&Ask::rules, List<Map<AskRule>{}>{1024}>("rules", required, "the first that matches decides"),
+  };
+};
+
+template <>
+struct Table<Listener> {
+  static constexpr std::string_view name = "listener";
+  static constexpr std::array fields{
+      field<&Listener::name, Name{kConfigNameMax}>("name", required, "shown in metrics and tools"),
+      field<&Listener::address, Address{false}>("address", required, "service address that clients use"),
+      field<&Listener::port, kPortNumber>("port", required, "service port"),
+      field<&Listener::protocol, Choice<&kProtocols>{}>("protocol", required, "transport"),
+      field<&Listener::cluster, Name{kConfigNameMax}>("cluster", required, "name of the cluster that serves it"),
+      field<&Listener::forwarding, Choice<&kForwardings>{}>(
+          "forwarding", optional,
+          "`fullnat` also replaces the source by a node address; `dnat` keeps the client's, and the endpoint's "
+          "replies must come back through a port"),
+      field<&Listener::policy, Choice<&kPolicies>{}>("policy", optional,
+                                                     "who may connect; `ask` decides per client by `ask.rules`"),
+      field<&Listener::ask, Map<Ask>{}>("ask", optional, "required with policy ask, refused without"),
+  };
+};
+
+template <>
+struct Table<Config> {
+  static constexpr std::string_view name = "configuration";
+  static constexpr std::array fields{
+      field<&Config::api_version, ApiVersion{}>("apiVersion", required, "format of this file"),
+      field<&Config::node, Map<Node>{}>("node", optional, "this machine"),
+      field<&Config::ports, List<Map<Port>{}>{control::kPortMax}>("ports", optional, "interfaces with steering"),
+      field<&Config::clusters, List<Map<Cluster>{}>{control::kClusterMax}>("clusters", optional, "groups of servers"),
+      field<&Config::listeners, List<Map<Listener>{}>{control::kListenerMax}>("listeners", optional,
+                                                                              "services to balance"),
+  };
+};
+
+}  // namespace penstock::config

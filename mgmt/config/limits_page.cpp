@@ -1,0 +1,88 @@
+#include <array>
+#include <cstdint>
+
+#include "bpf/abi/steer.h"
+#include "dataplane/control/limits.h"
+#include "dataplane/core/drop_reason.h"
+#include "mgmt/config/loader.h"
+#include "mgmt/config/reference.h"
+
+namespace penstock::config {
+namespace {
+
+struct Limit {
+  std::string_view what;
+  std::uint64_t value;
+  std::string_view name;
+  std::string_view at_it;
+};
+
+using namespace control;
+constexpr std::string_view kRefused = "the configuration is refused";
+
+constexpr std::array kConfigLimits{
+    Limit{"listeners", kListenerMax, "kListenerMax", kRefused},
+    Limit{"clusters", kClusterMax, "kClusterMax", kRefused},
+    Limit{"endpoints of all clusters", kEndpointMax, "kEndpointMax", kRefused},
+    Limit{"endpoints of one cluster", kClusterEndpointMax, "kClusterEndpointMax", kRefused},
+    Limit{"weight of an endpoint", kWeightMax, "kWeightMax", kRefused},
+    Limit{"slots of a Maglev table", kMaglevSizeMax, "kMaglevSizeMax", kRefused},
+    Limit{"slots of all Maglev tables", kMaglevTotalMax, "kMaglevTotalMax",
+          "the configuration is not applied; lower maglev_table_size"},
+    Limit{"node addresses", kNodeAddressMax, "kNodeAddressMax", kRefused},
+    Limit{"ports", kPortMax, "kPortMax", kRefused},
+    Limit{"receive queues of a port", kQueueMax, "kQueueMax", kRefused},
+    Limit{"workers", kWorkerMax, "kWorkerMax", kRefused},
+    Limit{"connections per worker", kFlowMax, "kFlowMax",
+          "`limits.flows_per_worker` cannot be set higher; at the set number new flows are dropped (flow_table_full)"},
+    Limit{"parked flows per worker", kParkedMax, "kParkedMax",
+          "`limits.parked_flows` cannot be set higher; at the set number the default action decides (parked_full)"},
+    Limit{"idle time, deadline, lifetime (ms)", kTimeoutMsMax, "kTimeoutMsMax", kRefused},
+    Limit{"characters of a name", kConfigNameMax, "kConfigNameMax", kRefused},
+    Limit{"octets of the file", kConfigOctetsMax, "kConfigOctetsMax", kRefused},
+    Limit{"values in the file", kConfigNodesMax, "kConfigNodesMax", kRefused},
+    Limit{"nesting of the file", kConfigDepthMax, "kConfigDepthMax", kRefused},
+    Limit{"problems listed at once", kProblemMax, "kProblemMax", "the rest is counted in a last line"},
+};
+
+constexpr std::array kRuntimeLimits{
+    Limit{"counter slots of listeners and endpoints", kStatSlotMax, "kStatSlotMax",
+          "the configuration is not applied; removed listeners and endpoints keep theirs until their flows have ended"},
+    Limit{"distinct endpoint addresses", kNextHopMax, "kNextHopMax", "further ones stay unresolved (no_next_hop)"},
+    Limit{"open questions of a worker", kQuestionRingSlots, "kQuestionRingSlots",
+          "the default action decides (question_ring_full)"},
+    Limit{"answers under way to a worker", kAnswerRingSlots, "kAnswerRingSlots",
+          "the daemon retries; the deadline decides otherwise"},
+    Limit{"drop reasons", kDropReasonMax, "kDropReasonMax", "room of the counters segment"},
+};
+
+constexpr std::array kSteeringLimits{
+    Limit{"entries of steer_services and of steer_sources", PENSTOCK_SERVICE_MAX, "PENSTOCK_SERVICE_MAX",
+          "the configuration is not applied"},
+    Limit{"entries of steer_addresses", PENSTOCK_ADDRESS_MAX, "PENSTOCK_ADDRESS_MAX",
+          "the configuration is not applied"},
+    Limit{"entries of steer_nodes", PENSTOCK_NODE_ADDRESS_MAX, "PENSTOCK_NODE_ADDRESS_MAX", kRefused},
+    Limit{"flows that the kernel path keeps", PENSTOCK_KERNEL_FLOW_MAX, "PENSTOCK_KERNEL_FLOW_MAX",
+          "the least recently used is forgotten and comes to the fast path"},
+};
+
+template <std::size_t N>
+std::string table(std::string_view title, const std::array<Limit, N>& limits) {
+  std::string out = "\n## " + std::string{title} + "\n\n| what | at most | name | at the limit |\n|---|---|---|---|\n";
+  for (const Limit& limit : limits)
+    out += "| " + std::string{limit.what} + " | " + std::to_string(limit.value) + " | `" + std::string{limit.name} +
+           "` | " + std::string{limit.at_it} + " |\n";
+  return out;
+}
+
+}  // namespace
+
+std::string limits_page() {
+  return "# Limits\n\nMade by `config_reference` from the constants (`mgmt/config/limits_page.cpp`); do not edit.\n"
+         "Every table, ring and list has a bound, and the bound has a name. Bounds of single values stand in "
+         "[config.md](config.md).\n" +
+         table("Configuration", kConfigLimits) + table("At run time", kRuntimeLimits) +
+         table("Steering maps", kSteeringLimits);
+}
+
+}  // namespace penstock::config

@@ -1,0 +1,90 @@
+#include "mgmt/config/loader.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include "mgmt/config/checks.h"
+#include "mgmt/config/fields.h"
+
+namespace penstock::config {
+namespace {
+
+Problems problems_of(Findings findings, std::string_view file_name) {
+  std::stable_sort(findings.begin(), findings.end(),
+                   [](const Finding& a, const Finding& b) { return a.place < b.place; });
+  Problems out;
+  for (Finding& finding : findings) {
+    if (out.size() == kProblemMax) {
+      out.push_back({std::string{file_name}, std::to_string(findings.size() - kProblemMax) + " more problems",
+                     "put the others right first"});
+      break;
+    }
+    out.push_back(
+        {std::string{file_name} + ":" + std::to_string(finding.place.line) + ":" + std::to_string(finding.place.column),
+         std::move(finding.what), std::move(finding.remedy)});
+  }
+  return out;
+}
+
+/// A text of another version may have other keys: complaining about those would only hide the one cause.
+bool is_other_version(const YamlNode& root) {
+  const YamlNode* version = root.find("apiVersion");
+  return version != nullptr && version->kind == YamlNode::Kind::scalar && version->text != kApiVersion;
+}
+
+Problems file_problem(const std::string& path, std::string what, std::string remedy) {
+  return {Problem{path, std::move(what), std::move(remedy)}};
+}
+
+}  // namespace
+
+Machine this_machine() {
+  Machine out;
+  cpu_set_t mask;
+  CPU_ZERO(&mask);
+  if (sched_getaffinity(0, sizeof mask, &mask) != 0) return out;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(static_cast<std::size_t>(cpu), &mask)) out.cpus.push_back(static_cast<std::uint16_t>(cpu));
+  return out;
+}
+
+Result<Config, Problems> load_text(std::string_view text, std::string_view file_name, const Machine& machine) {
+  Findings findings;
+  const auto root = parse_document(text, findings);
+  if (!root) return problems_of(std::move(findings), file_name);
+  Reader reader{findings};
+  Config config;
+  if (root->kind == YamlNode::Kind::null) {
+    reader.problem(root->place, "the file is empty", "begin with `apiVersion: penstock/v1`");
+  } else if (is_other_version(*root)) {
+    reader.set_key("apiVersion");
+    ApiVersion{}.read(reader, *root->find("apiVersion"), config.api_version);
+  } else {
+    read_map(reader, *root, config);
+    const YamlNode* node = root->find("node");
+    if (node != nullptr && node->find("workers") == nullptr && !config.node.cpus.empty())
+      config.node.workers = static_cast<std::uint16_t>(config.node.cpus.size());
+    check_relations(config, *root, machine, reader);
+  }
+  if (!findings.empty()) return problems_of(std::move(findings), file_name);
+  return config;
+}
+
+Result<Config, Problems> load_file(const std::string& path, const Machine& machine) {
+  std::ifstream file{path, std::ios::binary};
+  if (!file)
+    return file_problem(path, std::string{"cannot be opened: "} + std::strerror(errno),
+                        "check the path and its rights");
+  // One octet more than allowed, so that parse_document() sees that it is too much.
+  std::string text(kConfigOctetsMax + 1, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (file.bad()) return file_problem(path, "cannot be read", "is it a regular file?");
+  text.resize(static_cast<std::size_t>(file.gcount()));
+  return load_text(text, path, machine);
+}
+
+}  // namespace penstock::config
