@@ -20,12 +20,27 @@ class Ipv4View {
 
   /// `packet` starts at the IP header and may carry link padding behind it.
   static Parsed<Ipv4View> parse(ByteView packet) {
-    const Parsed<Ipv4View> quoted = parse_quoted(packet);
-    if (quoted && quoted->total_octets() > packet.size()) return DropReason::truncated;
-    return quoted;
+    const DropReason reason = check(packet);
+    if (reason != DropReason::none) return reason;
+    return of_checked(packet);
+  }
+  /// parse() in two halves, for the packet path: a value in a register instead of a Parsed in memory.
+  static DropReason check(ByteView packet) {
+    const DropReason reason = check_quoted(packet);
+    if (reason != DropReason::none) return reason;
+    return load_be<std::uint16_t>(packet, 2).host() > packet.size() ? DropReason::truncated : DropReason::none;
+  }
+  static Ipv4View of_checked(ByteView packet) {
+    const std::size_t total = load_be<std::uint16_t>(packet, 2).host();
+    return {total < packet.size() ? packet.first(total) : packet, (std::to_integer<std::size_t>(packet[0]) & 0x0f) * 4};
   }
   /// As quoted in an ICMP error: the header is whole, the rest of the packet may be cut off.
   static Parsed<Ipv4View> parse_quoted(ByteView packet) {
+    const DropReason reason = check_quoted(packet);
+    if (reason != DropReason::none) return reason;
+    return of_checked(packet);
+  }
+  static DropReason check_quoted(ByteView packet) {
     if (packet.size() < kMinHeaderOctets) return DropReason::truncated;
     const auto first = std::to_integer<std::uint8_t>(packet[0]);
     if (first >> 4 != 4) return DropReason::bad_version;
@@ -33,8 +48,7 @@ class Ipv4View {
     if (header < kMinHeaderOctets) return DropReason::bad_ihl;
     const std::size_t total = load_be<std::uint16_t>(packet, 2).host();
     if (total < header) return DropReason::bad_total_length;
-    if (header > packet.size()) return DropReason::truncated;
-    return Ipv4View{total < packet.size() ? packet.first(total) : packet, header};
+    return header > packet.size() ? DropReason::truncated : DropReason::none;
   }
   [[nodiscard]] std::size_t header_octets() const { return header_octets_; }
   [[nodiscard]] std::uint16_t total_octets() const { return load_be<std::uint16_t>(bytes_, 2).host(); }

@@ -36,16 +36,31 @@ class Ipv6View {
 
   /// `packet` starts at the IP header and may carry link padding behind it.
   static Parsed<Ipv6View> parse(ByteView packet) {
-    const Parsed<Ipv6View> quoted = parse_quoted(packet);
-    if (quoted && kHeaderOctets + quoted->payload_length() > packet.size()) return DropReason::truncated;
-    return quoted;
+    const DropReason reason = check(packet);
+    if (reason != DropReason::none) return reason;
+    return of_checked(packet);
+  }
+  /// parse() in two halves, for the packet path: a value in a register instead of a Parsed in memory.
+  static DropReason check(ByteView packet) {
+    const DropReason reason = check_quoted(packet);
+    if (reason != DropReason::none) return reason;
+    const std::size_t total = kHeaderOctets + load_be<std::uint16_t>(packet, 4).host();
+    return total > packet.size() ? DropReason::truncated : DropReason::none;
+  }
+  static Ipv6View of_checked(ByteView packet) {
+    const std::size_t total = kHeaderOctets + load_be<std::uint16_t>(packet, 4).host();
+    return Ipv6View{total < packet.size() ? packet.first(total) : packet};
   }
   /// As quoted in an ICMPv6 error: the header is whole, the rest of the packet may be cut off.
   static Parsed<Ipv6View> parse_quoted(ByteView packet) {
+    const DropReason reason = check_quoted(packet);
+    if (reason != DropReason::none) return reason;
+    return of_checked(packet);
+  }
+  static DropReason check_quoted(ByteView packet) {
     if (packet.size() < kHeaderOctets) return DropReason::truncated;
-    if (std::to_integer<std::uint8_t>(packet[0]) >> 4 != 6) return DropReason::bad_version;
-    const std::size_t total = kHeaderOctets + load_be<std::uint16_t>(packet, 4).host();
-    return Ipv6View{total < packet.size() ? packet.first(total) : packet};
+    const bool is_v6 = std::to_integer<std::uint8_t>(packet[0]) >> 4 == 6;
+    return is_v6 ? DropReason::none : DropReason::bad_version;
   }
   [[nodiscard]] std::uint16_t payload_length() const { return load_be<std::uint16_t>(bytes_, 4).host(); }
   [[nodiscard]] std::uint8_t next_header() const { return std::to_integer<std::uint8_t>(bytes_[6]); }

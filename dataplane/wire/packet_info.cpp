@@ -14,24 +14,26 @@ namespace penstock::wire {
 namespace {
 
 DropReason parse_tcp(ByteView segment, PacketInfo& into) {
-  const Parsed<TcpView> tcp = TcpView::parse(segment);
-  if (!tcp) return tcp.reason();
-  into.src_port = tcp->src_port();
-  into.dst_port = tcp->dst_port();
-  into.tcp_flags = tcp->flags();
-  into.payload_offset = static_cast<std::uint8_t>(into.l4_offset + tcp->header_octets());
-  into.payload_octets = static_cast<std::uint16_t>(tcp->payload().size());
+  const DropReason reason = TcpView::check(segment);
+  if (reason != DropReason::none) return reason;
+  const TcpView tcp = TcpView::of_checked(segment);
+  into.src_port = tcp.src_port();
+  into.dst_port = tcp.dst_port();
+  into.tcp_flags = tcp.flags();
+  into.payload_offset = static_cast<std::uint8_t>(into.l4_offset + tcp.header_octets());
+  into.payload_octets = static_cast<std::uint16_t>(tcp.payload().size());
   into.kind = PacketKind::transport;
   return DropReason::none;
 }
 
 DropReason parse_udp(ByteView datagram, PacketInfo& into) {
-  const Parsed<UdpView> udp = UdpView::parse(datagram);
-  if (!udp) return udp.reason();
-  into.src_port = udp->src_port();
-  into.dst_port = udp->dst_port();
+  const DropReason reason = UdpView::check(datagram);
+  if (reason != DropReason::none) return reason;
+  const UdpView udp = UdpView::of_checked(datagram);
+  into.src_port = udp.src_port();
+  into.dst_port = udp.dst_port();
   into.payload_offset = static_cast<std::uint8_t>(into.l4_offset + UdpView::kHeaderOctets);
-  into.payload_octets = static_cast<std::uint16_t>(udp->payload().size());
+  into.payload_octets = static_cast<std::uint16_t>(udp.payload().size());
   into.kind = PacketKind::transport;
   return DropReason::none;
 }
@@ -76,52 +78,54 @@ DropReason parse_icmpv6(ByteView message, PacketInfo& into) {
 }
 
 DropReason parse_ipv4(ByteView packet, PacketInfo& into) {
-  const Parsed<Ipv4View> ip = Ipv4View::parse(packet);
-  if (!ip) return ip.reason();
-  if (ip->is_fragment()) return DropReason::fragment;
-  into.src = ip->src();
-  into.dst = ip->dst();
-  into.ip_octets = ip->total_octets();
-  into.l4_offset = static_cast<std::uint8_t>(into.l3_offset + ip->header_octets());
+  const DropReason reason = Ipv4View::check(packet);
+  if (reason != DropReason::none) return reason;
+  const Ipv4View ip = Ipv4View::of_checked(packet);
+  if (ip.is_fragment()) return DropReason::fragment;
+  into.src = ip.src();
+  into.dst = ip.dst();
+  into.ip_octets = ip.total_octets();
+  into.l4_offset = static_cast<std::uint8_t>(into.l3_offset + ip.header_octets());
   into.family = IpFamily::v4;
-  into.proto = ip->proto();
-  into.ttl = ip->ttl();
-  into.dont_fragment = ip->dont_fragment();
-  switch (ip->proto()) {
+  into.proto = ip.proto();
+  into.ttl = ip.ttl();
+  into.dont_fragment = ip.dont_fragment();
+  switch (ip.proto()) {
     case IpProto::tcp:
-      return parse_tcp(ip->payload(), into);
+      return parse_tcp(ip.payload(), into);
     case IpProto::udp:
-      return parse_udp(ip->payload(), into);
+      return parse_udp(ip.payload(), into);
     case IpProto::icmp:
-      return parse_icmp(ip->payload(), into);
+      return parse_icmp(ip.payload(), into);
     default:
       return DropReason::unsupported_proto;
   }
 }
 
 DropReason parse_ipv6(ByteView packet, PacketInfo& into) {
-  const Parsed<Ipv6View> ip = Ipv6View::parse(packet);
-  if (!ip) return ip.reason();
+  const DropReason reason = Ipv6View::check(packet);
+  if (reason != DropReason::none) return reason;
+  const Ipv6View ip = Ipv6View::of_checked(packet);
   // 40 + 65535 does not fit ip_octets; no frame of ours is that long, but the type must not wrap.
-  if (ip->payload_length() > 0xffff - Ipv6View::kHeaderOctets) return DropReason::bad_total_length;
-  into.src = ip->src();
-  into.dst = ip->dst();
-  into.ip_octets = static_cast<std::uint16_t>(Ipv6View::kHeaderOctets + ip->payload_length());
+  if (ip.payload_length() > 0xffff - Ipv6View::kHeaderOctets) return DropReason::bad_total_length;
+  into.src = ip.src();
+  into.dst = ip.dst();
+  into.ip_octets = static_cast<std::uint16_t>(Ipv6View::kHeaderOctets + ip.payload_length());
   into.l4_offset = static_cast<std::uint8_t>(into.l3_offset + Ipv6View::kHeaderOctets);
   into.family = IpFamily::v6;
-  into.proto = ip->proto();
-  into.ttl = ip->hop_limit();
+  into.proto = ip.proto();
+  into.ttl = ip.hop_limit();
   into.dont_fragment = true;
-  switch (ip->proto()) {
+  switch (ip.proto()) {
     case IpProto::tcp:
-      return parse_tcp(ip->payload(), into);
+      return parse_tcp(ip.payload(), into);
     case IpProto::udp:
-      return parse_udp(ip->payload(), into);
+      return parse_udp(ip.payload(), into);
     case IpProto::icmpv6:
-      return parse_icmpv6(ip->payload(), into);
+      return parse_icmpv6(ip.payload(), into);
     default:
-      if (ip->next_header() == kIpv6FragmentHeader) return DropReason::fragment;
-      return is_ipv6_extension(ip->next_header()) ? DropReason::ipv6_extension : DropReason::unsupported_proto;
+      if (ip.next_header() == kIpv6FragmentHeader) return DropReason::fragment;
+      return is_ipv6_extension(ip.next_header()) ? DropReason::ipv6_extension : DropReason::unsupported_proto;
   }
 }
 
