@@ -60,8 +60,6 @@ class Fallback {
   [[nodiscard]] Status apply(const FallbackState& wanted);
   /// Takes everything away and restores sysctls, also what a predecessor left. Done when nothing is there.
   [[nodiscard]] Status remove();
-  /// The table as text for nft(8); what apply() would load.
-  [[nodiscard]] static std::string ruleset(const FallbackOptions& options, const FallbackState& wanted);
 
  private:
   struct Impl;
