@@ -48,6 +48,7 @@ enum class DropReason : std::uint8_t {
   no_headroom,
   stopping,
   neighbor_invalid,
+  mapped_address,
   count
 };
 inline constexpr std::size_t kDropReasonCount = static_cast<std::size_t>(DropReason::count);
@@ -105,6 +106,7 @@ inline constexpr std::array kDropReasons{
     ReasonInfo{DropReason::stopping, "stopping", "still held when the worker stopped"},
     ReasonInfo{DropReason::neighbor_invalid, "neighbor_invalid",
                "ARP or neighbour solicitation that its RFC tells to discard"},
+    ReasonInfo{DropReason::mapped_address, "mapped_address", "IPv6 packet that carries an IPv4-mapped address"},
 };
 static_assert(kDropReasons.size() == kDropReasonCount);
 static_assert([] {

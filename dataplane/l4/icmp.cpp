@@ -112,6 +112,7 @@ Parsed<QuotedPacket> parse_quoted(ByteView frame, const PacketInfo& info) {
     if (!ip) return DropReason::icmp_malformed;
     out.src = ip->src();
     out.dst = ip->dst();
+    if (out.src.is_v4() || out.dst.is_v4()) return DropReason::icmp_malformed;  // mapped: would pass for IPv4
     out.proto = ip->proto();
     header = wire::Ipv6View::kHeaderOctets;
     available = ip->payload().size();
@@ -165,9 +166,8 @@ bool may_answer_with_error(ByteView frame, const PacketInfo& info) {
 }
 
 DropReason make_too_big(Frame& frame, const PacketInfo& info, const IpAddress& source, std::uint16_t mtu) {
-  if (!may_answer_with_error(frame.bytes(), info)) return DropReason::too_big;
   const bool v4 = info.family == IpFamily::v4;
-  require(source.is_v4() == v4, "ICMP source of the other family");
+  if (!may_answer_with_error(frame.bytes(), info) || source.is_v4() != v4) return DropReason::too_big;
   const std::size_t ip_header = v4 ? wire::Ipv4View::kMinHeaderOctets : wire::Ipv6View::kHeaderOctets;
   const std::size_t headers = ip_header + IcmpView::kHeaderOctets;
   const std::size_t limit = v4 ? kIcmpErrorOctetsMax : kIcmpv6ErrorOctetsMax;

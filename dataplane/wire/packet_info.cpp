@@ -66,6 +66,7 @@ DropReason parse_icmpv6(ByteView message, PacketInfo& into) {
     if (!neighbor) return neighbor.reason();
     into.kind = PacketKind::neighbor_solicitation;
     into.dst = neighbor->target();
+    if (into.dst.is_v4()) return DropReason::mapped_address;
     return DropReason::none;
   }
   if (icmp->type() == kIcmpv6EchoRequest) {
@@ -110,6 +111,8 @@ DropReason parse_ipv6(ByteView packet, PacketInfo& into) {
   if (ip.payload_length() > 0xffff - Ipv6View::kHeaderOctets) return DropReason::bad_total_length;
   into.src = ip.src();
   into.dst = ip.dst();
+  // ::ffff:a.b.c.d is how IPv4 addresses stand in keys: on the wire it would pass for one.
+  if (into.src.is_v4() || into.dst.is_v4()) return DropReason::mapped_address;
   into.ip_octets = static_cast<std::uint16_t>(Ipv6View::kHeaderOctets + ip.payload_length());
   into.l4_offset = static_cast<std::uint8_t>(into.l3_offset + Ipv6View::kHeaderOctets);
   into.family = IpFamily::v6;

@@ -131,6 +131,19 @@ TEST(ParsePacket, refuses_each_fault_with_its_own_reason) {
   EXPECT_EQ(reason_of(PacketBuilder{}.ether_type(0x88b5).payload("PENX")), DropReason::not_ip);
 }
 
+TEST(ParsePacket, refuses_ipv6_packets_whose_addresses_would_pass_for_ipv4) {
+  Bytes frame = udp6().build();
+  const IpAddress mapped = ip("10.96.0.10");
+  for (const std::size_t at : {14u + 8u, 14u + 24u}) {
+    Bytes bad = frame;
+    std::memcpy(bad.data() + at, mapped.octets.data(), 16);
+    EXPECT_EQ(parse_packet(bad).reason(), DropReason::mapped_address);
+  }
+  frame = PacketBuilder{}.ipv6("fd00::1", "fd00::2").neighbor_solicitation("fd00::2", "").build();
+  std::memcpy(frame.data() + 14 + 40 + 8, mapped.octets.data(), 16);
+  EXPECT_EQ(parse_packet(frame).reason(), DropReason::mapped_address);
+}
+
 TEST(ParsePacket, refuses_length_fields_that_disagree) {
   const auto with = [](Bytes frame, std::size_t at, unsigned value) {
     frame[at] = static_cast<std::byte>(value);
