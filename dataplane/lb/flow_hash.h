@@ -31,12 +31,14 @@ __extension__ using Wide = unsigned __int128;
 [[nodiscard]] inline std::uint64_t mix(const IpAddress& address, std::uint64_t seed) {
   return mix(word(address, 0) ^ kSeed1, word(address, 8) ^ seed);
 }
+/// The last step: without it consecutive ports of one client would land at regular distances.
+[[nodiscard]] constexpr std::uint64_t finish(std::uint64_t hash) { return mix(hash ^ kSeed1, kSeed2); }
 }  // namespace detail
 
 /// Hash of one side of a flow. Places flows on workers: {client's address, client's port, protocol}.
 [[nodiscard]] inline std::uint64_t endpoint_hash(const IpAddress& address, Be16 port, IpProto proto) {
   const std::uint64_t tail = static_cast<std::uint64_t>(port.wire()) << 8 | static_cast<std::uint64_t>(proto);
-  return detail::mix(detail::mix(address, detail::kSeed0) ^ detail::kSeed2, tail ^ detail::kSeed3);
+  return detail::finish(detail::mix(detail::mix(address, detail::kSeed0) ^ detail::kSeed2, tail ^ detail::kSeed3));
 }
 
 /// Hash of a whole flow as received from downstream. Picks the endpoint (maglev.h).
@@ -45,7 +47,7 @@ __extension__ using Wide = unsigned __int128;
   const std::uint64_t tail = static_cast<std::uint64_t>(src_port.wire()) << 32 |
                              static_cast<std::uint64_t>(dst_port.wire()) << 16 | static_cast<std::uint64_t>(proto);
   const std::uint64_t both = detail::mix(src, detail::kSeed0) ^ detail::mix(dst, detail::kSeed2);
-  return detail::mix(both ^ detail::kSeed1, tail ^ detail::kSeed3);
+  return detail::finish(detail::mix(both ^ detail::kSeed1, tail ^ detail::kSeed3));
 }
 
 /// The share of [0, count) that a hash falls into: multiplication instead of division. count > 0.

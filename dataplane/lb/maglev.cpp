@@ -9,7 +9,7 @@
 namespace penstock::lb {
 namespace {
 
-constexpr std::uint16_t kEmpty = 0xffff;
+constexpr std::size_t kMembersMax = 65535;
 
 /// One member's walk through the table: a permutation, because size is prime and the stride is not 0.
 struct Walk {
@@ -17,6 +17,17 @@ struct Walk {
   std::uint32_t stride;
   std::uint32_t left;  ///< entries still to take
   std::uint16_t index;
+};
+
+/// Which entries are taken: 8 KiB for the largest table, so that probing stays in the first-level cache.
+class TakenBits {
+ public:
+  explicit TakenBits(std::uint32_t size) : words_((size + 63) / 64) {}
+  [[nodiscard]] bool test(std::uint32_t at) const { return (words_[at / 64] >> (at % 64) & 1) != 0; }
+  void set(std::uint32_t at) { words_[at / 64] |= std::uint64_t{1} << (at % 64); }
+
+ private:
+  std::vector<std::uint64_t> words_;
 };
 
 /// Members of one weight take their turns together: turn k of weight w is due at virtual time (k + 1) / w.
@@ -80,14 +91,15 @@ std::vector<WeightClass> make_classes(std::span<const Walk> walks, std::span<con
 
 std::vector<std::uint16_t> build_maglev(std::span<const MaglevMember> members, std::uint32_t size) {
   require(size >= 2 && size <= kTableSizeMax && is_prime(size), "Maglev table size is not a prime up to 65537");
-  require(members.size() < kEmpty, "too many Maglev members");
+  require(members.size() <= kMembersMax, "too many Maglev members");
   std::vector<Walk> walks = make_walks(members, size);
   if (walks.empty()) return {};
   divide(walks, members, size);
   const std::vector<WeightClass> classes = make_classes(walks, members);
   std::priority_queue<WeightClass, std::vector<WeightClass>, Later> due{Later{}, classes};
 
-  std::vector<std::uint16_t> table(size, kEmpty);
+  std::vector<std::uint16_t> table(size);
+  TakenBits taken{size};
   for (std::uint32_t filled = 0; filled < size;) {
     WeightClass now = due.top();
     due.pop();
@@ -95,11 +107,12 @@ std::vector<std::uint16_t> build_maglev(std::span<const MaglevMember> members, s
     for (Walk& walk : std::span{walks}.subspan(now.first, now.count)) {
       if (walk.left == 0) continue;
       std::uint32_t at = walk.next;
-      while (table[at] != kEmpty) {
+      while (taken.test(at)) {
         at += walk.stride;
         if (at >= size) at -= size;
       }
       table[at] = walk.index;
+      taken.set(at);
       walk.next = at;
       --walk.left;
       ++filled;
