@@ -70,8 +70,8 @@ Result<std::string> service_chain(const FallbackService& service, std::size_t in
   if (sum == 0) {
     out += "    counter drop\n";  // nobody may serve it here
   } else {
-    out += std::string{"    counter dnat "} + ip_word(v4) + " to numgen random mod " + std::to_string(sum) + " map { " +
-           choices + " }\n";
+    out += std::string{"    meta l4proto "} + proto_word(service.proto) + " counter dnat " + ip_word(v4) +
+           " to numgen random mod " + std::to_string(sum) + " map { " + choices + " }\n";
   }
   return out + "  }\n";
 }
@@ -126,6 +126,12 @@ Result<std::string> fallback_ruleset(const std::string& table, const FallbackSta
   const PortSpan span = masquerade_ports(wanted.source_port_low, wanted.source_port_high);
   const std::string span_text = std::to_string(span.low) + "-" + std::to_string(span.high);
   const std::string key_type = " . inet_proto . inet_service";
+  const auto masqueraded = [&](const std::string& proto) {
+    return for_both("meta l4proto " + proto +
+                    " ct status dnat ct original $ip daddr . meta l4proto . ct original proto-dst @fullnat$n "
+                    "counter masquerade to :" +
+                    span_text);
+  };
   const std::string translate = for_both("$ip daddr . meta l4proto . th dport vmap @dispatch$n");
 
   std::string out = "table inet " + table + " {}\ndelete table inet " + table + "\ntable inet " + table + " {\n";
@@ -135,16 +141,12 @@ Result<std::string> fallback_ruleset(const std::string& table, const FallbackSta
          declared("map", "dispatch", key_type + " : verdict", dispatch) + guard_chain(wanted);
   out += "  chain prerouting {\n    type nat hook prerouting priority -100; policy accept;\n" + translate + "  }\n";
   out += "  chain output {\n    type nat hook output priority -100; policy accept;\n" + translate + "  }\n";
-  out += "  chain postrouting {\n    type nat hook postrouting priority 100; policy accept;\n" +
-         for_both(
-             "ct status dnat ct original $ip daddr . meta l4proto . ct original proto-dst @fullnat$n "
-             "meta l4proto { tcp, udp } counter masquerade to :" +
-             span_text) +
-         "  }\n";
+  out += "  chain postrouting {\n    type nat hook postrouting priority 100; policy accept;\n" + masqueraded("tcp") +
+         masqueraded("udp") + "  }\n";
   // A service address is no way to the node's own sockets.
   out += "  chain input {\n    type filter hook input priority 0; policy accept;\n" +
-         for_both("$ip daddr @addresses$n meta l4proto tcp counter reject with tcp reset") +
-         for_both("$ip daddr @addresses$n meta l4proto udp counter reject") + "  }\n";
+         for_both("$ip daddr @addresses$n ct state new meta l4proto tcp counter reject with tcp reset") +
+         for_both("$ip daddr @addresses$n ct state new meta l4proto udp counter reject") + "  }\n";
   return out + "}\n";
 }
 

@@ -88,10 +88,13 @@ std::optional<PortPin> PortPin::parse(const std::string& directory_name) {
   const std::size_t middle = directory_name.rfind('@', last - 1);
   if (middle == std::string::npos) return std::nullopt;
   PortPin out;
-  const char* text = directory_name.c_str();
-  if (std::from_chars(text + middle + 1, text + last, out.ifindex).ptr != text + last) return std::nullopt;
-  const char* end = text + directory_name.size();
-  if (std::from_chars(text + last + 1, end, out.netns_inode).ptr != end) return std::nullopt;
+  const auto number = [&](std::size_t from, std::size_t to, auto& into) {
+    const char* end = directory_name.data() + to;
+    const auto read = std::from_chars(directory_name.data() + from, end, into);
+    return read.ec == std::errc{} && read.ptr == end;
+  };
+  if (!number(middle + 1, last, out.ifindex) || !number(last + 1, directory_name.size(), out.netns_inode))
+    return std::nullopt;
   out.name = directory_name.substr(0, middle);
   for (std::size_t at = out.name.find("%2e"); at != std::string::npos; at = out.name.find("%2e", at + 1))
     out.name.replace(at, 3, ".");
