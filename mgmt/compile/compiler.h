@@ -25,31 +25,44 @@
 
 namespace penstock::compile {
 
+class TableCache;
+
 /// A listener that left the configuration and still serves its established flows.
 struct DrainingListener {
   config::Listener listener;
-  config::Cluster cluster;  ///< the one it pointed to; ignored when the configuration still has it
-  bool steered{true};       ///< false: out of the steering state, still in the snapshot
+  bool steered{true};  ///< false: out of the steering state, still in the snapshot
   friend bool operator==(const DrainingListener&, const DrainingListener&) = default;
 };
-/// An endpoint that left its cluster and still serves its established flows. It stays in the snapshot with
-/// weight 0 (next hops and counters) and, behind DNAT listeners, in the steering state.
+/// An endpoint that left its cluster and still serves its established flows. It stays in the snapshot with weight 0
+/// (next hops and counters).
 struct DrainingEndpoint {
   std::string cluster;
   config::Endpoint endpoint;
   friend bool operator==(const DrainingEndpoint&, const DrainingEndpoint&) = default;
 };
+/// An endpoint whose DNAT listeners left it (removed, moved to another cluster, or FullNAT now), or that left itself:
+/// its replies to established flows are steered by source until its flows have ended. The endpoint may still be in
+/// the configuration; its gauge is that of {cluster, endpoint} in Compiled::endpoints, draining or not.
+struct DrainingSource {
+  std::string cluster;
+  config::Endpoint endpoint;
+  IpProto protocol{IpProto::tcp};
+  friend bool operator==(const DrainingSource&, const DrainingSource&) = default;
+};
 struct Draining {
   std::vector<DrainingListener> listeners;
   std::vector<DrainingEndpoint> endpoints;
+  std::vector<DrainingSource> sources;
   friend bool operator==(const Draining&, const Draining&) = default;
 };
 
-/// Listeners and endpoints of `before` that are not in `after`. A listener that changed its address, port or
-/// protocol counts as removed and added; one whose service another listener took over does not drain.
+/// Listeners, endpoints and DNAT sources of `before` that are not in `after`. A listener that changed its address, port
+/// or protocol counts as removed and added; one whose service another listener took over does not drain.
 [[nodiscard]] Draining removed_between(const config::Config& before, const config::Config& after);
-/// Adds `more` to `to` without doubles.
+/// Adds `more` to `to`; of two listeners with one service the later stays.
 void merge(Draining& to, const Draining& more);
+/// Takes out what `config` has again.
+void drop_returned(Draining& draining, const config::Config& config);
 
 /// What XDP is to steer (mgmt/kernel writes it to the maps). Sorted and without doubles.
 struct SteeringState {
@@ -64,12 +77,11 @@ struct SteeringState {
     IpAddress address;
     std::uint16_t port;
     IpProto protocol;
-    std::uint32_t listener_id;
     friend auto operator<=>(const Source&, const Source&) = default;
   };
   struct Address {  ///< steer_addresses
     IpAddress address;
-    std::uint32_t flags;  ///< penstock_address_flags
+    std::uint32_t flags;  ///< penstock_address_flags; addresses of the node itself stay with the kernel
     friend auto operator<=>(const Address&, const Address&) = default;
   };
   struct NodeRange {  ///< steer_nodes
@@ -165,7 +177,6 @@ class Compiler {
   [[nodiscard]] Status restore_ids(std::string_view saved);
 
  private:
-  struct TableCache;
   IdRegistry ids_;
   std::unique_ptr<TableCache> tables_;
 };

@@ -3,7 +3,7 @@
 // Model     a key (kind and name) gets an id when first seen and keeps it as long as it is in use; ids are never
 //           given twice. Listeners and endpoints also get a stat slot; a slot of a key that went out of use stays
 //           reserved until release(), because flows of the old key may still count in it. A key that comes back
-//           before that gets its old id and slot again.
+//           before that gets its old id and slot again. Slots never used are preferred: their counters begin at 0.
 // Shape     one transaction per compile: begin(), acquire() for every key, then commit() or rollback().
 // Errors    acquire() returns nullopt when all kStatSlotMax slots are taken.
 // Limits    kStatSlotMax.
@@ -51,7 +51,7 @@ class IdRegistry {
   [[nodiscard]] std::vector<Entry> retired() const;
   /// Forgets the retired key that holds this slot; no effect on slots in use.
   void release(std::uint32_t stat_slot);
-  [[nodiscard]] std::size_t slots_taken() const { return slots_taken_; }
+  [[nodiscard]] std::size_t slots_taken() const { return state_.next_slot - state_.free_slots.size(); }
 
   [[nodiscard]] std::string save() const;
   /// Replaces the content; on error nothing changes.
@@ -63,18 +63,18 @@ class IdRegistry {
     std::uint32_t id{};
     std::uint32_t stat_slot{kNoSlot};
     bool in_use{};
-    bool acquired{};  ///< in the open transaction
-    bool fresh{};     ///< first seen in the open transaction
+  };
+  struct State {
+    std::uint32_t next_id{1};
+    std::uint32_t next_slot{0};
+    std::set<std::uint32_t> free_slots;
+    std::map<Key, Record> records;
   };
   [[nodiscard]] std::optional<std::uint32_t> take_slot();
-  void give_slot(std::uint32_t stat_slot);
 
   std::uint32_t slot_max_;
-  std::uint32_t next_id_{1};
-  std::uint32_t next_slot_{0};
-  std::set<std::uint32_t> free_slots_;
-  std::size_t slots_taken_{0};
-  std::map<Key, Record> records_;
+  State state_;
+  State before_;  ///< of the open transaction
 };
 
 }  // namespace penstock::compile

@@ -1,0 +1,251 @@
+#include "mgmt/compile/compiler.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "bpf/abi/steer.h"
+#include "dataplane/control/limits.h"
+#include "mgmt/compile/derive.h"
+#include "mgmt/compile/table_cache.h"
+
+namespace penstock::compile {
+namespace {
+
+using Kind = IdRegistry::Kind;
+constexpr std::string_view kDrainRemedy =
+    "those that were removed count until their connections have ended: apply again later, or lower node.drain_timeout";
+
+/// A cluster as it goes into the snapshot: what is configured, then what drains.
+struct EffectiveCluster {
+  std::string name;
+  std::vector<config::Endpoint> endpoints;
+  std::size_t configured{};  ///< of the endpoints, from the front
+};
+struct EffectiveListener {
+  const config::Listener* listener;
+  bool draining;
+  bool steered;
+};
+
+std::string service_text(const config::Listener& listener) {
+  const std::string address = listener.address.text();
+  return (listener.address.is_v4() ? address : "[" + address + "]") + ":" + std::to_string(listener.port) +
+         (listener.protocol == IpProto::udp ? "/udp" : "/tcp");
+}
+// Keys of the registry. Names have no blanks.
+std::string key_of(const config::Listener& listener) { return listener.name + " " + service_text(listener); }
+std::string key_of(const std::string& cluster, const config::Endpoint& endpoint) {
+  return cluster + " " + endpoint.address.text() + " " + std::to_string(endpoint.port);
+}
+
+/// Clusters of the configuration in its order, then those that only something draining needs.
+std::vector<EffectiveCluster> effective_clusters(const config::Config& config, const Draining& draining) {
+  std::vector<EffectiveCluster> out;
+  std::map<std::string_view, std::size_t> by_name;
+  std::set<std::tuple<std::string_view, IpAddress, std::uint16_t>> present;
+  for (const config::Cluster& cluster : config.clusters) {
+    by_name.emplace(cluster.name, out.size());
+    out.push_back({cluster.name, cluster.endpoints, cluster.endpoints.size()});
+    for (const config::Endpoint& endpoint : cluster.endpoints)
+      present.emplace(cluster.name, endpoint.address, endpoint.port);
+  }
+  const auto cluster_named = [&](std::string_view name) -> EffectiveCluster& {
+    const auto [at, fresh] = by_name.emplace(name, out.size());
+    if (fresh) out.push_back({std::string{name}, {}, 0});
+    return out[at->second];
+  };
+  const auto add = [&](const std::string& cluster, config::Endpoint endpoint) {
+    if (!present.emplace(cluster, endpoint.address, endpoint.port).second) return;
+    endpoint.weight = 0;
+    cluster_named(cluster).endpoints.push_back(endpoint);
+  };
+  for (const DrainingListener& gone : draining.listeners) (void)cluster_named(gone.listener.cluster);
+  for (const DrainingEndpoint& gone : draining.endpoints) add(gone.cluster, gone.endpoint);
+  return out;
+}
+
+/// Listeners of the configuration, then draining ones whose service no other has taken over.
+std::vector<EffectiveListener> effective_listeners(const config::Config& config, const Draining& draining) {
+  std::vector<EffectiveListener> out;
+  std::set<std::tuple<IpAddress, std::uint16_t, IpProto>> services;
+  for (const config::Listener& listener : config.listeners) {
+    services.emplace(listener.address, listener.port, listener.protocol);
+    out.push_back({&listener, false, true});
+  }
+  for (const DrainingListener& gone : draining.listeners)
+    if (services.emplace(gone.listener.address, gone.listener.port, gone.listener.protocol).second)
+      out.push_back({&gone.listener, true, gone.steered});
+  return out;
+}
+
+std::uint32_t count_ms(std::chrono::milliseconds value) { return static_cast<std::uint32_t>(value.count()); }
+
+control::NodeRecord node_record(const config::Node& node) {
+  control::NodeRecord out{};
+  out.source_port_low = node.source_ports.low;
+  out.source_port_high = node.source_ports.high;
+  out.flow_max = node.limits.flows_per_worker;
+  out.tcp_syn_ms = count_ms(node.timeouts.tcp_syn);
+  out.tcp_established_ms = count_ms(node.timeouts.tcp_established);
+  out.tcp_fin_ms = count_ms(node.timeouts.tcp_fin);
+  out.tcp_closed_ms = count_ms(node.timeouts.tcp_closed);
+  out.udp_unreplied_ms = count_ms(node.timeouts.udp_unreplied);
+  out.udp_stream_ms = count_ms(node.timeouts.udp_stream);
+  out.parked_max = node.limits.parked_flows;
+  return out;
+}
+
+/// Bounds that depend on the whole, draining parts included.
+Problems check_totals(const config::Config& config, const std::vector<EffectiveCluster>& clusters,
+                      const std::vector<EffectiveListener>& listeners) {
+  Problems out;
+  const auto bound = [&](std::string what, std::size_t count, std::size_t max, std::string_view remedy) {
+    if (count > max)
+      out.push_back({"", std::to_string(count) + " " + what + ", at most " + std::to_string(max) + " are possible",
+                     std::string{remedy}});
+  };
+  std::size_t endpoints = 0;
+  for (const EffectiveCluster& cluster : clusters) {
+    endpoints += cluster.endpoints.size();
+    bound("endpoints of cluster `" + cluster.name + "`", cluster.endpoints.size(), control::kClusterEndpointMax,
+          kDrainRemedy);
+  }
+  std::size_t slots = 0;
+  for (const config::Cluster& cluster : config.clusters) slots += table_size(cluster);
+  bound("listeners", listeners.size(), control::kListenerMax, kDrainRemedy);
+  bound("clusters", clusters.size(), control::kClusterMax, kDrainRemedy);
+  bound("endpoints", endpoints, control::kEndpointMax, kDrainRemedy);
+  bound("Maglev slots", slots, control::kMaglevTotalMax, "lower maglev_table_size");
+  return out;
+}
+
+/// Fills a Compiled record by record; one use.
+class Builder {
+ public:
+  Builder(IdRegistry& ids, Compiled& out) : ids_{ids}, out_{out} {}
+
+  void add_cluster(const EffectiveCluster& cluster, const std::vector<std::uint16_t>* table) {
+    control::SnapshotContent& content = out_.content;
+    control::ClusterRecord record{};
+    record.id = acquire(Kind::cluster, cluster.name).id;
+    record.first_endpoint = static_cast<std::uint32_t>(content.endpoints.size());
+    record.endpoint_count = static_cast<std::uint32_t>(cluster.endpoints.size());
+    record.maglev_offset = static_cast<std::uint32_t>(content.maglev.size());
+    if (table != nullptr) {
+      record.maglev_size = static_cast<std::uint32_t>(table->size());
+      content.maglev.insert(content.maglev.end(), table->begin(), table->end());
+    }
+    indices_.emplace(cluster.name, static_cast<std::uint32_t>(content.clusters.size()));
+    content.clusters.push_back(record);
+    for (std::size_t i = 0; i < cluster.endpoints.size(); ++i)
+      add_endpoint(cluster, cluster.endpoints[i], i >= cluster.configured);
+  }
+
+  void add_listener(const EffectiveListener& effective) {
+    const config::Listener& listener = *effective.listener;
+    const IdRegistry::Ids ids = acquire(Kind::listener, key_of(listener));
+    control::ListenerRecord record{};
+    record.address = listener.address;
+    record.port = Be16::from_host(listener.port);
+    record.proto = listener.protocol;
+    record.policy = listener.policy;
+    record.forwarding = listener.forwarding;
+    if (effective.draining) record.flags = control::kListenerDraining;
+    record.ask_default = listener.ask.default_decision;
+    record.id = ids.id;
+    record.stat_slot = ids.stat_slot;
+    record.cluster = indices_.at(listener.cluster);
+    record.ask_deadline_ms = count_ms(listener.ask.deadline);
+    out_.content.listeners.push_back(record);
+    out_.listeners.push_back({listener.name, listener.cluster, listener.address, listener.port, listener.protocol,
+                              ids.id, ids.stat_slot, effective.draining});
+  }
+
+  /// Listeners and endpoints that got no counter slot.
+  [[nodiscard]] std::size_t without_slot() const { return without_slot_; }
+
+ private:
+  void add_endpoint(const EffectiveCluster& cluster, const config::Endpoint& endpoint, bool draining) {
+    const IdRegistry::Ids ids = acquire(Kind::endpoint, key_of(cluster.name, endpoint));
+    out_.content.endpoints.push_back(
+        {endpoint.address, Be16::from_host(endpoint.port), endpoint.weight, ids.id, ids.stat_slot});
+    out_.endpoints.push_back(
+        {cluster.name, endpoint.address, endpoint.port, endpoint.weight, ids.id, ids.stat_slot, draining});
+  }
+  IdRegistry::Ids acquire(Kind kind, const std::string& key) {
+    if (const auto ids = ids_.acquire(kind, key)) return *ids;
+    ++without_slot_;
+    return {0, IdRegistry::kNoSlot};
+  }
+
+  IdRegistry& ids_;
+  Compiled& out_;
+  std::map<std::string, std::uint32_t, std::less<>> indices_;
+  std::size_t without_slot_{};
+};
+
+/// The listeners that steering is to know.
+std::vector<ListenerInfo> steered_listeners(const std::vector<EffectiveListener>& effective,
+                                            const std::vector<ListenerInfo>& infos) {
+  std::vector<ListenerInfo> out;
+  for (std::size_t i = 0; i < infos.size(); ++i)
+    if (effective[i].steered) out.push_back(infos[i]);
+  return out;
+}
+
+Problems check_steering(const SteeringState& steering) {
+  Problems out;
+  if (steering.sources.size() > PENSTOCK_SERVICE_MAX)
+    out.push_back({"",
+                   std::to_string(steering.sources.size()) + " endpoints behind DNAT listeners, at most " +
+                       std::to_string(PENSTOCK_SERVICE_MAX) + " are possible",
+                   "use forwarding fullnat for some"});
+  return out;
+}
+
+}  // namespace
+
+Compiler::Compiler() : tables_{std::make_unique<TableCache>()} {}
+Compiler::~Compiler() = default;
+Compiler::Compiler(Compiler&&) noexcept = default;
+Compiler& Compiler::operator=(Compiler&&) noexcept = default;
+
+Result<Compiled, Problems> Compiler::compile(const config::Config& config, const Draining& draining) {
+  const std::vector<EffectiveCluster> clusters = effective_clusters(config, draining);
+  const std::vector<EffectiveListener> listeners = effective_listeners(config, draining);
+  if (Problems problems = check_totals(config, clusters, listeners); !problems.empty()) return problems;
+
+  const std::vector<MaglevTable> tables = tables_->build(config.clusters);
+  ids_.begin();
+  Compiled out;
+  out.content.node = node_record(config.node);
+  out.content.node_addresses = config.node.addresses;
+  Builder builder{ids_, out};
+  for (std::size_t i = 0; i < clusters.size(); ++i)
+    builder.add_cluster(clusters[i], i < tables.size() ? tables[i].get() : nullptr);
+  for (const EffectiveListener& listener : listeners) builder.add_listener(listener);
+  out.steering = derive_steering(config, draining, steered_listeners(listeners, out.listeners));
+  out.fallback = derive_fallback(config);
+
+  Problems problems = check_steering(out.steering);
+  if (builder.without_slot() != 0)
+    problems.push_back({"",
+                        "listeners and endpoints need " + std::to_string(builder.without_slot()) +
+                            " more counter slots than the " + std::to_string(control::kStatSlotMax) + " there are",
+                        std::string{kDrainRemedy}});
+  if (!problems.empty()) {
+    ids_.rollback();
+    return problems;
+  }
+  ids_.commit();
+  return out;
+}
+
+std::vector<IdRegistry::Entry> Compiler::retired() const { return ids_.retired(); }
+void Compiler::release(std::uint32_t stat_slot) { ids_.release(stat_slot); }
+std::string Compiler::save_ids() const { return ids_.save(); }
+Status Compiler::restore_ids(std::string_view saved) { return ids_.restore(saved); }
+
+}  // namespace penstock::compile

@@ -1,0 +1,228 @@
+#include "mgmt/compile/compiler.h"
+
+#include <gtest/gtest.h>
+
+#include "bpf/abi/steer.h"
+#include "dataplane/control/snapshot_view.h"
+#include "mgmt/compile/test_config.h"
+
+namespace penstock::compile {
+namespace {
+
+Compiled compiled(Compiler& compiler, const config::Config& config, const Draining& draining = {}) {
+  auto result = compiler.compile(config, draining);
+  if (!result.ok())
+    for (const Problem& problem : result.error()) ADD_FAILURE() << problem.text();
+  return result.ok() ? std::move(result).value() : Compiled{};
+}
+
+/// What the dataplane would say about the snapshot; "" when it takes it.
+std::string refusal(const Compiled& c) {
+  const auto bytes = control::write_snapshot(c.content, 1);
+  const auto view = control::SnapshotView::open(bytes);
+  return view.ok() ? "" : view.error().text();
+}
+std::uint64_t hash_of(const Compiled& c) {
+  const auto bytes = control::write_snapshot(c.content, 1);
+  return control::SnapshotView::open(bytes)->content_hash();
+}
+std::vector<std::uint16_t> table_of(const Compiled& c, std::size_t cluster) {
+  const control::ClusterRecord& record = c.content.clusters[cluster];
+  return {c.content.maglev.begin() + record.maglev_offset,
+          c.content.maglev.begin() + record.maglev_offset + record.maglev_size};
+}
+
+TEST(Compiler, a_configuration_becomes_a_snapshot_that_the_dataplane_takes) {
+  Compiler compiler;
+  const Compiled c = compiled(compiler, example_config());
+  EXPECT_EQ(refusal(c), "");
+  ASSERT_EQ(c.content.listeners.size(), 3u);
+  EXPECT_EQ(c.content.listeners[1].policy, control::Policy::ask);
+  EXPECT_EQ(c.content.listeners[1].ask_deadline_ms, 200u);
+  EXPECT_EQ(c.content.listeners[2].cluster, 1u);
+  EXPECT_EQ(c.content.clusters[0].maglev_size, 1021u);
+  EXPECT_EQ(c.content.node.tcp_established_ms, 3'600'000u);
+  EXPECT_EQ(c.listeners[2].name, "dns");
+  EXPECT_EQ(c.listeners[2].stat_slot, c.content.listeners[2].stat_slot);
+  EXPECT_EQ(c.endpoints[3].address, ip("fd10:2::54"));
+}
+
+TEST(Compiler, defaults_of_the_configuration_are_those_of_the_snapshot) {
+  Compiler compiler;
+  const control::NodeRecord made = compiled(compiler, config::Config{}).content.node;
+  const control::NodeRecord documented = control::default_node_record();
+  EXPECT_EQ(std::memcmp(&made, &documented, sizeof made), 0);
+}
+
+TEST(Compiler, endpoints_share_the_table_by_weight) {
+  Compiler compiler;
+  const auto table = table_of(compiled(compiler, example_config()), 0);
+  const auto second = std::count(table.begin(), table.end(), 1);
+  EXPECT_NEAR(static_cast<double>(second) / static_cast<double>(table.size()), 2.0 / 3, 0.01);
+}
+
+TEST(Compiler, the_same_configuration_has_the_same_hash_in_every_compiler) {
+  Compiler a;
+  Compiler b;
+  const auto first = hash_of(compiled(a, example_config()));
+  EXPECT_EQ(first, hash_of(compiled(a, example_config())));
+  EXPECT_EQ(first, hash_of(compiled(b, example_config())));
+}
+
+TEST(Compiler, steering_is_services_sources_addresses_and_node_ranges) {
+  Compiler compiler;
+  const Compiled c = compiled(compiler, example_config());
+  const SteeringState& s = c.steering;
+  ASSERT_EQ(s.services.size(), 3u);
+  EXPECT_EQ(s.services[0], (SteeringState::Service{ip("10.96.0.10"), 80, IpProto::tcp, c.listeners[0].id}));
+  EXPECT_EQ(s.services[2], (SteeringState::Service{ip("fd96::10"), 53, IpProto::udp, c.listeners[2].id}));
+  EXPECT_EQ(s.sources, (std::vector<SteeringState::Source>{{ip("fd10:2::53"), 53, IpProto::udp},
+                                                           {ip("fd10:2::54"), 53, IpProto::udp}}))
+      << "drained endpoints still answer";
+  const std::uint32_t flags = PENSTOCK_ADDRESS_NEIGHBOR | PENSTOCK_ADDRESS_ECHO;
+  EXPECT_EQ(s.addresses, (std::vector<SteeringState::Address>{{ip("10.96.0.10"), flags}, {ip("fd96::10"), flags}}));
+  EXPECT_EQ(s.nodes,
+            (std::vector<SteeringState::NodeRange>{{ip("10.10.2.1"), 16384, 29999}, {ip("fd10:2::1"), 16384, 29999}}));
+}
+
+TEST(Compiler, an_address_of_the_node_itself_stays_with_the_kernel) {
+  config::Config config = example_config();
+  config.listeners = {make_listener("web", "10.10.2.1", 80, "web")};
+  Compiler compiler;
+  const SteeringState s = compiled(compiler, config).steering;
+  EXPECT_EQ(s.services.size(), 1u);
+  EXPECT_TRUE(s.addresses.empty());
+}
+
+TEST(Compiler, fallback_has_services_with_weights_and_the_rules_of_ask) {
+  config::Config config = example_config();
+  config.listeners[0].policy = control::Policy::deny;
+  Compiler compiler;
+  const FallbackState f = compiled(compiler, config).fallback;
+  ASSERT_EQ(f.services.size(), 3u);
+  EXPECT_EQ(f.services[0].default_decision, control::Decision::deny);
+  EXPECT_EQ(f.services[0].endpoints[1], (FallbackState::Endpoint{ip("10.10.2.12"), 8080, 20}));
+  EXPECT_EQ(f.services[1].default_decision, control::Decision::deny);
+  ASSERT_EQ(f.services[1].rules.size(), 1u);
+  EXPECT_EQ(f.services[1].rules[0].decision, control::Decision::allow);
+  EXPECT_EQ(f.services[2].default_decision, control::Decision::allow);
+  EXPECT_EQ(f.services[2].endpoints.size(), 1u) << "endpoints of weight 0 take no new connections";
+  EXPECT_EQ(f.node_addresses, config.node.addresses);
+}
+
+TEST(Compiler, a_removed_listener_drains_then_loses_its_steering_then_goes) {
+  const config::Config before = example_config();
+  config::Config after = before;
+  after.listeners.erase(after.listeners.begin() + 2);
+  after.clusters.erase(after.clusters.begin() + 1);
+  Compiler compiler;
+  const Compiled first = compiled(compiler, before);
+
+  Draining draining = removed_between(before, after);
+  const Compiled second = compiled(compiler, after, draining);
+  EXPECT_EQ(refusal(second), "");
+  ASSERT_EQ(second.content.listeners.size(), 3u);
+  EXPECT_EQ(second.content.listeners[2].flags, control::kListenerDraining);
+  EXPECT_EQ(second.content.listeners[2].id, first.content.listeners[2].id);
+  EXPECT_EQ(second.steering, first.steering);
+  EXPECT_EQ(second.fallback.services.size(), 2u) << "the kernel takes no new connections for it";
+  ASSERT_EQ(second.endpoints.size(), 4u);
+  EXPECT_TRUE(second.endpoints[2].draining);
+  EXPECT_EQ(second.content.endpoints[2].weight, 0);
+  EXPECT_EQ(second.content.endpoints[2].stat_slot, first.content.endpoints[2].stat_slot);
+
+  draining.listeners[0].steered = false;
+  const Compiled third = compiled(compiler, after, draining);
+  EXPECT_EQ(third.content.listeners.size(), 3u);
+  EXPECT_EQ(third.steering.services.size(), 2u);
+
+  const Compiled fourth = compiled(compiler, after);
+  EXPECT_EQ(refusal(fourth), "");
+  EXPECT_EQ(fourth.content.listeners.size(), 2u);
+  EXPECT_EQ(fourth.content.clusters.size(), 1u);
+  EXPECT_TRUE(fourth.steering.sources.empty());
+  EXPECT_EQ(compiler.retired().size(), 3u) << "one listener, two endpoints";
+}
+
+TEST(Compiler, a_service_taken_over_by_another_listener_does_not_drain) {
+  const config::Config before = example_config();
+  config::Config after = before;
+  after.listeners[0].name = "renamed";
+  const Draining draining = removed_between(before, after);
+  EXPECT_EQ(draining, Draining{});
+  Compiler compiler;
+  compiled(compiler, before);
+  // Even if the caller still lists it.
+  const Compiled c = compiled(compiler, after, {{{before.listeners[0], true}}, {}, {}});
+  EXPECT_EQ(refusal(c), "");
+  EXPECT_EQ(c.content.listeners.size(), 3u);
+}
+
+TEST(Compiler, replies_are_steered_on_when_a_dnat_listener_leaves_a_cluster_that_stays) {
+  const config::Config before = example_config();
+  config::Config after = before;
+  after.listeners[2].forwarding = control::Forwarding::fullnat;
+  const Draining draining = removed_between(before, after);
+  EXPECT_TRUE(draining.listeners.empty());
+  EXPECT_TRUE(draining.endpoints.empty());
+  ASSERT_EQ(draining.sources.size(), 2u);
+  Compiler compiler;
+  const Compiled c = compiled(compiler, after, draining);
+  EXPECT_EQ(refusal(c), "");
+  EXPECT_EQ(c.steering.sources.size(), 2u);
+  EXPECT_EQ(c.content.endpoints[2].weight, 1) << "the endpoint itself goes on";
+}
+
+TEST(Draining, merging_keeps_each_once_and_returned_ones_leave) {
+  const config::Config before = example_config();
+  config::Config after;
+  after.node = before.node;
+  Draining draining = removed_between(before, after);
+  EXPECT_EQ(draining.listeners.size(), 3u);
+  EXPECT_EQ(draining.endpoints.size(), 4u);
+  EXPECT_EQ(draining.sources.size(), 2u);
+  const Draining once = draining;
+  merge(draining, once);
+  EXPECT_EQ(draining, once);
+  drop_returned(draining, before);
+  EXPECT_EQ(draining, Draining{});
+}
+
+TEST(Compiler, what_does_not_fit_is_told_and_changes_nothing) {
+  Compiler compiler;
+  compiled(compiler, example_config());
+  const std::string ids = compiler.save_ids();
+  const auto too_many = compiler.compile(large_config(4000, 4));
+  ASSERT_FALSE(too_many.ok());
+  ASSERT_EQ(too_many.error().size(), 1u);
+  EXPECT_EQ(too_many.error()[0].what, "listeners and endpoints need 3623 more counter slots than the 16384 there are");
+  EXPECT_EQ(compiler.save_ids(), ids);
+  config::Config wide = large_config(1025, 1);
+  for (config::Cluster& cluster : wide.clusters) cluster.maglev_table_size = 65537;
+  const auto too_wide = compiler.compile(wide);
+  ASSERT_FALSE(too_wide.ok());
+  EXPECT_EQ(too_wide.error()[0].what, "67175425 Maglev slots, at most 67108864 are possible");
+}
+
+TEST(Compiler, draining_endpoints_count_towards_the_bound_of_a_cluster) {
+  config::Config config = large_config(1, 1);
+  Draining draining;
+  for (std::uint16_t i = 0; i < 1024; ++i)
+    draining.endpoints.push_back({"service-0", {ip("10.200.0.1"), static_cast<std::uint16_t>(i + 1), 1}});
+  Compiler compiler;
+  const auto result = compiler.compile(config, draining);
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.error()[0].what, "1025 endpoints of cluster `service-0`, at most 1024 are possible");
+}
+
+TEST(Compiler, a_successor_with_the_saved_ids_makes_the_same_snapshot) {
+  Compiler compiler;
+  compiled(compiler, large_config(3, 2));
+  const Compiled before = compiled(compiler, example_config());
+  Compiler successor;
+  ASSERT_TRUE(successor.restore_ids(compiler.save_ids()).ok());
+  EXPECT_EQ(hash_of(compiled(successor, example_config())), hash_of(before));
+}
+
+}  // namespace
+}  // namespace penstock::compile
