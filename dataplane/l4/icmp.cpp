@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/l4/ip_rewrite.h"
 #include "dataplane/wire/checksum.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/icmp.h"
@@ -52,25 +53,6 @@ void rewrite_quoted(ByteSpan region, const PacketInfo& info, const QuotedPacket&
     constexpr std::size_t kAt = wire::TcpView::kChecksumOffset;
     store_be(l4, kAt, wire::updated_checksum(load_be<std::uint16_t>(l4, kAt), match.l4_delta));
   }
-}
-
-/// TTL and addresses of the outer header.
-void rewrite_outer(ByteSpan packet, const PacketInfo& info, const IpAddress& src, const IpAddress& dst) {
-  if (info.family == IpFamily::v6) {
-    packet[7] = static_cast<std::byte>(info.ttl - 1);
-    std::memcpy(packet.data() + 8, src.octets.data(), 16);
-    std::memcpy(packet.data() + 24, dst.octets.data(), 16);
-    return;
-  }
-  const Be16 old_ttl_word = load_be<std::uint16_t>(packet, 8);
-  packet[8] = static_cast<std::byte>(info.ttl - 1);
-  wire::ChecksumDelta delta;
-  delta.change(old_ttl_word, load_be<std::uint16_t>(packet, 8));
-  delta.change(info.src.as_v4(), src.as_v4());
-  delta.change(info.dst.as_v4(), dst.as_v4());
-  store_be(packet, 10, wire::updated_checksum(load_be<std::uint16_t>(packet, 10), delta.folded()));
-  store_be(packet, 12, src.as_v4());
-  store_be(packet, 16, dst.as_v4());
 }
 
 /// Cuts the frame behind `keep` octets and opens a gap of `gap` octets at `at`; false, unchanged, without room.
@@ -154,7 +136,7 @@ DropReason translate_error(Frame& frame, const PacketInfo& info, const QuotedPac
   }
   constexpr std::size_t kAt = IcmpView::kChecksumOffset;
   store_be(icmp, kAt, wire::updated_checksum(load_be<std::uint16_t>(icmp, kAt), delta.folded()));
-  rewrite_outer(packet, info, src, dst);
+  rewrite_ip_header(packet, info.family, src, dst);
   return DropReason::none;
 }
 
@@ -197,27 +179,26 @@ DropReason make_echo_reply(Frame& frame, const PacketInfo& info) {
   wire::exchange_macs(frame.bytes());
   const ByteSpan packet = frame.bytes().subspan(info.l3_offset, info.ip_octets);
   const ByteSpan icmp = packet.subspan(static_cast<std::size_t>(info.l4_offset - info.l3_offset));
+  const bool v4 = info.family == IpFamily::v4;
   constexpr std::uint8_t kTtl = 64;
-  wire::ChecksumDelta delta;
-  const Be16 old_type_word = load_be<std::uint16_t>(icmp, 0);
-  if (info.family == IpFamily::v4) {
-    const Be16 old_ttl_word = load_be<std::uint16_t>(packet, 8);
-    packet[8] = std::byte{kTtl};
-    wire::ChecksumDelta header;
-    header.change(old_ttl_word, load_be<std::uint16_t>(packet, 8));
-    store_be(packet, 10, wire::updated_checksum(load_be<std::uint16_t>(packet, 10), header.folded()));
-    store_be(packet, 12, info.dst.as_v4());
-    store_be(packet, 16, info.src.as_v4());
-    icmp[0] = std::byte{wire::kIcmpEchoReply};
-  } else {
-    packet[7] = std::byte{kTtl};
-    std::memcpy(packet.data() + 8, info.dst.octets.data(), 16);
-    std::memcpy(packet.data() + 24, info.src.octets.data(), 16);
-    icmp[0] = std::byte{wire::kIcmpv6EchoReply};
+  packet[v4 ? 8 : 7] = std::byte{kTtl + 1};
+  if (v4) {
+    wire::ChecksumDelta ttl;
+    ttl.change(Be16::from_host(static_cast<std::uint16_t>(info.ttl << 8)), Be16::from_host((kTtl + 1) << 8));
+    store_be(packet, 10, wire::updated_checksum(load_be<std::uint16_t>(packet, 10), ttl.folded()));
   }
-  delta.change(old_type_word, load_be<std::uint16_t>(icmp, 0));
+  rewrite_ip_header(packet, info.family, info.dst, info.src);  // takes one off the TTL again
+
+  const std::uint8_t type = v4 ? wire::kIcmpEchoReply : wire::kIcmpv6EchoReply;
+  wire::ChecksumDelta delta;
+  delta.change(Be16::from_host(static_cast<std::uint16_t>(info.icmp_type << 8)),
+               Be16::from_host(static_cast<std::uint16_t>(type << 8)));
+  icmp[0] = std::byte{type};
   constexpr std::size_t kAt = IcmpView::kChecksumOffset;
-  store_be(icmp, kAt, wire::updated_checksum(load_be<std::uint16_t>(icmp, kAt), delta.folded()));
+  const Be16 checksum = wire::updated_checksum(load_be<std::uint16_t>(icmp, kAt), delta.folded());
+  store_be(icmp, kAt, checksum);
+  // A reply of nothing but zeros is the one message whose sum is zero; its checksum is 0xffff (RFC 1624 s3).
+  if (checksum.wire() == 0 && wire::sum_of(icmp) == 0) store_be(icmp, kAt, Be16::from_wire(0xffff));
   return DropReason::none;
 }
 

@@ -267,6 +267,16 @@ TEST(Echo, answers_with_the_same_data_from_the_address_asked) {
   }
 }
 
+TEST(Echo, a_reply_of_nothing_but_zeros_has_the_checksum_that_receivers_expect) {
+  for (const std::size_t payload : {0u, 1u, 56u}) {
+    const Bytes request =
+        PacketBuilder{}.ipv4("10.1.0.2", "10.96.0.10").echo_request(0, 0).payload(Bytes(payload)).build();
+    TestFrame frame{request};
+    ASSERT_EQ(make_echo_reply(frame.frame(), *wire::parse_packet(request)), DropReason::none);
+    EXPECT_EQ(test::plain_sum(frame.frame().bytes().subspan(34)), 0xffff) << test::dump(frame.content());
+  }
+}
+
 TEST(Echo, does_not_answer_a_group_or_a_nobody) {
   for (const char* src : {"0.0.0.0", "224.0.0.1", "255.255.255.255"}) {
     const Bytes before = PacketBuilder{}.ipv4(src, "10.96.0.10").echo_request(1, 1).build();

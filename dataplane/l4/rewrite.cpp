@@ -1,7 +1,6 @@
 #include "dataplane/l4/rewrite.h"
 
-#include <cstring>
-
+#include "dataplane/l4/ip_rewrite.h"
 #include "dataplane/wire/checksum.h"
 #include "dataplane/wire/ethernet.h"
 #include "dataplane/wire/tcp.h"
@@ -12,25 +11,6 @@ namespace {
 
 using control::FlowDirection;
 using wire::PacketInfo;
-
-/// TTL, addresses and header checksum of an IPv4 header. `info.ttl` is above 1.
-void rewrite_ipv4(ByteSpan packet, const PacketInfo& info, const FlowDirection& partner) {
-  const Be16 old_ttl_word = load_be<std::uint16_t>(packet, 8);
-  packet[8] = static_cast<std::byte>(info.ttl - 1);
-  wire::ChecksumDelta delta;
-  delta.change(old_ttl_word, load_be<std::uint16_t>(packet, 8));
-  delta.change(info.src.as_v4(), partner.dst.as_v4());
-  delta.change(info.dst.as_v4(), partner.src.as_v4());
-  store_be(packet, 10, wire::updated_checksum(load_be<std::uint16_t>(packet, 10), delta.folded()));
-  store_be(packet, 12, partner.dst.as_v4());
-  store_be(packet, 16, partner.src.as_v4());
-}
-
-void rewrite_ipv6(ByteSpan packet, const PacketInfo& info, const FlowDirection& partner) {
-  packet[7] = static_cast<std::byte>(info.ttl - 1);
-  std::memcpy(packet.data() + 8, partner.dst.octets.data(), 16);
-  std::memcpy(packet.data() + 24, partner.src.octets.data(), 16);
-}
 
 /// Ports and checksum; true when a partial checksum was completed. `segment` is cut to the checksum's coverage.
 bool rewrite_transport(ByteSpan segment, const PacketInfo& info, const FlowDirection& in,
@@ -84,10 +64,7 @@ Rewritten rewrite(Frame& frame, const PacketInfo& info, const FlowDirection& in,
   if (!rewrite_link(frame, info.tagged(), link)) return {DropReason::no_headroom};
   const std::size_t l3 = link.vlan_tci != 0 ? wire::kEthernetOctets + wire::kVlanTagOctets : wire::kEthernetOctets;
   const ByteSpan packet = frame.bytes().subspan(l3, info.ip_octets);
-  if (info.family == IpFamily::v4)
-    rewrite_ipv4(packet, info, partner);
-  else
-    rewrite_ipv6(packet, info, partner);
+  rewrite_ip_header(packet, info.family, partner.dst, partner.src);
   const std::size_t l4_octets = static_cast<std::size_t>(info.payload_offset - info.l4_offset) + info.payload_octets;
   const ByteSpan segment = packet.subspan(static_cast<std::size_t>(info.l4_offset - info.l3_offset), l4_octets);
   return {DropReason::none, rewrite_transport(segment, info, in, partner)};
