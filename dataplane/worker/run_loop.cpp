@@ -9,7 +9,7 @@ namespace {
 
 Instant clock_now() {
   timespec t{};
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_MONOTONIC, &t);  // check_layers: allow(banned) time enters the worker here alone
   return Instant{std::chrono::seconds{t.tv_sec} + std::chrono::nanoseconds{t.tv_nsec}};
 }
 
