@@ -28,6 +28,14 @@ constexpr unsigned kElementOctets = sizeof(rte_mbuf) + RTE_MBUF_DEFAULT_BUF_SIZE
 
 std::size_t buffer_octets() { return rte_mempool_calc_obj_size(kElementOctets, RTE_MEMPOOL_F_NO_IOVA_CONTIG, nullptr); }
 
+std::size_t octets_for(std::size_t buffers) {
+  return (buffers * buffer_octets() + kOverheadOctets + kHugepageOctets - 1) / kHugepageOctets * kHugepageOctets;
+}
+
+std::string hugepage_need(std::size_t octets) {
+  return std::to_string(octets / kHugepageOctets) + " free 2 MiB pages are needed";
+}
+
 Problem dpdk_problem(const std::string& what, int error) {
   return {"dpdk", what + ": " + rte_strerror(error < 0 ? -error : error), ""};
 }
@@ -109,25 +117,30 @@ bool hugepages_available(std::size_t octets) {
   return true;
 }
 
-Result<std::unique_ptr<DpdkRuntime>> DpdkRuntime::start(const RuntimeOptions& options) {
+Problems DpdkRuntime::check(const RuntimeOptions& options) {
+  Problems problems;
   if (options.buffers < kBuffersMin)
-    return Problem{"buffers", std::to_string(options.buffers) + " are too few for two queues",
-                   "at least " + std::to_string(kBuffersMin)};
-  const std::size_t octets =
-      (options.buffers * buffer_octets() + kOverheadOctets + kHugepageOctets - 1) / kHugepageOctets * kHugepageOctets;
+    problems.push_back({"buffers", std::to_string(options.buffers) + " are too few for two queues",
+                        "at least " + std::to_string(kBuffersMin)});
+  const std::size_t octets = octets_for(options.buffers);
   if (octets > options.memory_mib * kMib)
-    return Problem{"memory",
-                   std::to_string(options.buffers) + " buffers need " + std::to_string(octets / kMib) + " MiB, " +
-                       std::to_string(options.memory_mib) + " are allowed",
-                   "raise memory_mib or lower limits.buffers_per_worker"};
+    problems.push_back({"memory",
+                        std::to_string(options.buffers) + " buffers need " + std::to_string(octets / kMib) + " MiB, " +
+                            std::to_string(options.memory_mib) + " are allowed",
+                        "raise memory_mib or lower limits.buffers_per_worker"});
+  if (options.hugepages == Hugepages::required && !hugepages_available(octets))
+    problems.push_back(
+        {"hugepages", hugepage_need(octets), "write a larger number to /proc/sys/vm/nr_hugepages, or hugepages: auto"});
+  return problems;
+}
+
+Result<std::unique_ptr<DpdkRuntime>> DpdkRuntime::start(const RuntimeOptions& options) {
+  if (const Problems problems = check(options); !problems.empty()) return problems.front();
+  const std::size_t octets = octets_for(options.buffers);
   std::unique_ptr<DpdkRuntime> runtime{new DpdkRuntime};
-  if (options.hugepages != Hugepages::off) runtime->hugepages_ = hugepages_available(octets);
-  if (!runtime->hugepages_) {
-    const std::string need = std::to_string(octets / kHugepageOctets) + " free 2 MiB pages are needed";
-    if (options.hugepages == Hugepages::required)
-      return Problem{"hugepages", need, "write a larger number to /proc/sys/vm/nr_hugepages, or hugepages: auto"};
-    if (options.hugepages == Hugepages::automatic) runtime->warning_ = "no hugepages: " + need + "; using normal pages";
-  }
+  runtime->hugepages_ = options.hugepages != Hugepages::off && hugepages_available(octets);
+  if (!runtime->hugepages_ && options.hugepages == Hugepages::automatic)
+    runtime->warning_ = "no hugepages: " + hugepage_need(octets) + "; using normal pages";
   if (auto init = init_eal(options, runtime->hugepages_, octets); !init) return init.error();
   auto pool = make_pool(options.buffers);
   if (!pool) return pool.error();

@@ -38,6 +38,8 @@ struct RuntimeOptions {
 
 class DpdkRuntime {
  public:
+  /// What would keep start() from working, without starting anything.
+  [[nodiscard]] static Problems check(const RuntimeOptions& options);
   [[nodiscard]] static Result<std::unique_ptr<DpdkRuntime>> start(const RuntimeOptions& options);
   ~DpdkRuntime();
   DpdkRuntime(const DpdkRuntime&) = delete;
