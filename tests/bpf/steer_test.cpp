@@ -6,9 +6,12 @@
 #include <sched.h>
 
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "bpf/abi/steer_reasons.h"
+#include "tests/bpf/plain_parse.h"
 #include "tests/bpf/steer_bed.h"
 
 namespace penstock::test {
@@ -127,6 +130,42 @@ TEST_F(Steer, queue_belongs_to_the_worker_of_its_remainder) {
   bed_->unbind_queue(2);
   expect(tcp("A"), PENSTOCK_STEER_NO_SOCKET, "each queue has its own socket", 2);
   expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "the other queue's socket stays", 0);
+}
+
+std::vector<std::uint8_t> octets_of(const std::filesystem::path& path) {
+  std::ifstream file{path, std::ios::binary};
+  const std::vector<char> bytes{std::istreambuf_iterator<char>{file}, {}};
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_F(Steer, whole_corpus_is_counted_once_each_and_as_the_plain_parser_says) {
+  std::size_t frames = 0;
+  for (const auto& entry : std::filesystem::directory_iterator{"tests/corpus/parse_fuzz"}) {
+    const auto octets = octets_of(entry.path());
+    if (octets.size() < 14) continue;  // the kernel's test-run takes no shorter frame
+    const auto bytes = std::as_bytes(std::span{octets});
+    const SteerOutcome got = bed_->run({bytes.begin(), bytes.end()});
+    ++frames;
+    EXPECT_EQ(got.counted, 1u) << entry.path();
+    ASSERT_TRUE(got.reason.has_value()) << entry.path();
+    const PlainPacket plain = plain_parse(octets);
+    if (plain.reason != PENSTOCK_PARSED)
+      EXPECT_EQ(*got.reason, plain.reason) << entry.path();
+    else
+      EXPECT_TRUE(*got.reason <= PENSTOCK_STEER_NOT_MESH) << entry.path() << " " << name_or_none(got.reason);
+    const bool redirected = kSteerReasons.at(*got.reason).redirected;
+    EXPECT_EQ(got.action, static_cast<std::uint32_t>(redirected ? XDP_REDIRECT : XDP_PASS)) << entry.path();
+  }
+  EXPECT_GE(frames, 60u);
+}
+
+TEST(SteerCorpus, holds_every_case) {
+  for (const SteerCase& each : steer_cases()) {
+    const auto octets = octets_of("tests/corpus/parse_fuzz/" + each.name);
+    const auto bytes = std::as_bytes(std::span{octets});
+    EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), each.frame.begin(), each.frame.end()))
+        << each.name << ": run write_corpus";
+  }
 }
 
 // --- flows that the kernel path served
