@@ -15,13 +15,14 @@
 #define PENSTOCK_ABI_VERSION 1u
 
 enum {
-  PENSTOCK_WORKER_MAX = 16,         // workers of one dataplane process
-  PENSTOCK_QUEUE_MAX = 64,          // receive queues of one port
-  PENSTOCK_PORT_MAX = 64,           // ports of one dataplane process
-  PENSTOCK_SERVICE_MAX = 65536,     // entries of steer_services and steer_sources
-  PENSTOCK_ADDRESS_MAX = 16384,     // entries of steer_addresses
-  PENSTOCK_NODE_ADDRESS_MAX = 64,   // entries of steer_nodes
-  PENSTOCK_KERNEL_FLOW_MAX = 65536  // entries of steer_kernel_flows (least recently used is evicted)
+  PENSTOCK_WORKER_MAX = 16,          // workers of one dataplane process
+  PENSTOCK_QUEUE_MAX = 64,           // receive queues of one port
+  PENSTOCK_PORT_MAX = 64,            // ports of one dataplane process
+  PENSTOCK_SERVICE_MAX = 65536,      // entries of steer_services and steer_sources
+  PENSTOCK_ADDRESS_MAX = 16384,      // entries of steer_addresses
+  PENSTOCK_NODE_ADDRESS_MAX = 64,    // entries of steer_nodes
+  PENSTOCK_KERNEL_FLOW_MAX = 65536,  // entries of steer_kernel_flows (least recently used is evicted)
+  PENSTOCK_STEER_REASON_MAX = 64     // entries of steer_counters: room for reasons to come
 };
 
 struct penstock_be16 {
@@ -141,6 +142,7 @@ enum penstock_steer_reason {
   PENSTOCK_STEER_KERNEL_FLOW,          // ours, but the flow began on the kernel path and stays there
   PENSTOCK_STEER_NO_SOCKET,            // ours, but no AF_XDP socket is bound to the queue
   PENSTOCK_STEER_PORT_DISABLED,        // steering is switched off on this port
+  PENSTOCK_STEER_MAPPED_ADDRESS,       // IPv6 packet that carries an IPv4-mapped address
   PENSTOCK_STEER_REASON_COUNT
 };
 
@@ -159,3 +161,4 @@ PENSTOCK_ABI_ASSERT(sizeof(struct penstock_heartbeat) == 64);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_flow_key) == 40);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_kernel_flow) == 8);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_port_config) == 8);
+PENSTOCK_ABI_ASSERT(PENSTOCK_STEER_REASON_COUNT + 0 <= PENSTOCK_STEER_REASON_MAX + 0);

@@ -49,6 +49,8 @@ inline constexpr std::array kSteerReasons{
                     "ours, but the flow began on the kernel path and stays there", false},
     SteerReasonInfo{PENSTOCK_STEER_NO_SOCKET, "no_socket", "ours, but no AF_XDP socket is bound to the queue", false},
     SteerReasonInfo{PENSTOCK_STEER_PORT_DISABLED, "port_disabled", "steering is switched off on this port", false},
+    SteerReasonInfo{PENSTOCK_STEER_MAPPED_ADDRESS, "mapped_address", "IPv6 packet that carries an IPv4-mapped address",
+                    false},
 };
 static_assert(kSteerReasons.size() == PENSTOCK_STEER_REASON_COUNT);
 static_assert([] {

@@ -94,6 +94,17 @@ static inline __attribute__((always_inline)) void penstock_set_v6(struct penstoc
   penstock_store32(out->octets + 12, penstock_load32(p + 12));
 }
 
+// True for ::ffff:a.b.c.d at `p`. On the wire it is nobody's address, and in our maps it is an IPv4 address: an IPv6
+// packet that carries it must not pass for an IPv4 one.
+static inline __attribute__((always_inline)) int penstock_is_mapped(const __u8* p) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  const __u32 third = 0xffff0000u;
+#else
+  const __u32 third = 0x0000ffffu;
+#endif
+  return penstock_load32(p) == 0 && penstock_load32(p + 4) == 0 && penstock_load32(p + 8) == third;
+}
+
 // A transport header at `l4`. `octets` is what the IP header promises from there on, `end` is the frame's end:
 // the caller has checked that the promise fits, the second comparison is for the verifier.
 static inline __attribute__((always_inline)) __u32 penstock_parse_tcp(const __u8* l4, const __u8* end, __u32 octets,
@@ -152,6 +163,7 @@ static inline __attribute__((always_inline)) __u32 penstock_parse_quoted_v6(cons
                                                                             struct penstock_packet* packet) {
   if (octets < 40 || l3 + 40 > end) return PENSTOCK_STEER_TRUNCATED;
   if ((l3[0] >> 4) != 6) return PENSTOCK_STEER_BAD_VERSION;
+  if (penstock_is_mapped(l3 + 8) || penstock_is_mapped(l3 + 24)) return PENSTOCK_STEER_MAPPED_ADDRESS;
   penstock_set_v6(&packet->flow.dst, l3 + 8);
   penstock_set_v6(&packet->flow.src, l3 + 24);
   return penstock_parse_quoted_ports(l3 + 40, end, octets - 40, l3[6], packet);
@@ -185,6 +197,7 @@ static inline __attribute__((always_inline)) __u32 penstock_parse_icmpv6(const _
     case 135:  // neighbour solicitation
       if (octets < 24 || l4 + 24 > end) return PENSTOCK_STEER_TRUNCATED;
       if (l4[1] != 0 || l3[7] != 255) return PENSTOCK_STEER_UNSUPPORTED_PROTO;
+      if (penstock_is_mapped(l4 + 8)) return PENSTOCK_STEER_MAPPED_ADDRESS;
       penstock_set_v6(&packet->flow.dst, l4 + 8);
       packet->kind = PENSTOCK_PACKET_NEIGHBOR;
       return PENSTOCK_PARSED;
@@ -223,6 +236,7 @@ static inline __attribute__((always_inline)) __u32 penstock_parse_ipv6(const __u
   if ((l3[0] >> 4) != 6) return PENSTOCK_STEER_BAD_VERSION;
   const __u32 payload = penstock_host16(penstock_load16(l3 + 4));
   if (l3 + 40 + payload > end) return PENSTOCK_STEER_TRUNCATED;
+  if (penstock_is_mapped(l3 + 8) || penstock_is_mapped(l3 + 24)) return PENSTOCK_STEER_MAPPED_ADDRESS;
   packet->flow.ip_proto = l3[6];
   penstock_set_v6(&packet->flow.src, l3 + 8);
   penstock_set_v6(&packet->flow.dst, l3 + 24);

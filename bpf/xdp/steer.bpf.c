@@ -25,7 +25,7 @@ struct {
 
 struct {
   __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __uint(max_entries, PENSTOCK_STEER_REASON_COUNT);
+  __uint(max_entries, PENSTOCK_STEER_REASON_MAX);
   __type(key, __u32);
   __type(value, __u64);
 } steer_counters SEC(".maps");

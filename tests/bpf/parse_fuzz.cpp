@@ -48,6 +48,8 @@ bool agrees(std::uint32_t reason, DropReason dropped) {
       return dropped == DropReason::fragment || dropped == DropReason::ipv6_extension;
     case PENSTOCK_STEER_IPV6_EXTENSION:
       return dropped == DropReason::ipv6_extension || dropped == DropReason::unsupported_proto;
+    case PENSTOCK_STEER_MAPPED_ADDRESS:  // or malformed options of a solicitation, seen first there
+      return dropped == DropReason::mapped_address || dropped == DropReason::truncated;
     case PENSTOCK_STEER_VLAN_DEPTH:
       return dropped == DropReason::vlan_depth;
     default:

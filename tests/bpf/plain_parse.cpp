@@ -59,6 +59,7 @@ PlainPacket plain_quote(bool v4, const Octets& quote) {
     if (header > quote.size()) return refused(PENSTOCK_STEER_TRUNCATED);
     if (quote.u16(6) % 0x2000 != 0) return refused(PENSTOCK_STEER_FRAGMENT);
   }
+  if (!v4 && (quote.v6(8).is_v4() || quote.v6(24).is_v4())) return refused(PENSTOCK_STEER_MAPPED_ADDRESS);
   out.proto = quote.u8(v4 ? 9 : 6);
   if (out.proto != 6 && out.proto != 17) return refused(PENSTOCK_STEER_UNSUPPORTED_PROTO);
   if (quote.size() < header + 8) return refused(PENSTOCK_STEER_TRUNCATED);
@@ -83,7 +84,7 @@ PlainPacket plain_icmp(PlainPacket packet, bool v4, std::uint8_t hop_limit, cons
     if (l4.u8(1) != 0 || hop_limit != 255) return refused(PENSTOCK_STEER_UNSUPPORTED_PROTO);
     packet.kind = PENSTOCK_PACKET_NEIGHBOR;
     packet.dst = l4.v6(8);
-    return packet;
+    return packet.dst.is_v4() ? refused(PENSTOCK_STEER_MAPPED_ADDRESS) : packet;
   }
   return refused(PENSTOCK_STEER_UNSUPPORTED_PROTO);
 }
@@ -114,6 +115,7 @@ PlainPacket plain_v6(const Octets& l3) {
   PlainPacket out;
   out.src = l3.v6(8);
   out.dst = l3.v6(24);
+  if (out.src.is_v4() || out.dst.is_v4()) return refused(PENSTOCK_STEER_MAPPED_ADDRESS);
   out.proto = l3.u8(6);
   const Octets l4 = l3.first(total).from(40);
   if (out.proto == 6 || out.proto == 17) return plain_transport(out, l4);

@@ -1,5 +1,7 @@
 #include "tests/bpf/steer_cases.h"
 
+#include <cstring>
+
 namespace penstock::test {
 namespace {
 
@@ -246,6 +248,24 @@ void malformed(Cases& out) {
   out.push_back({"icmp6_cut_by_payload", with16(v6(kClient6, kVip6).echo_request(1, 1).build(), 14 + 4, 7), truncated});
 }
 
+// Our IPv4 service in IPv6 clothes: keys of both families have one form, so this must not match.
+void mapped_addresses(Cases& out) {
+  const auto place = [](Bytes frame, std::size_t offset) {
+    const IpAddress mapped = ip(kVip4);
+    std::memcpy(frame.data() + offset, mapped.octets.data(), mapped.octets.size());
+    return frame;
+  };
+  const auto reason = PENSTOCK_STEER_MAPPED_ADDRESS;
+  out.push_back({"mapped_destination", place(syn6(), 14 + 24), reason});
+  out.push_back({"mapped_source", place(syn6(), 14 + 8), reason});
+  out.push_back({"mapped_echo_destination", place(v6(kClient6, kVip6).echo_request(1, 1).build(), 14 + 24), reason});
+  out.push_back({"mapped_solicitation",
+                 place(v6(kClient6, kVip6).neighbor_solicitation(kVip6, "").build(), 14 + 40 + 8), reason});
+  const Bytes error = icmp6(1, 0, v6(kVip6, kClient6).tcp(kServicePort, 40000, "A").quote());
+  out.push_back({"mapped_quote_source", place(error, 14 + 40 + 8 + 8), reason});
+  out.push_back({"mapped_quote_destination", place(error, 14 + 40 + 8 + 24), reason});
+}
+
 }  // namespace
 
 std::vector<SteerCase> steer_cases() {
@@ -256,6 +276,7 @@ std::vector<SteerCase> steer_cases() {
   addresses(out);
   other_protocols(out);
   malformed(out);
+  mapped_addresses(out);
   return out;
 }
 

@@ -152,7 +152,7 @@ TEST_F(Steer, whole_corpus_is_counted_once_each_and_as_the_plain_parser_says) {
     if (plain.reason != PENSTOCK_PARSED)
       EXPECT_EQ(*got.reason, plain.reason) << entry.path();
     else
-      EXPECT_TRUE(*got.reason <= PENSTOCK_STEER_NOT_MESH) << entry.path() << " " << name_or_none(got.reason);
+      EXPECT_LE(*got.reason, __u32{PENSTOCK_STEER_NOT_MESH}) << entry.path() << " " << name_or_none(got.reason);
     const bool redirected = kSteerReasons.at(*got.reason).redirected;
     EXPECT_EQ(got.action, static_cast<std::uint32_t>(redirected ? XDP_REDIRECT : XDP_PASS)) << entry.path();
   }
@@ -286,7 +286,7 @@ TEST_F(Steer, loaded_maps_have_the_sizes_of_the_abi) {
   };
   const std::array rows{
       Row{"xsks_map", 4, 4, PENSTOCK_QUEUE_MAX},
-      Row{"steer_counters", 4, 8, PENSTOCK_STEER_REASON_COUNT},
+      Row{"steer_counters", 4, 8, PENSTOCK_STEER_REASON_MAX},
       Row{"port_config", 4, sizeof(penstock_port_config), 1},
       Row{"steer_services", sizeof(penstock_steer_key), sizeof(penstock_steer_value), PENSTOCK_SERVICE_MAX},
       Row{"steer_sources", sizeof(penstock_steer_key), sizeof(penstock_steer_value), PENSTOCK_SERVICE_MAX},
