@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <ctime>
 #include <filesystem>
 #include <thread>
@@ -299,6 +300,61 @@ TEST_F(SteeringTest, self_test_sees_the_probe_in_the_socket) {
   EXPECT_TRUE(passed.ok()) << passed.error().text();
   EXPECT_GT(seen, 0u);
 }
+
+// What a tagged frame of a veth peer looks like here. A tc program puts the tag on, as a VLAN interface does: into
+// the packet's metadata. docs/architecture/steering.md tells the consequences.
+class TaggedTest : public SteeringTest, public testing::WithParamInterface<bool> {
+ protected:
+  static constexpr auto kTcxEgress =
+      static_cast<bpf_attach_type>(47);  // BPF_TCX_EGRESS; not in the headers of older libbpf
+  static UniqueFd tag_everything_sent_by(const std::string& interface) {
+    const bpf_insn code[5] = {{BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0, 0x0081},  // 0x8100 in network order
+                              {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, 5},
+                              {BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_skb_vlan_push},
+                              {BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, -1},  // next program
+                              {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+    const UniqueFd program{bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "tag", "GPL", code, 5, nullptr)};
+    return UniqueFd{
+        bpf_link_create(program.get(), static_cast<int>(if_nametoindex(interface.c_str())), kTcxEgress, nullptr)};
+  }
+};
+
+TEST_P(TaggedTest, tag_of_a_veth_peer_is_in_the_frame_only_without_tag_offload) {
+  const bool offload = GetParam();
+  attach(spec());
+  ASSERT_TRUE(steering_->apply(some_state()).ok());
+  ASSERT_TRUE(steering_->set_settings({.worker_count = 1, .heartbeat_limit = std::chrono::seconds{60}}).ok());
+  ASSERT_TRUE(steering_->set_enabled(0, true).ok());
+  beat();
+  auto receiver = test::XskReceiver::create("veth0", steering_->xsks_map_fd(0));
+  ASSERT_TRUE(receiver.ok()) << receiver.error().text();
+  ASSERT_EQ(bed_.in("client", std::string{"ethtool -K eth0 txvlan "} + (offload ? "on" : "off")), 0);
+  ASSERT_EQ(bed_.in("client",
+                    "sh -c 'ip address add 10.1.0.2/24 dev eth0; ip route add 10.96.0.10 dev eth0; "
+                    "ip neigh add 10.96.0.10 lladdr 02:00:00:00:00:99 dev eth0'"),
+            0);
+  UniqueFd tagger;
+  {
+    auto client = open_netns(bed_.ns("client"));
+    auto visit = NamespaceVisit::enter(client->get());
+    tagger = tag_everything_sent_by("eth0");
+  }
+  if (!tagger) GTEST_SKIP() << "this kernel has no tc programs: " << std::strerror(errno);
+  (void)receiver->take();
+  ASSERT_EQ(bed_.in("client",
+                    "python3 -c 'import socket; s = socket.socket(); s.setblocking(False); "
+                    "s.connect_ex((\"10.96.0.10\", 80))'"),
+            0);
+  std::this_thread::sleep_for(std::chrono::milliseconds{100});
+  std::size_t tagged = 0;
+  std::size_t untagged = 0;
+  for (const test::Bytes& frame : receiver->take())
+    ++(frame.at(12) == std::byte{0x81} && frame.at(13) == std::byte{0x00} ? tagged : untagged);
+  EXPECT_EQ(tagged, offload ? 0u : 1u);
+  EXPECT_EQ(untagged, offload ? 1u : 0u) << "the program cannot see a tag in the metadata";
+  EXPECT_EQ((*steering_->counters(0))[PENSTOCK_STEER_REDIRECTED_SERVICE], 1u);
+}
+INSTANTIATE_TEST_SUITE_P(Offload, TaggedTest, testing::Bool());
 
 TEST_F(SteeringTest, self_test_names_the_reason_when_nothing_arrives) {
   attach(spec());
