@@ -35,9 +35,9 @@ class NextHopWatchTest : public testing::Test {
     const Fd netns = lab_.node_netns();
     return watch_.add_port(index, peer.near_index, netns.get());
   }
-  /// Follows events until `done` or two seconds have passed.
+  /// Follows events until `done`; gives up after five seconds (a fresh link-local address needs two).
   bool follow(const std::function<bool()>& done) {
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 250; ++i) {
       std::vector<pollfd> fds;
       for (const int fd : watch_.event_fds()) fds.push_back({fd, POLLIN, 0});
       ::poll(fds.data(), fds.size(), 20);
@@ -104,7 +104,8 @@ TEST_F(NextHopWatchTest, an_address_behind_a_gateway_gets_the_gateways_link_addr
 
 TEST_F(NextHopWatchTest, a_vlan_interface_on_a_port_gives_its_tag) {
   auto& peer = reachable_peer();
-  run("ip -n " + lab_.node() + " link add tagged link " + peer.near + " type vlan id 42");
+  if (io::run_command("ip -n " + lab_.node() + " link add tagged link " + peer.near + " type vlan id 42") != 0)
+    GTEST_SKIP() << "this kernel has no VLAN interfaces";
   run("ip -n " + lab_.node() + " addr add 10.89.0.1/24 dev tagged");
   run("ip -n " + lab_.node() + " link set tagged up");
   run("ip -n " + peer.netns + " link add tagged link far type vlan id 42");
