@@ -65,10 +65,11 @@ constexpr std::array kRules{
     Rule{closing, forward_rst, reset, hold},
     Rule{closing, reverse_rst, reset, hold},
 
-    // The RST may have been forged: whoever still talks has not believed it.
+    // The RST may have been forged: while downstream still talks the flow stays, and an answer of the endpoint brings
+    // it back. Downstream alone does not: SYN, RST, ACK from a forged source would last for tcp_established.
     Rule{reset, forward_syn, reset, restart},
     Rule{reset, reverse_syn_ack, syn_received, refresh},
-    Rule{reset, forward_segment, established, refresh},
+    Rule{reset, forward_segment, reset, refresh},
     Rule{reset, reverse_segment, established, refresh},
     Rule{reset, forward_fin, fin_forward, refresh},
     Rule{reset, reverse_fin, fin_reverse, refresh},

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 #include "dataplane/control/snapshot_layout.h"
@@ -21,7 +22,7 @@ established    est      est  est!  finf! rst  |  est  est    est!  finr! rst  | 
 fin_forward    finf     finf finf! finf! rst  |  finf finf   finf! clo!  rst  |  -    -
 fin_reverse    finr     finr finr! clo!  rst  |  finr finr   finr! finr! rst  |  -    -
 closing        clo~     clo  clo!  clo!  rst  |  clo  clo    clo!  clo!  rst  |  -    -
-reset          rst~     rst  est!  finf! rst  |  rst  rcvd!  est!  finr! rst  |  -    -
+reset          rst~     rst  rst!  finf! rst  |  rst  rcvd!  est!  finr! rst  |  -    -
 udp_unreplied  -        -    -     -     -    |  -    -      -     -     -    |  new! str!
 udp_stream     -        -    -     -     -    |  -    -      -     -     -    |  str! str!
 )";
@@ -97,8 +98,22 @@ TEST(Conntrack, a_simultaneous_close_ends_in_closing) {
 TEST(Conntrack, a_forged_reset_does_not_end_a_connection_that_goes_on) {
   using enum FlowEvent;
   EXPECT_EQ(after({reverse_syn_ack, forward_segment, forward_rst}), FlowState::reset);
-  EXPECT_EQ(after({reverse_syn_ack, forward_segment, reverse_rst, forward_segment}), FlowState::established);
+  EXPECT_EQ(after({reverse_syn_ack, forward_segment, reverse_rst, forward_segment}), FlowState::reset);
+  EXPECT_EQ(transition(FlowState::reset, forward_segment).action, FlowAction::refresh);
+  EXPECT_EQ(after({reverse_syn_ack, forward_segment, reverse_rst, forward_segment, reverse_segment}),
+            FlowState::established);
   EXPECT_EQ(after({forward_rst, reverse_syn_ack, forward_segment}), FlowState::established);
+}
+
+TEST(Conntrack, downstream_alone_never_makes_a_connection_established) {
+  // Whatever forged segments say: without a word from the endpoint the long timeout is out of reach.
+  std::array<bool, kFlowStateCount> reached{};
+  reached[static_cast<std::size_t>(FlowState::syn_sent)] = true;
+  for (std::size_t round = 0; round < kFlowStateCount; ++round)
+    for (std::size_t s = 0; s < kFlowStateCount; ++s)
+      for (std::size_t e = 0; reached[s] && e <= static_cast<std::size_t>(FlowEvent::forward_rst); ++e)
+        reached[static_cast<std::size_t>(transition(static_cast<FlowState>(s), static_cast<FlowEvent>(e)).to)] = true;
+  EXPECT_FALSE(reached[static_cast<std::size_t>(FlowState::established)]);
 }
 
 TEST(Conntrack, a_new_syn_restarts_only_a_flow_that_is_over) {
