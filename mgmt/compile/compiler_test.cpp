@@ -173,6 +173,17 @@ TEST(Compiler, replies_are_steered_on_when_a_dnat_listener_leaves_a_cluster_that
   EXPECT_EQ(c.content.endpoints[2].weight, 1) << "the endpoint itself goes on";
 }
 
+TEST(Compiler, replies_of_draining_endpoints_behind_dnat_are_steered_as_long_as_they_drain) {
+  const config::Config before = example_config();
+  config::Config after = before;
+  after.clusters[1].endpoints.pop_back();
+  Draining draining = removed_between(before, after);
+  draining.sources.clear();  // the endpoint alone says it, as long as its cluster has a DNAT listener
+  Compiler compiler;
+  EXPECT_EQ(compiled(compiler, after, draining).steering.sources.size(), 2u);
+  EXPECT_EQ(compiled(compiler, after).steering.sources.size(), 1u);
+}
+
 TEST(Draining, merging_keeps_each_once_and_returned_ones_leave) {
   const config::Config before = example_config();
   config::Config after;

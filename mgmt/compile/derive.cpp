@@ -45,12 +45,17 @@ SteeringState derive_steering(const config::Config& config, const Draining& drai
     if (std::find(nodes.begin(), nodes.end(), listener.address) == nodes.end())
       out.addresses.push_back({listener.address, PENSTOCK_ADDRESS_NEIGHBOR | PENSTOCK_ADDRESS_ECHO});
   }
-  for (const config::Listener& listener : config.listeners) {
-    if (listener.forwarding != control::Forwarding::dnat) continue;
+  const auto add_sources = [&](const config::Listener& listener) {
+    if (listener.forwarding != control::Forwarding::dnat) return;
     if (const config::Cluster* cluster = config::find_cluster(config, listener.cluster))
       for (const config::Endpoint& endpoint : cluster->endpoints)
         out.sources.push_back({endpoint.address, endpoint.port, listener.protocol});
-  }
+    for (const DrainingEndpoint& gone : draining.endpoints)
+      if (gone.cluster == listener.cluster)
+        out.sources.push_back({gone.endpoint.address, gone.endpoint.port, listener.protocol});
+  };
+  for (const config::Listener& listener : config.listeners) add_sources(listener);
+  for (const DrainingListener& gone : draining.listeners) add_sources(gone.listener);
   for (const DrainingSource& source : draining.sources)
     out.sources.push_back({source.endpoint.address, source.endpoint.port, source.protocol});
   for (const IpAddress& address : nodes)
