@@ -34,8 +34,9 @@ bool agrees(std::uint32_t reason, DropReason dropped) {
     case PENSTOCK_STEER_NOT_IP:  // also ARP that is no request, and a cut probe
       return dropped == DropReason::not_ip || dropped == DropReason::unsupported_proto ||
              dropped == DropReason::truncated;
-    case PENSTOCK_STEER_UNSUPPORTED_PROTO:
-      return dropped == DropReason::unsupported_proto || dropped == DropReason::truncated;  // options of a solicitation
+    case PENSTOCK_STEER_UNSUPPORTED_PROTO:  // a solicitation's code and hop limit come before its target and options
+      return dropped == DropReason::unsupported_proto || dropped == DropReason::truncated ||
+             dropped == DropReason::mapped_address;
     case PENSTOCK_STEER_BAD_VERSION:
       return dropped == DropReason::bad_version;
     case PENSTOCK_STEER_BAD_IHL:
