@@ -379,5 +379,115 @@ TEST_F(DataplaneTest, everything_wrong_with_the_arguments_is_listed_at_once) {
   EXPECT_EQ(WEXITSTATUS(io::run_command(std::string{kBinary} + " --nonsense 2> /dev/null")), 2);
 }
 
+TEST_F(DataplaneTest, two_workers_with_two_queues_serve_every_flow_wherever_it_arrives) {
+  auto& client = lab_.add_peer(2);
+  auto& server = lab_.add_peer();
+  route_service(client, server);
+  ProcessLab process{kBinary, small({"--workers", "2"})};
+  auto daemon = ControlClient::connect(process.socket_path());
+  ASSERT_TRUE(daemon);
+  ASSERT_TRUE(daemon->publish(udp_service(server.address, 5353), 1));
+  ASSERT_TRUE(add(*daemon, 0, client, 2));
+  ASSERT_TRUE(add(*daemon, 1, server, 1)) << "and one port that only worker 0 can send by";
+  const Fd serves = lab_.udp_socket(server, 5353);
+  for (std::uint16_t port = 4000; port < 4020; ++port) {
+    const Fd asks = lab_.udp_socket(client, port);
+    const std::string text = "from " + std::to_string(port);
+    ASSERT_TRUE(send_to(asks, "10.99.0.1", 53, text));
+    sockaddr_in from{};
+    ASSERT_EQ(receive_within(serves, milliseconds{2000}, &from), text);
+    ASSERT_EQ(
+        ::sendto(serves.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&from), sizeof from),
+        static_cast<ssize_t>(text.size()));
+    ASSERT_EQ(receive_within(asks, milliseconds{2000}), text);
+  }
+  auto segment = daemon->segment(true);
+  ASSERT_TRUE(segment);
+  EXPECT_EQ(segment->counters(0).flows_created.read() + segment->counters(1).flows_created.read(), 20u);
+  EXPECT_GT(segment->counters(0).flows_created.read(), 0u);
+  EXPECT_GT(segment->counters(1).flows_created.read(), 0u);
+}
+
+TEST_F(DataplaneTest, traffic_goes_on_while_the_daemon_is_away_and_a_new_one_finds_everything) {
+  auto& client = lab_.add_peer();
+  auto& server = lab_.add_peer();
+  route_service(client, server);
+  ProcessLab process{kBinary, small()};
+  {
+    auto daemon = ControlClient::connect(process.socket_path());
+    ASSERT_TRUE(daemon);
+    ASSERT_TRUE(daemon->publish(udp_service(server.address, 5353), 5));
+    ASSERT_TRUE(add(*daemon, 0, client));
+    ASSERT_TRUE(add(*daemon, 1, server));
+  }
+  const Fd asks = lab_.udp_socket(client, 4000);
+  const Fd serves = lab_.udp_socket(server, 5353);
+  ASSERT_TRUE(send_to(asks, "10.99.0.1", 53, "alone"));
+  EXPECT_EQ(receive_within(serves, milliseconds{2000}), "alone");
+  auto successor = ControlClient::connect(process.socket_path());
+  ASSERT_TRUE(successor) << successor.error().text();
+  EXPECT_EQ(successor->hello().epoch(), 5u);
+  EXPECT_NE(successor->hello().content_hash(), 0u);
+  ASSERT_EQ(successor->hello().ports_size(), 2);
+  EXPECT_EQ(successor->hello().ports(0).name(), client.near);
+}
+
+TEST_F(DataplaneTest, garbage_on_the_socket_ends_only_its_own_connection) {
+  ProcessLab process{kBinary, small()};
+  auto daemon = ControlClient::connect(process.socket_path());
+  ASSERT_TRUE(daemon);
+  for (int i = 0; i < 30; ++i) {
+    auto stranger = control::Channel::connect(process.socket_path());
+    ASSERT_TRUE(stranger);
+    ASSERT_EQ(::send(stranger->fd(), "\xff\xfe\xfd", 3, MSG_NOSIGNAL), 3);
+  }
+  auto reader = ControlClient::connect(process.socket_path(), true);
+  ASSERT_TRUE(reader);
+  Envelope empty;
+  EXPECT_FALSE(daemon->call(empty)) << "a message that is no command";
+  Envelope far;
+  far.mutable_remove_port()->set_index(1u << 20);
+  EXPECT_FALSE(daemon->call(far));
+  EXPECT_TRUE(daemon->state());
+}
+
+/// nr_hugepages as it was, when the test is over.
+class HugepageReservation {
+ public:
+  explicit HugepageReservation(long pages) {
+    std::ifstream{kFile} >> before_;
+    std::ofstream{kFile} << before_ + pages;
+    long now = 0;
+    std::ifstream{kFile} >> now;
+    granted_ = now >= before_ + pages;
+  }
+  ~HugepageReservation() { std::ofstream{kFile} << before_; }
+  [[nodiscard]] bool granted() const { return granted_; }
+
+ private:
+  static constexpr const char* kFile = "/proc/sys/vm/nr_hugepages";
+  long before_{};
+  bool granted_{};
+};
+
+TEST_F(DataplaneTest, hugepages_are_used_when_free_and_required_ones_are_insisted_on) {
+  const std::vector<std::string> arguments{"--hugepages", "required", "--flows", "1024", "--buffers", "8192"};
+  auto& client = lab_.add_peer();
+  {
+    const HugepageReservation reservation{64};
+    if (!reservation.granted()) GTEST_SKIP() << "no memory for hugepages";
+    ProcessLab process{kBinary, arguments};
+    auto daemon = ControlClient::connect(process.socket_path());
+    ASSERT_TRUE(daemon) << daemon.error().text();
+    EXPECT_TRUE(daemon->hello().hugepages());
+    const auto added = add(*daemon, 0, client);
+    ASSERT_TRUE(added) << added.error().text();
+    process.signal(SIGTERM);
+    EXPECT_EQ(process.wait(milliseconds{5000}), 0);
+  }
+  ProcessLab refused{kBinary, {"--hugepages", "required", "--memory-mib", "100000", "--buffers", "40000000"}};
+  EXPECT_EQ(refused.wait(milliseconds{5000}), 1) << "nobody has that many pages";
+}
+
 }  // namespace
 }  // namespace penstock::app

@@ -3,7 +3,7 @@
 // Model     the driver (DPDK 22.11) is linked statically and its calls to xsk_umem__create, xsk_socket__create,
 //           xsk_umem__delete and bpf_xdp_detach go through ours (linker option --wrap). While a QueueCapture is
 //           active on the calling thread they record the rings and keep the driver's hands off XDP programs.
-// Why       docs/adr/0011-af-xdp-driver-hooks.md: the driver wants to attach its own program, detaches whatever
+// Why       docs/adr/0014-af-xdp-driver-hooks.md: the driver wants to attach its own program, detaches whatever
 //           is attached when it closes, and loses buffers, umem and socket of a closed queue.
 // Threads   control thread only; the active capture is thread-local.
 #pragma once
