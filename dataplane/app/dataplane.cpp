@@ -16,6 +16,8 @@ namespace v1 = control::v1;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kResolveDebounce{10};
+// A full look at 32768 endpoints takes about a second; a storm of route events must not eat the control thread.
+constexpr int kResolvePauseFactor = 10;
 constexpr milliseconds kRefreshPeriod{1000};
 constexpr std::size_t kRefreshEntries = 128;
 constexpr std::chrono::microseconds kAdoptionPoll{100};
@@ -94,7 +96,6 @@ void Dataplane::wait_for_next_hops() {
     on_events();
     if (watch_.dirty()) watch_.resolve();
   }
-  last_resolve_ = monotonic_now();
 }
 
 Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
@@ -206,9 +207,10 @@ void Dataplane::on_events() {
 
 Duration Dataplane::on_time(Instant now) {
   bool changed = false;
-  if (watch_.dirty() && now - last_resolve_ >= kResolveDebounce) {
+  if (watch_.dirty() && now >= resolve_not_before_) {
     changed = watch_.resolve();
-    last_resolve_ = now;
+    const Instant done = monotonic_now();
+    resolve_not_before_ = done + std::max<Duration>(kResolveDebounce, (done - now) * kResolvePauseFactor);
   }
   if (now - last_refresh_ >= kRefreshPeriod) {
     changed |= watch_.refresh(kRefreshEntries);
@@ -216,7 +218,8 @@ Duration Dataplane::on_time(Instant now) {
     publisher_->collect();
   }
   if (changed) static_cast<void>(publish_view());
-  return watch_.dirty() ? Duration{kResolveDebounce} : Duration{kRefreshPeriod};
+  if (!watch_.dirty()) return kRefreshPeriod;
+  return std::clamp<Duration>(resolve_not_before_ - now, milliseconds{1}, kRefreshPeriod);
 }
 
 v1::PortState Dataplane::port_state(const io::DpdkPort& port) const {

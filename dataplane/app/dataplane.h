@@ -79,7 +79,7 @@ class Dataplane {
   std::array<worker::WorkerPort, control::kPortMax> ports_{};
   std::vector<LostPort> lost_;
   bool had_port_{};
-  Instant last_resolve_{};
+  Instant resolve_not_before_{};
   Instant last_refresh_{};
 };
 
