@@ -22,12 +22,19 @@ std::uint16_t SourceSpace::port(std::uint32_t n) const {
   return static_cast<std::uint16_t>(first_port(*this) + n * worker_count);
 }
 
-SourcePorts::SourcePorts(std::uint64_t seed) : hasher_{{seed, seed * 0x9e3779b97f4a7c15ull}} {
+SourcePorts::SourcePorts(std::uint64_t seed) : hasher_{{seed, seed * 0x9e3779b97f4a7c15ull}}, random_{seed | 1} {
   for (std::uint32_t i = 0; i < kCursors; ++i) {
     FlowKey k;
     k.dst_port = Be16::from_host(static_cast<std::uint16_t>(i));
     cursors_[i] = static_cast<std::uint32_t>(hasher_(k));
   }
+}
+
+std::uint32_t SourcePorts::random_below(std::uint32_t n) {
+  random_ ^= random_ << 13;  // xorshift64: which port is tried next need not be a secret
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return static_cast<std::uint32_t>((random_ >> 32) * n >> 32);
 }
 
 SourcePorts::Choice SourcePorts::choose(FlowTable& table, const SourceSpace& space, const IpAddress& endpoint,
@@ -41,9 +48,12 @@ SourcePorts::Choice SourcePorts::choose(FlowTable& table, const SourceSpace& spa
   cursor %= positions;
   FlowKey over_key;
   const std::uint32_t tries = std::min(kSourcePortTries, positions);
+  const auto addresses = static_cast<std::uint32_t>(space.addresses.size());
   for (std::uint32_t t = 0; t < tries; ++t) {
-    out.reverse.dst = space.addresses[cursor % space.addresses.size()];
-    out.reverse.dst_port = Be16::from_host(space.port(cursor / static_cast<std::uint32_t>(space.addresses.size())));
+    // The walk stands in a crowd, as after a restart: look elsewhere. Small spaces are walked whole.
+    if (t >= kSourcePortWalk && positions > kSourcePortTries) cursor = random_below(positions);
+    out.reverse.dst = space.addresses[cursor % addresses];
+    out.reverse.dst_port = Be16::from_host(space.port(cursor / addresses));
     cursor = cursor + 1 == positions ? 0 : cursor + 1;
     const DirectionIndex holder = table.find(out.reverse);
     if (holder == kNoDirection) {

@@ -5,8 +5,8 @@
 //           this worker's share of the ports) so that a port is used again as late as possible (RFC 6056 s3.3.3
 //           in spirit; every cursor starts at a random place).
 // Share     port % worker_count == worker: replies find their worker from the port alone, whatever the range is.
-// Limits    kSourcePortTries probes, then the first closing or reset flow met on the way is given up, if any.
-// Errors    none: Choice::found is false (source_ports_exhausted).
+// Limits    kSourcePortTries probes (kSourcePortWalk in a row, then at random), then the first closing or reset flow
+// met on the way is given up, if any. Errors    none: Choice::found is false (source_ports_exhausted).
 #pragma once
 #include <array>
 #include <cstdint>
@@ -17,6 +17,7 @@
 namespace penstock::flow {
 
 inline constexpr std::uint32_t kSourcePortTries = 64;
+inline constexpr std::uint32_t kSourcePortWalk = 32;  ///< tries in a row; the rest at random places
 
 /// The source addresses of one family and the ports of this worker.
 struct SourceSpace {
@@ -43,9 +44,12 @@ class SourcePorts {
                               IpProto proto);
 
  private:
+  [[nodiscard]] std::uint32_t random_below(std::uint32_t n);
+
   static constexpr std::size_t kCursors = 1024;
   std::array<std::uint32_t, kCursors> cursors_;
   FlowHasher hasher_;
+  std::uint64_t random_;
 };
 
 }  // namespace penstock::flow

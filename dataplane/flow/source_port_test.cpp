@@ -71,6 +71,21 @@ TEST(SourcePorts, a_closing_flow_gives_its_port_up_when_all_are_taken) {
   EXPECT_EQ(choice.reverse, held);
 }
 
+TEST(SourcePorts, a_walk_that_begins_in_a_crowd_finds_a_free_port_elsewhere) {
+  TestArena arena{4096};
+  FlowTable table{arena.bytes(), {}};
+  SourcePorts before{1};
+  const std::array addresses{IpAddress::v4(10, 10, 2, 1)};
+  const SourceSpace space{addresses, 20000, 23999, 0, 1};
+  for (std::uint32_t i = 0; i < 2000; ++i) take(table, before.choose(table, space, kEndpoint, kPort, IpProto::tcp), i);
+  SourcePorts after{1};  // the same place to begin, as it may happen after a restart
+  for (std::uint32_t i = 2000; i < 3000; ++i) {
+    const auto choice = after.choose(table, space, kEndpoint, kPort, IpProto::tcp);
+    ASSERT_TRUE(choice.found) << i;
+    take(table, choice, i);
+  }
+}
+
 TEST(SourceSpace, shares_of_the_workers_are_disjoint_and_cover_the_range) {
   std::set<std::uint16_t> all;
   for (std::uint16_t w = 0; w < 3; ++w) {

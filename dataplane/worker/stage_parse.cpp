@@ -5,7 +5,7 @@
 namespace penstock::worker {
 namespace {
 
-constexpr std::size_t kPrefetchAhead = 4;  // frames; fewer hides too little, more is evicted again (l4_bench)
+constexpr std::size_t kPrefetchAhead = 4;  // frames; fewer hides too little, more is evicted again (worker_bench)
 
 void count_rx(control::WorkerCounters& counters, const RxTally& tally) {
   if (tally.frames == 0 || tally.port >= control::kPortMax) return;

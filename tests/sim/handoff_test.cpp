@@ -85,6 +85,9 @@ TEST(HandoffLimits, a_sleeping_owner_is_woken) {
   world.publish();
   for (std::uint16_t p = 0; p < 16; ++p) world.feed(kDownstream, from_client({}, 40000 + p, "S").build());
   EXPECT_EQ(world.device->io(1).wakes(), 0u) << "nobody announced sleep";
+  world.mesh().ring(0, 1).announce_sleep();
+  for (std::uint16_t p = 0; p < 16; ++p) world.feed(kDownstream, from_client({}, 41000 + p, "S").build());
+  EXPECT_GT(world.device->io(1).wakes(), 0u);
 }
 
 }  // namespace

@@ -102,6 +102,8 @@ class World {
   // Counters, summed over workers.
   [[nodiscard]] std::uint64_t drops(DropReason reason) const;
   [[nodiscard]] std::uint64_t total_drops() const;
+  /// "no_flow=3 truncated=1 "
+  [[nodiscard]] std::string drops_text() const;
   [[nodiscard]] std::uint64_t sum(control::Counter control::WorkerCounters::*counter) const;
   [[nodiscard]] std::uint64_t slot_sum(std::uint32_t slot, control::Counter control::SlotCounters::*counter) const;
   [[nodiscard]] std::uint32_t listener_slot(std::uint32_t id) const { return id; }
@@ -109,6 +111,8 @@ class World {
   [[nodiscard]] std::uint32_t flows() const;
   /// Conservation of frames and buffers; call at any settled moment.
   void check() const;
+  /// The same without a test framework's failure.
+  [[nodiscard]] bool conserved() const;
 
   /// Replaces all workers by new ones that take over the flows, as after a crash.
   std::vector<worker::RestoreReport> crash_and_restore();
@@ -117,9 +121,11 @@ class World {
   std::vector<std::unique_ptr<worker::Worker>> workers;
   worker::ViewExchange views;
   std::unique_ptr<worker::ViewPublisher> publisher;
+  [[nodiscard]] worker::HandoffMesh& mesh() { return *mesh_; }
 
  private:
   void start_workers();
+  [[nodiscard]] std::array<std::uint64_t, 2> balance() const;
   [[nodiscard]] std::vector<std::byte> snapshot_bytes();
   [[nodiscard]] Seen read(io::SentFrame&& frame) const;
 
