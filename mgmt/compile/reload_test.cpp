@@ -59,8 +59,9 @@ config::Config changed(Random& random, config::Config config) {
   for (config::Cluster& cluster : config.clusters)
     if (random.one_in(3)) change_cluster(random, cluster);
   if (random.one_in(2)) {
-    config::Listener fresh = make_listener("l" + std::to_string(random.below(12)), "10.96.0.1",
-                                           static_cast<std::uint16_t>(1 + random.below(20)), cluster_name);
+    const std::uint32_t number = random.below(12);  // one draw per statement: every compiler plays the same game
+    const auto port = static_cast<std::uint16_t>(1 + random.below(20));
+    config::Listener fresh = make_listener("l" + std::to_string(number), "10.96.0.1", port, cluster_name);
     if (random.one_in(3)) fresh.forwarding = control::Forwarding::dnat;
     std::erase_if(config.listeners, [&](const auto& l) { return l.name == fresh.name || l.port == fresh.port; });
     config.listeners.push_back(fresh);
@@ -85,9 +86,9 @@ using Identities = std::map<std::string, Identity>;
 
 Identities identities_of(const Compiled& c) {
   Identities out;
-  for (const auto& l : c.listeners) out["listener " + l.name + std::to_string(l.port)] = {l.id, l.stat_slot};
+  for (const auto& l : c.listeners) out["listener " + l.name + " " + std::to_string(l.port)] = {l.id, l.stat_slot};
   for (const auto& e : c.endpoints)
-    out["endpoint " + e.cluster + e.address.text() + std::to_string(e.port)] = {e.id, e.stat_slot};
+    out["endpoint " + e.cluster + " " + e.address.text() + " " + std::to_string(e.port)] = {e.id, e.stat_slot};
   return out;
 }
 
