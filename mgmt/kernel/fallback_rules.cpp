@@ -1,5 +1,6 @@
 #include "mgmt/kernel/fallback_rules.h"
 
+#include <numeric>
 #include <set>
 
 namespace penstock::kernel {
@@ -51,21 +52,43 @@ std::string for_both(const std::string& rule) {
   return out;
 }
 
+// Up to this sum of reduced weights every number has its own element: such sets are hashed, while intervals make a tree
+// whose insertion takes the kernel several times as long.
+constexpr std::uint64_t kSingleNumbersMax = 64;
+
+// "0 : 10.2.0.2 . 8080, 1-3 : 10.2.0.3 . 8080": which random number means which endpoint. `sum` is how many there are.
+std::string choices_of(const std::vector<FallbackEndpoint>& endpoints, std::uint64_t& sum) {
+  std::uint64_t divisor = 0;
+  sum = 0;
+  for (const FallbackEndpoint& endpoint : endpoints) {
+    divisor = std::gcd(divisor, std::uint64_t{endpoint.weight});
+    sum += endpoint.weight;
+  }
+  if (sum == 0) return {};
+  sum /= divisor;
+  std::string out;
+  std::uint64_t next = 0;
+  for (const FallbackEndpoint& endpoint : endpoints) {
+    const std::string target = " : " + endpoint.address.text() + " . " + std::to_string(endpoint.port);
+    const std::uint64_t end = next + endpoint.weight / divisor;
+    const std::uint64_t step = sum <= kSingleNumbersMax ? 1 : end - next;
+    for (; next < end; next += step) {
+      out += (out.empty() ? "" : ", ") + std::to_string(next);
+      if (step > 1) out += "-" + std::to_string(end - 1);
+      out += target;
+    }
+  }
+  return out;
+}
+
 Result<std::string> service_chain(const FallbackService& service, std::size_t index) {
   const bool v4 = service.address.is_v4();
-  const std::string name = key_of(service.address, service.port, service.proto);
-  std::string choices;
-  std::uint64_t sum = 0;
-  for (const FallbackEndpoint& endpoint : service.endpoints) {
-    if (endpoint.weight == 0) continue;
+  for (const FallbackEndpoint& endpoint : service.endpoints)
     if (endpoint.address.is_v4() != v4)
-      return Problem{name, "endpoint " + endpoint.address.text() + " is of the other family", ""};
-    const std::uint64_t first = sum;
-    sum += endpoint.weight;
-    choices += (choices.empty() ? "" : ", ") + std::to_string(first);
-    if (sum - 1 != first) choices += "-" + std::to_string(sum - 1);
-    choices += " : " + endpoint.address.text() + " . " + std::to_string(endpoint.port);
-  }
+      return Problem{key_of(service.address, service.port, service.proto),
+                     "endpoint " + endpoint.address.text() + " is of the other family", ""};
+  std::uint64_t sum = 0;
+  const std::string choices = choices_of(service.endpoints, sum);
   std::string out = "  chain service-" + std::to_string(index) + " {\n";
   if (sum == 0) {
     out += "    counter drop\n";  // nobody may serve it here

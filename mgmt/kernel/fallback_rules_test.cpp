@@ -1,6 +1,7 @@
 // The pure parts of the kernel path: rules as text, port sets, pin names.
 #include "mgmt/kernel/fallback_rules.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "mgmt/kernel/steer_port.h"
@@ -11,19 +12,32 @@ namespace {
 
 IpAddress address(const char* text) { return *IpAddress::parse(text); }
 
-TEST(FallbackRules, weights_become_intervals_of_one_random_number) {
+std::string rules_with_weights(std::uint16_t one, std::uint16_t two, std::uint16_t three) {
   FallbackState state;
-  state.services = {{address("10.96.0.10"),
-                     80,
-                     IpProto::tcp,
-                     false,
-                     {{address("10.2.0.2"), 8080, 3}, {address("10.2.0.3"), 8080, 0}, {address("10.2.0.4"), 81, 1}}}};
+  state.services = {
+      {address("10.96.0.10"),
+       80,
+       IpProto::tcp,
+       false,
+       {{address("10.2.0.2"), 8080, one}, {address("10.2.0.3"), 8080, two}, {address("10.2.0.4"), 81, three}}}};
   const auto rules = fallback_ruleset("t", state, {});
-  ASSERT_TRUE(rules.ok());
-  EXPECT_NE(rules->find("meta l4proto tcp counter dnat ip to numgen random mod 4 map "
-                        "{ 0-2 : 10.2.0.2 . 8080, 3 : 10.2.0.4 . 81 }"),
-            std::string::npos)
-      << *rules;
+  return rules.ok() ? *rules : rules.error().text();
+}
+
+TEST(FallbackRules, small_reduced_weights_become_single_numbers) {
+  EXPECT_THAT(rules_with_weights(300, 0, 100),
+              testing::HasSubstr("meta l4proto tcp counter dnat ip to numgen random mod 4 map { 0 : 10.2.0.2 . 8080, "
+                                 "1 : 10.2.0.2 . 8080, 2 : 10.2.0.2 . 8080, 3 : 10.2.0.4 . 81 }"));
+}
+
+TEST(FallbackRules, uneven_weights_become_intervals) {
+  EXPECT_THAT(rules_with_weights(997, 2, 1),
+              testing::HasSubstr("mod 1000 map { 0-996 : 10.2.0.2 . 8080, 997-998 : 10.2.0.3 . 8080, "
+                                 "999 : 10.2.0.4 . 81 }"));
+}
+
+TEST(FallbackRules, no_weight_at_all_drops) {
+  EXPECT_THAT(rules_with_weights(0, 0, 0), testing::HasSubstr("chain service-0 {\n    counter drop\n"));
 }
 
 TEST(FallbackRules, sources_of_dnat_services_are_guarded_and_those_of_fullnat_are_not) {

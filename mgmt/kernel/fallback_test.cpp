@@ -185,6 +185,11 @@ TEST_F(FallbackTest, fullnat_shows_a_node_address_and_a_port_outside_the_reserve
   EXPECT_NE(client("udp 10.96.0.11 53").find("sees 10.1.0.2"), std::string::npos) << "DNAT keeps the client";
 }
 
+TEST_F(FallbackTest, uneven_weights_are_taken_by_the_kernel) {
+  apply(state(997, 1));
+  EXPECT_NE(client("count 10.96.0.10 80 50").find("one="), std::string::npos);
+}
+
 TEST_F(FallbackTest, weight_zero_gets_nothing) {
   apply(state(0, 5));
   EXPECT_EQ(client("count 10.96.0.10 80 30"), "two=30\n");
