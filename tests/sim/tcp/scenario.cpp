@@ -57,7 +57,7 @@ std::uint32_t draw_delay(Draw& draw) {
 
 LinkPlan draw_link(Draw& draw, std::uint32_t delay_us) {
   LinkPlan out;
-  const std::uint32_t loss = draw.between(1, 700), burst = draw.between(1, 60), burst_packets = draw.between(2, 12);
+  const std::uint32_t loss = draw.between(1, 700), burst = draw.between(1, 60), burst_packets = draw.between(2, 6);
   const std::uint32_t nth = draw.between(2, 6), duplicate = draw.between(1, 500), reorder = draw.between(1, 1500);
   const std::uint32_t reorder_extra = draw.between(1, 3 * delay_us), corrupt = draw.between(1, 300);
   const std::uint32_t jitter = draw.between(1, delay_us), rate = draw.between(200, 50000);

@@ -71,8 +71,9 @@ void World::build() {
     Host host;
     host.pools = std::make_unique<tcp::Pools>(scenario_.pool_entries[side], scenario_.pool_blocks[side]);
     tcp::Limits limits = scenario_.limits[side];
-    limits.fin_wait_2 = std::chrono::hours{3};                // the slowest reader keeps its peer waiting that long
-    for (const ConnectionPlan& plan : scenario_.connections)  // a lost reset is noticed by keepalive only
+    limits.fin_wait_2 = std::chrono::hours{3};         // the slowest reader keeps its peer waiting that long
+    limits.keepalive_idle = std::chrono::minutes{30};  // a lost reset or handshake is noticed by keepalive only
+    for (const ConnectionPlan& plan : scenario_.connections)
       if (scenario_.may_lose_data(plan)) limits.keepalive_idle = std::chrono::seconds{60};
     host.engine = std::make_unique<tcp::Engine>(limits, secrets_of(side), *host.pools);
     for (std::uint32_t i = 0; i < scenario_.connections.size(); ++i) {

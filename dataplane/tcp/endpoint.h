@@ -1,0 +1,86 @@
+// endpoint.h - one end of one TCP connection: the composition of the small machines, and nothing else.
+//
+// Model     plain state; every rule is in the machines' own files or in engine*.cpp, which moves them. It lives in a
+//           slab of the owner, holds no pointer and knows neither addresses nor buffers, only indices into Pools.
+// Shape     at most 384 octets, asserted; trivially copyable.
+// Errors    none.
+#pragma once
+#include <type_traits>
+
+#include "dataplane/tcp/challenge.h"
+#include "dataplane/tcp/close.h"
+#include "dataplane/tcp/congestion.h"
+#include "dataplane/tcp/delayed_ack.h"
+#include "dataplane/tcp/pmtu.h"
+#include "dataplane/tcp/reassembly.h"
+#include "dataplane/tcp/recovery.h"
+#include "dataplane/tcp/rto.h"
+#include "dataplane/tcp/send_queue.h"
+#include "dataplane/tcp/window.h"
+
+namespace penstock::tcp {
+
+/// What the one transmit-side deadline means.
+enum class TimerKind : std::uint8_t { none, retransmit, persist };
+
+/// Timestamps option (RFC 7323 s3 to s5).
+struct Timestamps {
+  std::uint32_t offset{};         ///< added to our clock
+  std::uint32_t recent{};         ///< TS.Recent
+  std::uint32_t recent_second{};  ///< when it was taken, for the 24-day rule
+  bool on{};
+};
+
+struct Endpoint {
+  State state{State::closed};
+  TimerKind timer_kind{TimerKind::none};
+  bool sack{};             ///< negotiated
+  bool window_scaling{};   ///< negotiated
+  bool fin_queued{};       ///< the application will write no more
+  bool read_closed{};      ///< the application will read no more
+  bool reset_due{};        ///< a reset is to be sent; the state is closed already
+  bool probe_due{};        ///< a window or keepalive probe is to be sent
+  bool override_window{};  ///< sender's silly-window rule is off for one segment (RFC 9293 s3.8.6.2.1)
+  bool cwnd_limited{};
+  bool heard{};  ///< something acceptable arrived since the transmit timer last expired
+  bool has_dsack{};
+  std::uint8_t retries{};  ///< timeouts, or unanswered probes, in a row
+  std::uint8_t persist_backoff{};
+  std::uint8_t keepalive_probes{};
+  std::uint8_t large_timeouts{};
+
+  SeqNum irs;
+  SeqNum rcv_nxt;
+  SeqNum last_ack;  ///< Last.ACK.sent
+  SackBlock dsack;
+
+  SendQueue queue;
+  SendWindow send_window;
+  ReceiveWindow receive_window;
+  Reassembly reassembly;
+  Congestion congestion;
+  Recovery recovery;
+  Rto rto;
+  DelayedAck acks;
+  Timestamps timestamps;
+  Pmtu pmtu;
+  ChallengeLimit challenges;
+
+  Instant timer{kNever};       ///< retransmission or persist
+  Instant idle_timer{kNever};  ///< keepalive or FIN-WAIT-2
+  Instant last_sent{};         ///< data
+  Instant last_heard{};
+  Instant progress{};  ///< when the oldest unacknowledged octet became the oldest
+
+  /// Payload of a full segment: timestamps are in every one.
+  [[nodiscard]] std::uint16_t payload_max() const {
+    return static_cast<std::uint16_t>(pmtu.mss() - (timestamps.on ? 12 : 0));
+  }
+};
+static_assert(sizeof(Endpoint) <= 384);
+static_assert(std::is_trivially_copyable_v<Endpoint>);
+
+/// Recomputes every sum and relation; empty when all hold, else what is wrong.
+[[nodiscard]] std::string_view audit(const Endpoint& endpoint, const Pools& pools);
+
+}  // namespace penstock::tcp

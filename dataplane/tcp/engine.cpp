@@ -1,0 +1,173 @@
+#include "dataplane/tcp/engine.h"
+
+#include <algorithm>
+
+namespace penstock::tcp {
+
+Engine::Engine(const Limits& limits, const Secrets& secrets, Pools& pools)
+    : limits_{limits}, secrets_{secrets}, pools_{pools} {
+  require(limits.window_shift <= kWindowShiftMax, "window shift above 14");
+  require(limits.receive_budget_octets >> limits.window_shift >= 8, "window shift too coarse for the receive budget");
+}
+
+void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now) {
+  ep = Endpoint{};
+  ep.pmtu.open(key.local.is_v4(), mtu);
+  ep.timestamps.offset = timestamp_offset(secrets_, key);
+  ep.last_heard = ep.progress = ep.last_sent = now;
+}
+
+bool Engine::connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now) {
+  open(ep, key, mtu, now);
+  if (!ep.queue.open(pools_, initial_sequence(secrets_, key, now)) || !ep.queue.append_syn(pools_)) {
+    ep.queue.release_all(pools_);
+    return false;
+  }
+  ep.state = State::syn_sent;
+  return true;
+}
+
+bool Engine::accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const SegmentIn& syn, Instant now) {
+  open(ep, key, mtu, now);
+  if (!ep.queue.open(pools_, initial_sequence(secrets_, key, now)) || !ep.queue.append_syn(pools_)) {
+    ep.queue.release_all(pools_);
+    return false;
+  }
+  take_syn_options(ep, syn, now);
+  ep.state = State::syn_received;
+  return true;
+}
+
+void Engine::take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now) {
+  const Options& options = syn.options;
+  ep.irs = syn.seq;
+  ep.rcv_nxt = ep.last_ack = syn.seq + SeqSpan{1};
+  ep.sack = limits_.sack && options.sack_permitted;
+  ep.window_scaling = limits_.window_scaling && options.has_window_shift;
+  ep.timestamps.on = limits_.timestamps && options.has_timestamps;
+  ep.timestamps.recent = options.ts_value;
+  ep.timestamps.recent_second = milliseconds_of(now) / 1000;
+  ep.pmtu.peer_offered(options.has_mss ? options.mss : std::uint16_t{0});
+  ep.receive_window.open(ep.rcv_nxt, ep.window_scaling ? limits_.window_shift : std::uint8_t{0});
+  static_cast<void>(ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max(), false));
+  ep.send_window.open(syn.window, ep.window_scaling ? options.window_shift : std::uint8_t{0}, syn.seq, syn.ack);
+}
+
+void Engine::established(Endpoint& ep, Events& events) {
+  ep.state = State::established;
+  if (ep.retries > 0) ep.rto.syn_was_repeated();
+  ep.congestion.start(ep.payload_max(), limits_, ep.retries > 1);
+  events.add(Events::kConnected);
+  arm_idle(ep, ep.last_heard);
+  if (ep.fin_queued) move(ep, CloseEvent::fin_queued, events);
+}
+
+void Engine::finish(Endpoint& ep, Events& events, std::uint16_t why) {
+  ep.queue.release_all(pools_);
+  ep.reassembly.release_all(pools_);
+  ep.state = State::closed;
+  ep.probe_due = false;
+  ep.acks = DelayedAck{};
+  ep.idle_timer = kNever;
+  disarm(ep);
+  events.add(static_cast<std::uint16_t>(why | Events::kClosed));
+}
+
+void Engine::reset(Endpoint& ep, Events& events, std::uint16_t why) {
+  finish(ep, events, why);
+  ep.reset_due = true;
+}
+
+void Engine::move(Endpoint& ep, CloseEvent event, Events& events) {
+  const CloseRule* rule = rule_for(ep.state, event);
+  if (rule == nullptr) return;
+  ep.state = rule->to;
+  if (rule->reply == CloseReply::send_ack) ep.acks.ack_now();
+  if (rule->to == State::closed) return finish(ep, events, 0);
+  if (rule->to == State::fin_wait_2) arm_idle(ep, ep.last_heard);
+  if (rule->to != State::time_wait) return;
+  ep.queue.release_all(pools_);
+  ep.reassembly.release_all(pools_);
+  ep.idle_timer = kNever;
+  disarm(ep);
+  events.add(Events::kTimeWait);
+}
+
+std::size_t Engine::write(Endpoint& ep, ByteView bytes) {
+  if (ep.state == State::closed || ep.fin_queued) return 0;
+  return ep.queue.append(pools_, bytes, ep.payload_max(), limits_.send_budget_octets, limits_.send_entries_max);
+}
+
+std::size_t Engine::writable(const Endpoint& ep) const {
+  if (ep.state == State::closed || ep.fin_queued) return 0;
+  const std::uint32_t queued = ep.queue.end().since(ep.queue.una()).octets;
+  return queued < limits_.send_budget_octets ? limits_.send_budget_octets - queued : 0;
+}
+
+void Engine::consume(Endpoint& ep, std::uint32_t octets) {
+  ep.receive_window.consumed(octets);
+  if (!is_synchronized(ep.state) || peer_has_closed(ep.state)) return;
+  if (ep.receive_window.update_due(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max())) ep.acks.ack_now();
+}
+
+void Engine::shutdown(Endpoint& ep) {
+  if (ep.state == State::closed || ep.fin_queued) return;
+  ep.fin_queued = true;
+  ep.queue.append_fin(pools_);
+  Events none;
+  move(ep, CloseEvent::fin_queued, none);
+}
+
+Events Engine::close(Endpoint& ep, Instant now) {
+  Events events;
+  if (ep.state == State::closed) return events;
+  ep.read_closed = true;
+  if (ep.state == State::syn_sent) {
+    finish(ep, events, 0);
+    return events;
+  }
+  if (ep.receive_window.unconsumed() > 0 || !ep.reassembly.empty()) return abort(ep);
+  shutdown(ep);
+  if (ep.state == State::fin_wait_2) arm_idle(ep, now);
+  return events;
+}
+
+Events Engine::abort(Endpoint& ep) {
+  Events events;
+  if (ep.state == State::closed) return events;
+  if (ep.state == State::syn_sent)
+    finish(ep, events, Events::kAborted);
+  else
+    reset(ep, events, Events::kAborted);
+  return events;
+}
+
+TimeWait Engine::take_time_wait(Endpoint& ep, Instant now) {
+  require(ep.state == State::time_wait, "not in TIME-WAIT");
+  TimeWait out;
+  out.snd_nxt = ep.queue.nxt();
+  out.rcv_nxt = ep.rcv_nxt;
+  out.ts_recent = ep.timestamps.recent;
+  out.ts_offset = ep.timestamps.offset;
+  out.timestamps = ep.timestamps.on ? 1 : 0;
+  out.lifetime_ms = static_cast<std::uint32_t>(limits_.time_wait / std::chrono::milliseconds{1});
+  out.until = CoarseMs{CoarseMs::of(now).ms + out.lifetime_ms};
+  out.window = ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max());
+  Events none;
+  finish(ep, none, 0);
+  return out;
+}
+
+std::string_view audit(const Endpoint& ep, const Pools& pools) {
+  if (ep.state == State::closed) return {};
+  if (const std::string_view problem = ep.queue.audit(pools); !problem.empty()) return problem;
+  if (const std::string_view problem = ep.reassembly.audit(pools, ep.rcv_nxt); !problem.empty()) return problem;
+  if (ep.state == State::time_wait && ep.queue.flight() != 0) return "TIME-WAIT with data in flight";
+  if (ep.state == State::time_wait) return {};
+  if (ep.queue.flight() > 0 && Engine::deadline(ep) == kNever) return "data in flight and no timer";
+  if (is_synchronized(ep.state) && ep.queue.unsent_span() > 0 && ep.timer == kNever) return "unsent data and no timer";
+  if (ep.queue.flight() == 0 && ep.timer_kind == TimerKind::retransmit) return "retransmission timer with nothing sent";
+  return {};
+}
+
+}  // namespace penstock::tcp

@@ -1,0 +1,99 @@
+// The acknowledgement part of an acceptable segment (RFC 9293 s3.10.7.4 fifth, RFC 5961 s5.2, RFC 6675, RFC 7323 s4).
+#include "dataplane/tcp/engine.h"
+
+namespace penstock::tcp {
+namespace {
+
+/// The first SACK block lies below the acknowledgement: a DSACK (RFC 2883 s4).
+bool reports_duplicate(const SegmentIn& segment) {
+  return segment.options.sack_count > 0 && segment.options.sack[0].end.at_most(segment.ack);
+}
+
+}  // namespace
+
+bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events) {
+  const SeqNum ack = segment.ack;
+  const SeqNum una = ep.queue.una();
+  if (ep.queue.nxt().precedes(ack) || ack.precedes(una - SeqSpan{ep.send_window.max_octets()})) {
+    ++counters_.ack_invalid;
+    challenge(ep, now);
+    return false;
+  }
+  ep.last_heard = now;
+  ep.heard = true;
+  ep.keepalive_probes = 0;
+  if (ack.precedes(una)) return true;  // reordered: its data still counts
+
+  const bool advanced = ack != una;
+  const std::uint32_t flight_before = ep.queue.flight();
+  const std::uint32_t window_before = ep.send_window.octets();
+  Delivered delivered;
+  if (advanced) ep.queue.acknowledge(pools_, ack, delivered);
+  if (ep.state == State::syn_received) established(ep, events);
+  if (ep.sack) apply_sack(ep, segment, delivered);
+  ep.send_window.update(segment.window, segment.seq, ack, advanced);
+  sample_round_trip(ep, segment, delivered, now);
+
+  const bool same_window = window_before == ep.send_window.octets();
+  const bool duplicate = !advanced && flight_before > 0 && segment.span().octets == 0 && same_window;
+  const AckFacts facts{
+      .acked_octets = delivered.acked_octets, .sack = ep.sack, .duplicate = duplicate, .cwnd_limited = ep.cwnd_limited};
+  if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
+  if (ep.timer_kind == TimerKind::persist) ep.retries = 0;
+  if (advanced) {
+    ep.retries = 0;
+    ep.large_timeouts = 0;
+    ep.progress = now;
+    events.add(Events::kAcked);
+    if (ep.queue.flight() > 0)
+      arm_retransmit(ep, now);  // RFC 6298 s5.3
+    else
+      disarm(ep);
+  }
+  window_changed(ep, now);
+  if (delivered.fin_acked) move(ep, CloseEvent::fin_acked, events);
+  return true;
+}
+
+std::uint32_t Engine::apply_sack(Endpoint& ep, const SegmentIn& segment, Delivered& delivered) {
+  std::uint32_t marked = 0;
+  for (std::uint8_t i = 0; i < segment.options.sack_count; ++i) {
+    const SackBlock block = segment.options.sack[i];
+    const bool sound = block.start.precedes(block.end) && block.end.at_most(ep.queue.nxt());
+    if (!sound) {
+      ++counters_.sack_invalid;
+      continue;
+    }
+    // Below una it is a DSACK (RFC 2883 s4) or stale; nothing is marked twice.
+    if (ep.queue.una().at_most(block.start)) marked += ep.queue.mark_sacked(pools_, block, delivered);
+  }
+  return marked;
+}
+
+void Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now) {
+  if (delivered.has_sample) return ep.rto.sample(Stamp::of(now).since(delivered.sample_sent));
+  const Options& options = segment.options;
+  if (!delivered.any_retransmitted) return;
+  if (!ep.timestamps.on || options.ts_echo == 0) {
+    if (ep.sack && reports_duplicate(segment)) ep.rto.forget_back_off();
+    return;
+  }
+  const auto round_trip_ms = static_cast<std::int32_t>(milliseconds_of(now) + ep.timestamps.offset - options.ts_echo);
+  constexpr std::int32_t kPlausibleMs = 600'000;
+  std::int32_t round_trip_max_ms = kPlausibleMs;
+  if (reports_duplicate(segment)) {
+    // The peer had it already, so an earlier acknowledgement was lost. An echo older than the repetition is as old as
+    // that loss: it would teach the timeout itself as the round trip, doubling it each time. But the path works.
+    ep.rto.forget_back_off();
+    round_trip_max_ms = Stamp::of(now).since(delivered.newest_sent) / 1000 + 1;
+  }
+  if (round_trip_ms >= 0 && round_trip_ms <= round_trip_max_ms) ep.rto.sample(round_trip_ms * 1000 + 1000);
+}
+
+void Engine::window_changed(Endpoint& ep, Instant now) {
+  if (ep.timer_kind != TimerKind::persist || ep.send_window.octets() == 0 || ep.persist_backoff == 0) return;
+  ep.persist_backoff = 0;  // open again: at most one plain timeout until the silly-window rule gives way
+  arm(ep, TimerKind::persist, ep.rto.timeout(limits_), now);
+}
+
+}  // namespace penstock::tcp

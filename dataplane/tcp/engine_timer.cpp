@@ -1,0 +1,141 @@
+// Deadlines: retransmission (RFC 6298 s5), persist (RFC 9293 s3.8.6.1), keepalive and FIN-WAIT-2, delayed ACK.
+#include <algorithm>
+
+#include "dataplane/tcp/engine.h"
+
+namespace penstock::tcp {
+namespace {
+
+// Large segments that time out this often in a row: the path may drop them for their size without saying so. Lower
+// mistakes plain loss for it and pays with small segments; higher adds seconds to every real black hole.
+constexpr std::uint8_t kBlackHoleTimeouts = 3;
+
+bool has_passed(Instant deadline, Instant now) { return deadline != kNever && now >= deadline; }
+
+}  // namespace
+
+Instant Engine::deadline(const Endpoint& ep) { return std::min({ep.timer, ep.idle_timer, ep.acks.deadline()}); }
+
+void Engine::arm(Endpoint& ep, TimerKind kind, Duration after, Instant now) {
+  ep.timer_kind = kind;
+  ep.timer = now + after;
+  if (kind == TimerKind::retransmit && limits_.user_timeout > Duration::zero())
+    ep.timer = std::max(now, std::min(ep.timer, ep.progress + limits_.user_timeout));
+}
+
+void Engine::arm_retransmit(Endpoint& ep, Instant now) { arm(ep, TimerKind::retransmit, ep.rto.timeout(limits_), now); }
+
+void Engine::disarm(Endpoint& ep) {
+  ep.timer_kind = TimerKind::none;
+  ep.timer = kNever;
+}
+
+void Engine::settle(Endpoint& ep, Instant now) {
+  if (!is_synchronized(ep.state) || ep.state == State::time_wait) return;
+  if (ep.queue.flight() > 0) {
+    if (ep.timer_kind != TimerKind::retransmit) arm_retransmit(ep, now);
+    return;
+  }
+  if (ep.queue.unsent_span() == 0) return disarm(ep);
+  if (ep.timer_kind == TimerKind::persist) return;
+  ep.persist_backoff = 0;
+  ep.retries = 0;
+  arm(ep, TimerKind::persist, ep.rto.timeout(limits_), now);
+}
+
+void Engine::arm_idle(Endpoint& ep, Instant now) {
+  ep.idle_timer = kNever;
+  if (ep.state == State::fin_wait_2 && ep.read_closed)
+    ep.idle_timer = now + limits_.fin_wait_2;
+  else if (limits_.keepalive_idle > Duration::zero())
+    ep.idle_timer = now + limits_.keepalive_idle;
+}
+
+Events Engine::expire(Endpoint& ep, Instant now) {
+  Events events;
+  if (ep.state == State::closed || ep.state == State::time_wait) return events;
+  ep.acks.expire(now);
+  if (has_passed(ep.timer, now)) {
+    if (ep.timer_kind == TimerKind::retransmit)
+      on_retransmit_timer(ep, now, events);
+    else
+      on_persist_timer(ep, now, events);
+  }
+  if (has_passed(ep.idle_timer, now)) on_idle_timer(ep, now, events);
+  return events;
+}
+
+bool Engine::user_timeout_passed(const Endpoint& ep, Instant now) const {
+  return limits_.user_timeout > Duration::zero() && now - ep.progress >= limits_.user_timeout;
+}
+
+void Engine::on_retransmit_timer(Endpoint& ep, Instant now, Events& events) {
+  const bool handshake = !is_synchronized(ep.state);
+  const std::uint8_t retries_max = handshake ? limits_.syn_retries_max : limits_.retries_max;
+  // A peer that took its window back but still answers is not dead (RFC 9293 s3.8.6.1).
+  const bool held_back = !handshake && ep.send_window.octets() == 0 && ep.heard;
+  if (user_timeout_passed(ep, now) || (!held_back && ep.retries >= retries_max))
+    return finish(ep, events, Events::kTimedOut);
+  ++counters_.timeouts;
+  const bool first = ep.retries == 0;
+  if (!held_back) ++ep.retries;
+  ep.heard = false;
+  const std::uint16_t small = ep.pmtu.v4() ? limits_.blackhole_mss_v4 : limits_.blackhole_mss_v6;
+  const bool would_shrink = pools_.entries[ep.queue.head()].octets + (ep.timestamps.on ? 12u : 0u) > small;
+  if (!handshake && would_shrink && ++ep.large_timeouts >= kBlackHoleTimeouts)
+    if (ep.pmtu.shrink_to(small)) ++counters_.black_holes;
+  ep.recovery.timed_out(pools_, ep.queue, ep.congestion, ep.payload_max(), first);
+  ep.rto.back_off();
+  arm_retransmit(ep, now);
+}
+
+void Engine::on_persist_timer(Endpoint& ep, Instant now, Events& events) {
+  if (ep.send_window.octets() > 0) {
+    ep.override_window = true;
+  } else {
+    if (ep.retries >= limits_.retries_max) return finish(ep, events, Events::kTimedOut);
+    ++ep.retries;
+    ++counters_.window_probes;
+    ep.probe_due = true;
+    if (ep.persist_backoff < 16) ++ep.persist_backoff;
+  }
+  const Duration interval = ep.rto.timeout(limits_) * (std::int64_t{1} << ep.persist_backoff);
+  arm(ep, TimerKind::persist, std::min(interval, limits_.persist_max), now);
+}
+
+void Engine::on_idle_timer(Endpoint& ep, Instant now, Events& events) {
+  if (ep.state == State::fin_wait_2 && ep.read_closed) return finish(ep, events, 0);
+  if (limits_.keepalive_idle == Duration::zero() || !is_synchronized(ep.state)) {
+    ep.idle_timer = kNever;
+    return;
+  }
+  const Instant idle_since = ep.last_heard + limits_.keepalive_idle;
+  if (ep.queue.flight() > 0 || ep.queue.unsent_span() > 0) {
+    ep.idle_timer = now + limits_.keepalive_idle;  // retransmission or persist watches the peer
+  } else if (ep.keepalive_probes == 0 && now < idle_since) {
+    ep.idle_timer = idle_since;
+  } else if (ep.keepalive_probes >= limits_.keepalive_probes) {
+    reset(ep, events, Events::kTimedOut);
+  } else {
+    ++ep.keepalive_probes;
+    ++counters_.keepalive_probes;
+    ep.probe_due = true;
+    ep.idle_timer = now + limits_.keepalive_interval;
+  }
+}
+
+bool Engine::path_too_big(Endpoint& ep, std::uint16_t mtu, SeqNum quoted) {
+  const bool in_flight = !quoted.precedes(ep.queue.una()) && quoted.precedes(ep.queue.nxt());
+  if (ep.state == State::closed || !in_flight || !ep.pmtu.too_big(mtu)) return false;  // RFC 5927 s7
+  ++counters_.path_mtu_shrunk;
+  for (Index i = ep.queue.head(); i != ep.queue.first_unsent(); i = pools_.entries[i].next) {
+    Entry& entry = pools_.entries[i];
+    if (entry.octets <= ep.payload_max()) continue;
+    ep.queue.forget_retransmission(entry);
+    ep.queue.mark_lost(entry);
+    ep.recovery.force_one();
+  }
+  return true;
+}
+
+}  // namespace penstock::tcp

@@ -1,0 +1,175 @@
+// What to send next: reset, handshake, duplicate ACKs, lost data, new data, probes, ACKs; in this order.
+#include <algorithm>
+
+#include "dataplane/tcp/engine.h"
+
+namespace penstock::tcp {
+
+bool Engine::transmit(Endpoint& ep, Instant now, SegmentOut& out) {
+  bool sent = false;
+  if (ep.state == State::closed) {
+    sent = transmit_reset(ep, out);
+  } else if (!is_synchronized(ep.state)) {
+    sent = transmit_handshake(ep, now, out);
+  } else if (ep.acks.duplicate_due()) {
+    transmit_ack(ep, now, out);
+    sent = true;
+  } else if (ep.state != State::time_wait && (transmit_lost(ep, now, out) || transmit_new(ep, now, out))) {
+    sent = true;
+  } else if (ep.probe_due) {
+    transmit_probe(ep, now, out);
+    sent = true;
+  } else if (ep.acks.due()) {
+    transmit_ack(ep, now, out);
+    sent = true;
+  }
+  if (sent)
+    ++counters_.segments_out;
+  else
+    settle(ep, now);
+  return sent;
+}
+
+bool Engine::transmit_reset(Endpoint& ep, SegmentOut& out) {
+  if (!ep.reset_due) return false;
+  ep.reset_due = false;
+  out = SegmentOut{};
+  out.seq = ep.queue.nxt();
+  out.ack = ep.rcv_nxt;
+  out.flags = kTcpRst | kTcpAck;
+  return true;
+}
+
+bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
+  const bool fresh = ep.queue.flight() == 0;
+  const Index index = fresh ? ep.queue.first_unsent() : ep.queue.first_unrepaired(pools_);
+  if (index == kNoIndex || !pools_.entries[index].is(Entry::kSyn)) return false;
+  const bool answer = ep.state == State::syn_received;
+  out = SegmentOut{};
+  out.seq = pools_.entries[index].seq;
+  out.ack = answer ? ep.rcv_nxt : SeqNum{};
+  out.flags = answer ? kTcpSyn | kTcpAck : kTcpSyn;
+  out.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(limits_.receive_budget_octets, 0xffff));
+  Options options;
+  options.has_mss = true;
+  options.mss = ep.pmtu.offered();
+  options.sack_permitted = answer ? ep.sack : limits_.sack;
+  options.has_timestamps = answer ? ep.timestamps.on : limits_.timestamps;
+  options.ts_value = milliseconds_of(now) + ep.timestamps.offset;
+  options.ts_echo = answer ? ep.timestamps.recent : 0;
+  options.has_window_shift = answer ? ep.window_scaling : limits_.window_scaling;
+  options.window_shift = limits_.window_shift;
+  out.options = write_syn_options(options);
+  if (!fresh) ++counters_.retransmitted;
+  ep.queue.sent(pools_, index, Stamp::of(now));
+  ep.recovery.retransmitted();
+  if (answer) ep.acks.sent(false);
+  if (ep.timer_kind == TimerKind::none) arm_retransmit(ep, now);
+  return true;
+}
+
+SeqNum Engine::acceptable_sequence(const Endpoint& ep) const {
+  const SeqNum window_end = ep.queue.una() + SeqSpan{ep.send_window.octets()};
+  if (!window_end.precedes(ep.queue.nxt())) return ep.queue.nxt();
+  // The peer took window back, or its scale rounded the edge down; beyond the edge it would not look at our ACK.
+  const bool rounding = ep.queue.nxt().since(window_end).octets < (1u << ep.send_window.shift());
+  return rounding ? ep.queue.nxt() : window_end;
+}
+
+void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack) {
+  out.ack = ep.rcv_nxt;
+  out.window = ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max());
+  Options options;
+  options.has_timestamps = ep.timestamps.on;
+  options.ts_value = milliseconds_of(now) + ep.timestamps.offset;
+  options.ts_echo = ep.timestamps.recent;
+  if (with_sack && ep.sack) {
+    if (ep.has_dsack) options.sack[options.sack_count++] = ep.dsack;
+    for (std::size_t i = 0; i < ep.reassembly.range_count() && options.sack_count < kSackBlocksMax; ++i)
+      options.sack[options.sack_count++] = ep.reassembly.range(i);
+    ep.has_dsack = false;
+  }
+  out.options = write_options(options, option_room);
+  ep.last_ack = ep.rcv_nxt;
+}
+
+void Engine::transmit_ack(Endpoint& ep, Instant now, SegmentOut& out) {
+  out = SegmentOut{};
+  out.seq = acceptable_sequence(ep);
+  out.flags = kTcpAck;
+  fill_common(ep, now, out, kOptionOctetsMax, true);
+  ep.acks.sent(true);
+}
+
+void Engine::transmit_probe(Endpoint& ep, Instant now, SegmentOut& out) {
+  ep.probe_due = false;
+  transmit_ack(ep, now, out);
+  out.seq = ep.queue.una() - SeqSpan{1};  // old, so that it must be answered (RFC 9293 s3.8.4)
+}
+
+void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
+  const Entry& entry = pools_.entries[index];
+  out = SegmentOut{};
+  out.seq = entry.seq;
+  out.flags = kTcpAck;
+  if (entry.next == kNoIndex && entry.octets > 0) out.flags |= kTcpPsh;
+  if (entry.is(Entry::kFin)) out.flags |= kTcpFin;
+  out.payload = pools_.payload_of(entry);
+  fill_common(ep, now, out, static_cast<std::size_t>(ep.pmtu.mss() - entry.octets), false);
+  if (ep.queue.flight() == 0) ep.progress = now;
+  ep.queue.sent(pools_, index, Stamp::of(now));
+  ep.acks.sent(false);
+  ep.last_sent = now;
+  if (ep.timer_kind != TimerKind::retransmit) {
+    ep.retries = 0;
+    arm_retransmit(ep, now);  // RFC 6298 s5.1
+  }
+}
+
+bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
+  const Index index = ep.queue.first_unrepaired(pools_);
+  if (index == kNoIndex) return false;
+  const Entry& entry = pools_.entries[index];
+  const std::uint32_t octets = std::min<std::uint32_t>(entry.octets, ep.payload_max());
+  const std::uint32_t pipe = ep.recovery.pipe(ep.queue);
+  if (!ep.recovery.forced() && pipe > 0 && pipe + octets > ep.congestion.cwnd()) return false;
+  const SeqNum window_end = ep.queue.una() + SeqSpan{ep.send_window.octets()};
+  if (index != ep.queue.head() && window_end.precedes(entry.seq + SeqSpan{octets})) return false;
+  if (entry.octets > octets && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets))) return false;
+  emit(ep, index, now, out);
+  ep.recovery.retransmitted();
+  ++counters_.retransmitted;
+  return true;
+}
+
+bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
+  const Index index = ep.queue.first_unsent();
+  ep.cwnd_limited = false;
+  if (index == kNoIndex) return false;
+  const std::uint32_t in_flight = ep.queue.flight();
+  if (ep.send_window.octets() <= in_flight) return false;
+  if (in_flight == 0 && now - ep.last_sent > ep.rto.timeout(limits_)) ep.congestion.idled(ep.payload_max(), limits_);
+  const std::uint32_t usable = ep.send_window.octets() - in_flight;
+  const Entry& entry = pools_.entries[index];
+  const std::uint32_t wanted = std::min<std::uint32_t>(entry.octets, ep.payload_max());
+  const std::uint32_t octets = std::min(wanted, usable);
+  // Sender's silly-window avoidance (RFC 9293 s3.8.6.2.1): a part of a segment only if it is a good part.
+  const bool may_be_small = !limits_.nagle || in_flight == 0;
+  const bool good_part = may_be_small && octets >= ep.send_window.max_octets() / 2;
+  if (octets < wanted && !good_part && !ep.override_window) return false;
+  // Nagle (RFC 9293 s3.7.4): a small last segment waits until nothing is in flight.
+  const bool small_last = entry.octets < ep.payload_max() && entry.next == kNoIndex && !entry.is(Entry::kFin);
+  if (small_last && !may_be_small) return false;
+  const std::uint32_t pipe = ep.recovery.pipe(ep.queue);
+  if (pipe > 0 && pipe + octets > ep.congestion.cwnd()) {
+    ep.cwnd_limited = true;
+    return false;
+  }
+  const bool whole = octets == entry.octets && entry.span() <= usable;
+  if (!whole && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets))) return false;
+  ep.override_window = false;
+  emit(ep, index, now, out);
+  return true;
+}
+
+}  // namespace penstock::tcp

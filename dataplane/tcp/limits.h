@@ -1,0 +1,48 @@
+// limits.h - every limit and time of the TCP engine.
+//
+// Model     one value, set before the engine starts; defaults are what a mesh node wants, deviations are named.
+// Units     Duration; octets; counts. A zero duration turns the matter off where that is said.
+// Errors    none: a test states the relations between the values.
+#pragma once
+#include <chrono>
+#include <cstdint>
+
+#include "dataplane/core/clock.h"
+
+namespace penstock::tcp {
+
+struct Limits {
+  // Retransmission (RFC 6298). The floor is below the RFC's 1 s on purpose: every peer is a modern stack, and 200 ms
+  // is what they use themselves. Lower meets their delayed acknowledgements, higher makes each tail loss cost more.
+  Duration rto_initial{std::chrono::seconds{1}};
+  Duration rto_min{std::chrono::milliseconds{200}};
+  Duration rto_max{std::chrono::seconds{60}};
+  std::uint8_t retries_max{15};
+  std::uint8_t syn_retries_max{6};
+
+  Duration delayed_ack{std::chrono::milliseconds{40}};
+  Duration persist_max{std::chrono::seconds{60}};
+  Duration time_wait{std::chrono::seconds{60}};
+  Duration fin_wait_2{std::chrono::seconds{30}};  ///< only when the application reads no more
+  Duration keepalive_idle{0};                     ///< zero: off
+  Duration keepalive_interval{std::chrono::seconds{75}};
+  std::uint8_t keepalive_probes{9};
+  Duration user_timeout{0};  ///< zero: off (RFC 5482); oldest unacknowledged octet's age
+
+  std::uint32_t receive_budget_octets{256 * 1024};
+  std::uint32_t send_budget_octets{256 * 1024};
+  std::uint16_t send_entries_max{1024};        ///< segments queued by one connection
+  std::uint16_t reassembly_entries_max{256};   ///< pieces held out of order by one connection
+  std::uint8_t window_shift{7};                ///< offered; at most 14 (RFC 7323 s2.3)
+  std::uint8_t initial_window_segments{10};    ///< RFC 6928
+  std::uint8_t challenge_acks_per_second{10};  ///< per connection (RFC 5961 s7), so that no counter is shared
+  std::uint16_t blackhole_mss_v4{536};         ///< used after repeated timeouts of full segments (RFC 4821 s7.7)
+  std::uint16_t blackhole_mss_v6{1220};
+
+  bool nagle{false};  ///< a proxy forwards what is there
+  bool sack{true};
+  bool timestamps{true};
+  bool window_scaling{true};
+};
+
+}  // namespace penstock::tcp

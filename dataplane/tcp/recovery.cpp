@@ -1,0 +1,104 @@
+#include "dataplane/tcp/recovery.h"
+
+namespace penstock::tcp {
+namespace {
+
+constexpr std::uint16_t kDupThresh = 3;
+
+}  // namespace
+
+void Recovery::count_without_sack(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss) {
+  if (facts.acked_octets > 0) {
+    // What was acknowledged beyond the retransmitted segment had been counted as arrived.
+    const std::uint32_t beyond = facts.acked_octets > mss ? facts.acked_octets - mss : 0;
+    reno_sacked_ = phase_ == Phase::recovery ? reno_sacked_ - std::min(reno_sacked_, beyond) : 0;
+    duplicates_ = 0;
+  } else if (facts.duplicate && phase_ != Phase::loss) {
+    if (duplicates_ < 0xffff) ++duplicates_;
+    reno_sacked_ += mss;
+  }
+  reno_sacked_ = std::min(reno_sacked_, queue.flight());
+}
+
+void Recovery::mark_lost_by_sack(Pools& pools, SendQueue& queue, std::uint32_t mss) {
+  if (queue.sacked() == 0) return;
+  std::uint32_t runs_above = 0;
+  bool in_run = false;
+  for (Index i = queue.head(); i != queue.first_unsent(); i = pools.entries[i].next) {
+    const bool sacked = pools.entries[i].is(Entry::kSacked);
+    if (sacked && !in_run) ++runs_above;
+    in_run = sacked;
+  }
+  std::uint32_t octets_above = queue.sacked();
+  in_run = false;
+  for (Index i = queue.head(); i != queue.first_unsent(); i = pools.entries[i].next) {
+    Entry& entry = pools.entries[i];
+    if (entry.is(Entry::kSacked)) {
+      if (!in_run) --runs_above;
+      in_run = true;
+      octets_above -= entry.span();
+      continue;
+    }
+    in_run = false;
+    // RFC 6675 s4 IsLost(); further on there is less above.
+    if (octets_above <= (kDupThresh - 1u) * mss && runs_above < kDupThresh) return;
+    queue.mark_lost(entry);
+  }
+}
+
+bool Recovery::should_enter(const SendQueue& queue, const AckFacts& facts) const {
+  if (facts.sack) return queue.unrepaired() > 0;
+  if (duplicates_ < kDupThresh) return false;
+  return !recover_valid_ || recover_.precedes(queue.una() - SeqSpan{1});
+}
+
+bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congestion, const AckFacts& facts,
+                            std::uint32_t mss) {
+  const bool advanced = facts.acked_octets > 0;
+  if (!facts.sack) count_without_sack(queue, facts, mss);
+  const bool leaving = phase_ != Phase::open && recover_.at_most(queue.una());
+  if (leaving) {
+    if (phase_ == Phase::recovery) congestion.recovered();
+    phase_ = Phase::open;
+    reno_sacked_ = 0;
+    duplicates_ = 0;
+    force_ = false;
+  } else if (phase_ == Phase::recovery && !facts.sack && advanced && queue.head() != queue.first_unsent()) {
+    Entry& head = pools.entries[queue.head()];  // partial acknowledgement: the next hole (RFC 6582 s3.2 step 5)
+    queue.forget_retransmission(head);
+    queue.mark_lost(head);
+    force_ = true;
+  }
+  if (facts.sack) mark_lost_by_sack(pools, queue, mss);
+
+  if (phase_ == Phase::loss) {
+    if (advanced) congestion.acked(facts.acked_octets, mss, true);
+    return false;
+  }
+  if (phase_ == Phase::recovery) return false;
+  if (queue.flight() > 0 && should_enter(queue, facts)) {
+    phase_ = Phase::recovery;
+    recover_ = queue.nxt();
+    congestion.halve(std::min(queue.flight(), congestion.cwnd()), mss);
+    if (!facts.sack) queue.mark_lost(pools.entries[queue.head()]);
+    force_ = true;
+    return true;
+  }
+  if (advanced && !leaving) congestion.acked(facts.acked_octets, mss, facts.cwnd_limited);
+  return false;
+}
+
+void Recovery::timed_out(Pools& pools, SendQueue& queue, Congestion& congestion, std::uint32_t mss, bool first) {
+  if (queue.head() != queue.first_unsent() && pools.entries[queue.head()].is(Entry::kSacked))
+    queue.clear_sacked(pools);  // the peer gave up what it had reported (RFC 2018 s8)
+  congestion.timed_out(queue.flight(), mss, first);
+  queue.mark_all_lost(pools);
+  phase_ = Phase::loss;
+  recover_ = queue.nxt();
+  recover_valid_ = true;
+  reno_sacked_ = 0;
+  duplicates_ = 0;
+  force_ = true;
+}
+
+}  // namespace penstock::tcp

@@ -1,0 +1,62 @@
+// recovery.h - which segments are lost, and when to send again (RFC 5681 s3.2, RFC 6582, RFC 6675).
+//
+// Model     three phases: open, recovery (entered once per window by duplicate or selective acknowledgements, left when
+//           the recovery point is acknowledged), loss (after a timeout, the same recovery point). Without SACK each
+//           duplicate acknowledgement counts as one segment that has left the network.
+// Units     octets; `mss` is the payload of a full segment.
+// Shape     16 octets; the marks are in the send queue, the window in congestion.h.
+// Errors    none.
+// Not here  timers (engine), RFC 6675's rules 3 and 4 of NextSeg().
+#pragma once
+#include <algorithm>
+
+#include "dataplane/tcp/congestion.h"
+#include "dataplane/tcp/send_queue.h"
+
+namespace penstock::tcp {
+
+enum class Phase : std::uint8_t { open, recovery, loss };
+
+/// One acknowledgement, after the send queue has been told of it.
+struct AckFacts {
+  std::uint32_t acked_octets{};
+  bool sack{};          ///< SACK was negotiated
+  bool duplicate{};     ///< RFC 5681 s2: same ACK and window, no data, something in flight
+  bool cwnd_limited{};  ///< the congestion window held back data
+};
+
+class Recovery {
+ public:
+  /// True when recovery was entered.
+  bool acknowledged(Pools& pools, SendQueue& queue, Congestion& congestion, const AckFacts& facts, std::uint32_t mss);
+  /// The retransmission timer expired; `first` when this is not a repetition.
+  void timed_out(Pools& pools, SendQueue& queue, Congestion& congestion, std::uint32_t mss, bool first);
+  /// Retransmit what is marked lost without touching the congestion window (the path's MTU shrank).
+  void force_one() { force_ = true; }
+
+  /// RFC 6675 SetPipe(), with the estimate for peers without SACK.
+  [[nodiscard]] std::uint32_t pipe(const SendQueue& queue) const {
+    const std::uint32_t counted = queue.pipe();
+    return counted - std::min(counted, reno_sacked_);
+  }
+  /// One retransmission may leave whatever the window says.
+  [[nodiscard]] bool forced() const { return force_; }
+  void retransmitted() { force_ = false; }
+  [[nodiscard]] Phase phase() const { return phase_; }
+  [[nodiscard]] SeqNum recover() const { return recover_; }
+
+ private:
+  void count_without_sack(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss);
+  static void mark_lost_by_sack(Pools& pools, SendQueue& queue, std::uint32_t mss);
+  [[nodiscard]] bool should_enter(const SendQueue& queue, const AckFacts& facts) const;
+
+  SeqNum recover_;
+  std::uint32_t reno_sacked_{};
+  std::uint16_t duplicates_{};
+  Phase phase_{Phase::open};
+  bool force_{};
+  bool recover_valid_{};  ///< a timeout happened: duplicates below recover_ do not count (RFC 6582 s4)
+};
+static_assert(sizeof(Recovery) == 16);
+
+}  // namespace penstock::tcp

@@ -1,0 +1,308 @@
+#include "dataplane/tcp/send_queue.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace penstock::tcp {
+
+bool SendQueue::open(Pools& pools, SeqNum first) {
+  reserved_ = pools.entries.acquire();
+  una_ = nxt_ = end_ = first;
+  return reserved_ != kNoIndex;
+}
+
+void SendQueue::release_all(Pools& pools) {
+  for (Index i = head_; i != kNoIndex;) {
+    const Index next = pools.entries[i].next;
+    pools.release(i);
+    i = next;
+  }
+  if (reserved_ != kNoIndex) pools.entries.release(reserved_);
+  const SeqNum nxt = nxt_;
+  *this = SendQueue{};
+  una_ = nxt_ = end_ = nxt;
+}
+
+void SendQueue::link_tail(Pools& pools, Index index) {
+  if (tail_ != kNoIndex)
+    pools.entries[tail_].next = index;
+  else
+    head_ = index;
+  tail_ = index;
+  if (unsent_ == kNoIndex) unsent_ = index;
+  ++entries_;
+}
+
+std::size_t SendQueue::append_piece(Pools& pools, ByteView bytes, std::uint32_t payload_max) {
+  const std::uint16_t block_octets = pools.blocks.block_octets();
+  payload_max = std::min<std::uint32_t>(payload_max, block_octets);
+  Index block = kNoIndex;
+  std::uint16_t filled = 0;
+  if (tail_ != kNoIndex && pools.entries[tail_].block != kNoIndex) {
+    const Entry& tail = pools.entries[tail_];
+    filled = pools.blocks.filled(tail.block);
+    const std::size_t room = static_cast<std::size_t>(block_octets - filled);
+    const bool ends_block = tail.offset + tail.octets == filled;
+    if (ends_block && unsent_ != kNoIndex && tail.octets < payload_max && room > 0) {  // the tail itself grows
+      const auto taken = static_cast<std::uint16_t>(
+          std::min({bytes.size(), room, static_cast<std::size_t>(payload_max - tail.octets)}));
+      std::memcpy(pools.blocks.bytes(tail.block).data() + filled, bytes.data(), taken);
+      pools.blocks.set_filled(tail.block, static_cast<std::uint16_t>(filled + taken));
+      pools.entries[tail_].octets = static_cast<std::uint16_t>(tail.octets + taken);
+      end_ += SeqSpan{taken};
+      return taken;
+    }
+    if (ends_block && room >= std::min<std::size_t>(bytes.size(), payload_max)) block = tail.block;
+  }
+  const Index index = pools.entries.acquire();
+  if (index == kNoIndex) return 0;
+  if (block != kNoIndex) {
+    pools.blocks.add_reference(block);
+  } else {
+    block = pools.blocks.acquire();
+    filled = 0;
+    if (block == kNoIndex) {
+      pools.entries.release(index);
+      return 0;
+    }
+  }
+  const auto taken = static_cast<std::uint16_t>(std::min<std::size_t>(bytes.size(), payload_max));
+  std::memcpy(pools.blocks.bytes(block).data() + filled, bytes.data(), taken);
+  pools.blocks.set_filled(block, static_cast<std::uint16_t>(filled + taken));
+  Entry& entry = pools.entries[index];
+  entry.block = block;
+  entry.seq = end_;
+  entry.offset = filled;
+  entry.octets = taken;
+  link_tail(pools, index);
+  end_ += SeqSpan{taken};
+  return taken;
+}
+
+std::size_t SendQueue::append(Pools& pools, ByteView bytes, std::uint32_t payload_max, std::uint32_t budget,
+                              std::uint16_t entries_max) {
+  const std::uint32_t queued = end_.since(una_).octets;
+  bytes = bytes.first(std::min<std::size_t>(bytes.size(), queued < budget ? budget - queued : 0));
+  std::size_t taken = 0;
+  while (taken < bytes.size() && entries_ < entries_max) {
+    const std::size_t piece = append_piece(pools, bytes.subspan(taken), payload_max);
+    if (piece == 0) break;
+    taken += piece;
+  }
+  return taken;
+}
+
+bool SendQueue::append_syn(Pools& pools) {
+  const Index index = pools.entries.acquire();
+  if (index == kNoIndex) return false;
+  pools.entries[index].seq = end_;
+  pools.entries[index].flags |= Entry::kSyn;
+  link_tail(pools, index);
+  end_ += SeqSpan{1};
+  return true;
+}
+
+void SendQueue::append_fin(Pools& pools) {
+  if (unsent_ != kNoIndex && !pools.entries[tail_].is(Entry::kSyn)) {
+    pools.entries[tail_].flags |= Entry::kFin;
+  } else {
+    require(reserved_ != kNoIndex, "FIN queued twice");
+    Entry& entry = pools.entries[reserved_];
+    entry.seq = end_;
+    entry.flags |= Entry::kFin;
+    link_tail(pools, std::exchange(reserved_, kNoIndex));
+  }
+  end_ += SeqSpan{1};
+}
+
+void SendQueue::drop_marks(Entry& entry) {
+  const std::uint32_t span = entry.span();
+  if (entry.is(Entry::kSacked)) sacked_ -= span;
+  if (entry.is(Entry::kLost)) lost_ -= span;
+  if (entry.is(Entry::kRetransmitted)) retransmitted_ -= span;
+  if (entry.is(Entry::kLost) && !entry.is(Entry::kRetransmitted)) unrepaired_ -= span;
+  entry.flags &= static_cast<std::uint8_t>(~(Entry::kSacked | Entry::kLost | Entry::kRetransmitted));
+}
+
+void SendQueue::note_delivery(const Entry& entry, Delivered& into) const {
+  into.octets += entry.span();
+  const std::int32_t newer = entry.last_sent.since(into.newest_sent);
+  if (!into.newest_valid || newer > 0 || (newer == 0 && into.newest_end.precedes(entry.end()))) {
+    into.newest_valid = true;
+    into.newest_sent = entry.last_sent;
+    into.newest_end = entry.end();
+    into.newest_retransmitted = entry.sends > 1;
+  }
+}
+
+void SendQueue::trim_head(Pools& pools, SeqNum ack) {
+  Entry& head = pools.entries[head_];
+  const auto cut = static_cast<std::uint16_t>(ack.since(head.seq).octets);
+  const std::uint8_t marks = head.flags & (Entry::kSacked | Entry::kLost | Entry::kRetransmitted);
+  drop_marks(head);
+  head.seq = ack;
+  head.offset = static_cast<std::uint16_t>(head.offset + cut);
+  head.octets = static_cast<std::uint16_t>(head.octets - cut);
+  const std::uint32_t span = head.span();
+  head.flags |= marks;
+  if (head.is(Entry::kSacked)) sacked_ += span;
+  if (head.is(Entry::kLost)) lost_ += span;
+  if (head.is(Entry::kRetransmitted)) retransmitted_ += span;
+  if (head.is(Entry::kLost) && !head.is(Entry::kRetransmitted)) unrepaired_ += span;
+}
+
+void SendQueue::acknowledge(Pools& pools, SeqNum ack, Delivered& into) {
+  into.acked_octets += ack.since(una_).octets;
+  bool first = true;
+  while (head_ != unsent_ && head_ != kNoIndex) {
+    Entry& entry = pools.entries[head_];
+    if (!entry.end().at_most(ack)) break;
+    const bool was_sacked = entry.is(Entry::kSacked);
+    if (!was_sacked) note_delivery(entry, into);
+    if (entry.sends > 1) into.any_retransmitted = true;
+    if (!was_sacked && entry.sends == 1 && first) {
+      into.sample_sent = entry.first_sent;
+      into.has_sample = true;
+      first = false;
+    }
+    if (entry.is(Entry::kFin)) into.fin_acked = true;
+    drop_marks(entry);
+    const Index next = entry.next;
+    pools.release(head_);
+    --entries_;
+    head_ = next;
+    if (head_ == kNoIndex) tail_ = kNoIndex;
+  }
+  if (into.any_retransmitted) into.has_sample = false;
+  if (head_ != unsent_ && head_ != kNoIndex && pools.entries[head_].seq.precedes(ack)) trim_head(pools, ack);
+  una_ = ack;
+}
+
+std::uint32_t SendQueue::mark_sacked(Pools& pools, SackBlock block, Delivered& into) {
+  std::uint32_t marked = 0;
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next) {
+    Entry& entry = pools.entries[i];
+    if (!entry.seq.precedes(block.end)) break;
+    if (entry.is(Entry::kSacked) || entry.seq.precedes(block.start) || !entry.end().at_most(block.end)) continue;
+    note_delivery(entry, into);
+    drop_marks(entry);
+    entry.flags |= Entry::kSacked;
+    sacked_ += entry.span();
+    marked += entry.span();
+  }
+  return marked;
+}
+
+void SendQueue::mark_lost(Entry& entry) {
+  if (entry.is(Entry::kSacked) || entry.is(Entry::kLost)) return;
+  entry.flags |= Entry::kLost;
+  lost_ += entry.span();
+  if (!entry.is(Entry::kRetransmitted)) unrepaired_ += entry.span();
+}
+
+void SendQueue::mark_all_lost(Pools& pools) {
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next) {
+    Entry& entry = pools.entries[i];
+    if (entry.is(Entry::kSacked)) continue;
+    drop_marks(entry);
+    mark_lost(entry);
+  }
+}
+
+void SendQueue::clear_sacked(Pools& pools) {
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next)
+    if (pools.entries[i].is(Entry::kSacked)) drop_marks(pools.entries[i]);
+}
+
+void SendQueue::forget_retransmission(Entry& entry) {
+  if (!entry.is(Entry::kRetransmitted)) return;
+  entry.flags &= static_cast<std::uint8_t>(~Entry::kRetransmitted);
+  retransmitted_ -= entry.span();
+  if (entry.is(Entry::kLost)) unrepaired_ += entry.span();
+}
+
+Index SendQueue::first_unrepaired(const Pools& pools) const {
+  if (unrepaired_ == 0) return kNoIndex;
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next)
+    if (pools.entries[i].is(Entry::kLost) && !pools.entries[i].is(Entry::kRetransmitted)) return i;
+  return kNoIndex;
+}
+
+Index SendQueue::last_sent(const Pools& pools) const {
+  Index last = kNoIndex;
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next) last = i;
+  return last;
+}
+
+bool SendQueue::split(Pools& pools, Index index, std::uint16_t octets) {
+  const Index rest = pools.entries.acquire_reserved();
+  if (rest == kNoIndex) return false;
+  Entry& front = pools.entries[index];
+  Entry& back = pools.entries[rest];
+  back = front;
+  back.seq = front.seq + SeqSpan{octets};
+  back.offset = static_cast<std::uint16_t>(front.offset + octets);
+  back.octets = static_cast<std::uint16_t>(front.octets - octets);
+  if (back.octets == 0)
+    back.block = kNoIndex;
+  else
+    pools.blocks.add_reference(front.block);
+  front.octets = octets;
+  front.flags &= static_cast<std::uint8_t>(~Entry::kFin);
+  front.next = rest;
+  if (tail_ == index) tail_ = rest;
+  ++entries_;
+  return true;
+}
+
+void SendQueue::sent(Pools& pools, Index index, Stamp now) {
+  Entry& entry = pools.entries[index];
+  entry.last_sent = now;
+  if (entry.sends < 255) ++entry.sends;
+  if (index == unsent_) {
+    entry.first_sent = now;
+    nxt_ = entry.end();
+    unsent_ = entry.next;
+    return;
+  }
+  if (entry.is(Entry::kRetransmitted)) return;
+  entry.flags |= Entry::kRetransmitted;
+  retransmitted_ += entry.span();
+  if (entry.is(Entry::kLost)) unrepaired_ -= entry.span();
+}
+
+std::string_view SendQueue::audit(const Pools& pools) const {
+  std::uint32_t sacked = 0, lost = 0, retransmitted = 0, unrepaired = 0;
+  std::uint16_t count = 0;
+  SeqNum at = una_;
+  bool unsent = false;
+  Index last = kNoIndex;
+  for (Index i = head_; i != kNoIndex; i = pools.entries[i].next) {
+    const Entry& entry = pools.entries[i];
+    if (i == unsent_) {
+      unsent = true;
+      if (at != nxt_) return "nxt is not where the unsent part begins";
+    }
+    if (entry.seq != at) return "entries are not contiguous";
+    if (entry.span() == 0) return "empty entry";
+    if (unsent && entry.is(Entry::kSacked | Entry::kLost | Entry::kRetransmitted)) return "unsent entry has marks";
+    if (entry.is(Entry::kSacked) && entry.is(Entry::kLost | Entry::kRetransmitted)) return "sacked entry is also lost";
+    if (entry.is(Entry::kSacked)) sacked += entry.span();
+    if (entry.is(Entry::kLost)) lost += entry.span();
+    if (entry.is(Entry::kRetransmitted)) retransmitted += entry.span();
+    if (entry.is(Entry::kLost) && !entry.is(Entry::kRetransmitted)) unrepaired += entry.span();
+    at = entry.end();
+    last = i;
+    ++count;
+  }
+  if (at != end_ || last != tail_) return "end is not where the list ends";
+  if (!unsent && nxt_ != end_) return "nxt is not end although nothing is unsent";
+  if (count != entries_) return "entry count is wrong";
+  if (sacked != sacked_) return "sacked sum is wrong";
+  if (lost != lost_) return "lost sum is wrong";
+  if (retransmitted != retransmitted_) return "retransmitted sum is wrong";
+  return unrepaired == unrepaired_ ? std::string_view{} : std::string_view{"unrepaired sum is wrong"};
+}
+
+}  // namespace penstock::tcp
