@@ -243,6 +243,23 @@ TEST_F(DpdkIoTest, an_interface_that_vanishes_disturbs_nobody_and_its_port_can_b
   EXPECT_LE(lost_buffers(), 4u);
 }
 
+TEST_F(DpdkIoTest, an_interface_that_goes_down_and_up_again_carries_traffic_again) {
+  auto& a = lab_.add_peer();
+  auto& b = lab_.add_peer();
+  DpdkIo io;
+  PortTable table{runtime(), {&io}};
+  ASSERT_TRUE(table.add(port_of(0, a)));
+  ASSERT_TRUE(table.add(port_of(1, b)));
+  Wire wire{io};
+  const Fd from = lab_.udp_socket(a, 1000);
+  const Fd to = lab_.udp_socket(b, 2000);
+  ASSERT_TRUE(ping(from, to, b.address, 2000));
+  ASSERT_EQ(run_command("ip -n " + lab_.node() + " link set " + b.near + " down"), 0);
+  EXPECT_FALSE(ping(from, to, b.address, 2000, 2));
+  ASSERT_EQ(run_command("ip -n " + lab_.node() + " link set " + b.near + " up"), 0);
+  EXPECT_TRUE(ping(from, to, b.address, 2000, 40));
+}
+
 TEST_F(DpdkIoTest, every_queue_of_an_interface_belongs_to_one_worker) {
   auto& a = lab_.add_peer(3);
   auto& b = lab_.add_peer(3);
