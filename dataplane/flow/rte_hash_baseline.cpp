@@ -17,7 +17,7 @@ void start_eal() {
   static bool started = false;
   if (started) return;
   started = true;
-  std::array<std::string, 8> args{"flow_bench", "--in-memory", "--no-pci", "--no-telemetry",
+  std::array<std::string, 8> args{"flow_bench", "--no-shconf", "--no-pci", "--no-telemetry",
                                   "--no-huge",  "-m",          "1024",     "--log-level=error"};
   std::array<char*, 8> argv{};
   for (std::size_t i = 0; i < args.size(); ++i) argv[i] = args[i].data();

@@ -77,7 +77,11 @@ void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, co
     return drop_frame(frame, DropReason::port_gone);
   if (info.ip_octets > port->mtu) [[unlikely]]
     return too_big(frame, info, d, port->mtu);
-  const l4::Link link = reverse ? l4::link_of(in, port->mac) : l4::link_of(*hop);
+  // Field by field: a Link built elsewhere and copied whole costs three failed store forwards, 15 ns a packet.
+  l4::Link link;
+  link.destination = reverse ? in.next_mac : hop->destination;
+  link.source = reverse ? port->mac : hop->source;
+  link.vlan_tci = reverse ? in.vlan_tci : hop->vlan_tci;
   const l4::Rewritten done = l4::rewrite(frame, info, in, other, link);
   if (done.reason != DropReason::none) [[unlikely]]
     return drop_frame(frame, done.reason);

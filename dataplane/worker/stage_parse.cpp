@@ -1,4 +1,4 @@
-// stage_parse: frames become PacketInfo and keys, or are refused with a reason.
+// stage_parse: frames become PacketInfo, or are refused with a reason.
 #include "dataplane/l4/verify.h"
 #include "dataplane/worker/worker_state.h"
 
@@ -47,8 +47,7 @@ void Worker::State::stage_parse(Burst& b) {
       b.others[b.other_count++] = static_cast<std::uint8_t>(i);
       continue;
     }
-    b.at[b.transports] = static_cast<std::uint8_t>(i);
-    b.keys[b.transports++] = {info.src, info.dst, info.src_port, info.dst_port, info.proto, {}};
+    b.at[b.transports++] = static_cast<std::uint8_t>(i);
   }
   if (!b.handed) count_rx(counters, tally);
 }

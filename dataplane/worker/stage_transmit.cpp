@@ -20,8 +20,9 @@ void Worker::State::give_back() {
 
 void Worker::State::send(Frame& frame, PortIndex port) {
   if (out_count == out.size()) stage_transmit();
-  frame.set_port(port);
-  out[out_count++] = std::move(frame);
+  Frame& slot = out[out_count++];
+  slot = std::move(frame);
+  slot.set_port(port);  // after the move: a narrow store in front of its wide load would stall it
 }
 
 void Worker::State::stage_transmit() {

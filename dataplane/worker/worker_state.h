@@ -1,8 +1,8 @@
 // worker_state.h - everything a worker holds, and the stages that work on it. Private to dataplane/worker.
 //
 // Model     one burst at a time:
-//             stage_parse     frames -> PacketInfo, keys; refused ones are dropped
-//             stage_flow      keys -> directions (batched), ownership of the unknown ones
+//             stage_parse     frames -> PacketInfo; refused ones are dropped
+//             stage_flow      PacketInfo -> keys -> directions (batched)
 //             stage_l4        transport packets: state, new flows (new_flow.cpp), rewrite
 //             side_traffic    ICMP, ARP, neighbour discovery, echo, probes
 //             stage_transmit  out frames, grouped by port

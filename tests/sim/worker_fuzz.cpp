@@ -115,7 +115,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       world.listeners.push_back(make_listener(
           {proto, family, id % 2 == 0 ? control::Forwarding::dnat : control::Forwarding::fullnat}, 2, id)),
           ++id;
-  world.publish();
+  if (world.publish() == 0) std::abort();  // the fuzzer's own configuration must be accepted
   Input in{data, size};
   std::optional<control::Question> question;
   for (int steps = 0; !in.empty() && steps < 400; ++steps) {

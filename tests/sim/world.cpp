@@ -139,9 +139,9 @@ std::vector<worker::RestoreReport> World::crash_and_restore() {
   return reports;
 }
 
-std::uint32_t World::endpoint_slot(const SimEndpoint& endpoint) const {
+std::uint32_t World::endpoint_slot(const SimEndpoint& endpoint, std::uint32_t listener) const {
   const auto next = static_cast<std::uint32_t>(kFirstEndpointSlot + endpoint_slots_.size());
-  return endpoint_slots_.try_emplace({endpoint.address, endpoint.port}, next).first->second;
+  return endpoint_slots_.try_emplace({listener, endpoint.address, endpoint.port}, next).first->second;
 }
 
 std::vector<std::byte> World::snapshot_bytes() {
@@ -169,7 +169,8 @@ std::vector<std::byte> World::snapshot_bytes() {
     cluster.endpoint_count = static_cast<std::uint32_t>(l.endpoints.size());
     for (const SimEndpoint& e : l.endpoints) {
       const Be16 port = Be16::from_host(e.port);
-      content.endpoints.push_back({e.address, port, e.weight, l.id * 10000 + endpoint_slot(e), endpoint_slot(e)});
+      content.endpoints.push_back(
+          {e.address, port, e.weight, l.id * 10000 + endpoint_slot(e, l.id), endpoint_slot(e, l.id)});
       members.push_back({lb::member_identity(e.address, port), e.weight});
     }
     const auto table = lb::build_maglev(members, kMaglevSize);

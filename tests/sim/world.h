@@ -12,6 +12,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "dataplane/control/segment.h"
@@ -107,7 +108,7 @@ class World {
   [[nodiscard]] std::uint64_t sum(control::Counter control::WorkerCounters::*counter) const;
   [[nodiscard]] std::uint64_t slot_sum(std::uint32_t slot, control::Counter control::SlotCounters::*counter) const;
   [[nodiscard]] std::uint32_t listener_slot(std::uint32_t id) const { return id; }
-  [[nodiscard]] std::uint32_t endpoint_slot(const SimEndpoint& endpoint) const;
+  [[nodiscard]] std::uint32_t endpoint_slot(const SimEndpoint& endpoint, std::uint32_t listener = 1) const;
   [[nodiscard]] std::uint32_t flows() const;
   /// Conservation of frames and buffers; call at any settled moment.
   void check() const;
@@ -138,7 +139,7 @@ class World {
   std::vector<SpscRing<control::Question>> questions_;
   std::vector<SpscRing<control::Answer>> answers_;
   std::map<IpAddress, control::NextHopIndex> next_hops_;
-  mutable std::map<std::pair<IpAddress, std::uint16_t>, std::uint32_t> endpoint_slots_;
+  mutable std::map<std::tuple<std::uint32_t, IpAddress, std::uint16_t>, std::uint32_t> endpoint_slots_;
 };
 
 /// A world with one listener "1" at 10.96.0.10:80 (or fd10:96::10) and `endpoints` endpoints.

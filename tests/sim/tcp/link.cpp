@@ -5,6 +5,10 @@
 namespace penstock::tcpsim {
 namespace {
 
+// A peer with neither SACK nor timestamps keeps its backed-off timeout while every other acknowledgement is lost
+// (RFC 6298 s5.7): right, but without end. So the regular loss has one.
+constexpr std::uint32_t kLoseNthMax = 200;
+
 bool chance(test::Seeded& random, std::uint32_t of_ten_thousand) {
   return of_ten_thousand != 0 && random.below(10000) < of_ten_thousand;
 }
@@ -25,7 +29,8 @@ bool Link::loses(test::Seeded& random, bool no_payload) {
     burst_left_ = plan_.burst_packets - 1;
     return true;
   }
-  if (no_payload && plan_.lose_nth != 0 && ++pure_acks_ % plan_.lose_nth == 0) return true;
+  const bool counted = no_payload && plan_.lose_nth != 0 && pure_acks_ < kLoseNthMax;
+  if (counted && ++pure_acks_ % plan_.lose_nth == 0) return true;
   return chance(random, plan_.loss);
 }
 
