@@ -38,6 +38,32 @@ bool Engine::accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, c
   return true;
 }
 
+bool Engine::accept_cookie(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const CookieGrant& grant,
+                           const SegmentIn& ack, Instant now) {
+  open(ep, key, mtu, now);
+  const SeqNum iss = ack.ack - SeqSpan{1};
+  if (!ep.queue.open(pools_, iss) || !ep.queue.append_syn(pools_)) {
+    ep.queue.release_all(pools_);
+    return false;
+  }
+  SegmentIn syn;
+  syn.seq = ack.seq - SeqSpan{1};
+  syn.flags = kTcpSyn;
+  syn.window = ack.window;
+  syn.options.has_mss = true;
+  syn.options.mss = grant.mss;
+  syn.options.has_timestamps = grant.timestamps;
+  syn.options.ts_value = ack.options.ts_value;
+  syn.options.sack_permitted = grant.sack;
+  syn.options.has_window_shift = grant.window_scaling;
+  syn.options.window_shift = grant.peer_shift;
+  take_syn_options(ep, syn, now);
+  ep.state = State::syn_received;
+  ep.queue.sent(pools_, ep.queue.head(), Stamp::of(now));  // it was sent without us
+  arm_retransmit(ep, now);
+  return true;
+}
+
 void Engine::take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now) {
   const Options& options = syn.options;
   ep.irs = syn.seq;

@@ -16,6 +16,7 @@
 #pragma once
 #include <optional>
 
+#include "dataplane/tcp/cookies.h"
 #include "dataplane/tcp/endpoint.h"
 #include "dataplane/tcp/isn.h"
 #include "dataplane/tcp/segment.h"
@@ -65,6 +66,9 @@ class Engine {
   /// For a segment of which opens_connection() is true.
   [[nodiscard]] bool accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const SegmentIn& syn,
                             Instant now);
+  /// For an ACK that check_cookie() granted; call receive() with the same segment afterwards.
+  [[nodiscard]] bool accept_cookie(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const CookieGrant& grant,
+                                   const SegmentIn& ack, Instant now);
 
   // Network.
   Events receive(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery);
