@@ -1,0 +1,73 @@
+#include "mgmt/cli/app.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+#include "mgmt/cli/completion.h"
+
+namespace penstock::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kPage = "docs/guide/cli.md";  // ctest runs in the source directory
+
+TEST(App, committed_guide_is_what_the_program_says) {
+  Invocation invocation;
+  const std::string page = cli_doc(*make_app(invocation));
+  if (std::getenv("PENSTOCK_UPDATE_DOCS") != nullptr) std::ofstream{kPage} << page;
+  std::ifstream file{kPage};
+  ASSERT_TRUE(file) << kPage << " is missing; PENSTOCK_UPDATE_DOCS=1 writes it";
+  std::stringstream text;
+  text << file.rdbuf();
+  EXPECT_EQ(text.str(), page) << "run with PENSTOCK_UPDATE_DOCS=1 to bring the page up to date";
+}
+
+TEST(App, global_options_may_stand_on_both_sides_of_the_command) {
+  for (const char* line : {"--json --socket /s flows --limit 3", "flows --limit 3 --json --socket /s"}) {
+    Invocation invocation;
+    make_app(invocation)->parse(line);
+    EXPECT_TRUE(invocation.context.json) << line;
+    EXPECT_EQ(invocation.context.socket, "/s") << line;
+    EXPECT_EQ(invocation.flows.limit, 3u) << line;
+  }
+}
+
+TEST(App, wrong_usage_is_refused) {
+  for (const char* line : {"", "frobnicate", "status --frobnicate", "completion tcsh", "status --wait --watch"}) {
+    Invocation invocation;
+    EXPECT_THROW(make_app(invocation)->parse(line), CLI::ParseError) << line;
+  }
+}
+
+TEST(App, completion_of_every_shell_names_every_command) {
+  Invocation invocation;
+  const auto app = make_app(invocation);
+  for (const char* shell : {"bash", "zsh", "fish"})
+    for (const char* command : {"status", "ports", "services", "flows", "counters", "check", "apply", "preflight"})
+      EXPECT_THAT(completion_script(*app, shell), HasSubstr(command)) << shell;
+}
+
+TEST(App, an_unreachable_daemon_and_dataplane_is_exit_code_3) {
+  Invocation invocation;
+  make_app(invocation)->parse("--socket /nonexistent/penstockd.sock status");
+  EXPECT_EQ(invocation.run(), kExitUnreachable);
+}
+
+TEST(App, check_of_a_file_needs_no_daemon) {
+  const std::string path = ::testing::TempDir() + "penstock-check-" + std::to_string(::getpid()) + ".yaml";
+  std::ofstream{path} << "apiVersion: penstock/v1\nlisteners: [{name: x}]\n";
+  Invocation invocation;
+  make_app(invocation)->parse("--socket /nonexistent check " + path);
+  EXPECT_EQ(invocation.run(), kExitNegative);
+  ::unlink(path.c_str());
+}
+
+}  // namespace
+}  // namespace penstock::cli

@@ -1,0 +1,117 @@
+#include "mgmt/cli/direct.h"
+
+#include <time.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "mgmt/compile/compiler.h"
+#include "mgmt/config/loader.h"
+#include "mgmt/telemetry/sampler.h"
+#include "mgmt/telemetry/thread_times.h"
+
+namespace penstock::cli {
+namespace {
+
+Instant now() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return Instant{std::chrono::seconds{t.tv_sec} + std::chrono::nanoseconds{t.tv_nsec}};
+}
+
+std::string slurp(const std::filesystem::path& path) {
+  std::ifstream file{path};
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// Listeners and endpoints of the last good configuration, under the ids and slots that the daemon gave them.
+void name_things(const std::filesystem::path& directory, const control::SegmentView& segment,
+                 telemetry::Report& report) {
+  const auto config = config::load_text(slurp(directory / "last-good.yaml"), "last-good.yaml", config::this_machine());
+  if (!config) return;
+  compile::Compiler compiler;
+  if (!compiler.restore_ids(slurp(directory / "ids"))) return;
+  const auto compiled = compiler.compile(*config);
+  if (!compiled) return;
+  for (const auto& info : compiled->listeners) {
+    const config::Listener* described = config::find_listener(*config, info.name);
+    telemetry::ListenerReport listener{info.id,
+                                       info.name,
+                                       info.address,
+                                       info.port,
+                                       info.protocol,
+                                       {},
+                                       {},
+                                       info.cluster,
+                                       false,
+                                       false,
+                                       telemetry::slot_values(segment, info.stat_slot)};
+    if (described != nullptr) {
+      listener.forwarding = described->forwarding;
+      listener.policy = described->policy;
+    }
+    report.listeners.push_back(std::move(listener));
+  }
+  for (const auto& info : compiled->endpoints)
+    report.endpoints.push_back({info.cluster, info.address, info.port, info.weight, std::nullopt, "",
+                                telemetry::slot_values(segment, info.stat_slot)});
+}
+
+}  // namespace
+
+telemetry::FlowList DirectView::flows(const telemetry::FlowFilter& filter) const {
+  std::vector<telemetry::Mapping> mappings;
+  std::vector<ByteView> arenas;
+  for (const Fd& arena : reader.arenas) {
+    auto mapping = telemetry::Mapping::open(arena.get(), false);
+    if (!mapping) continue;
+    arenas.push_back(mapping->bytes());
+    mappings.push_back(std::move(*mapping));
+  }
+  return telemetry::read_flows(arenas, filter, CoarseMs::of(now()).ms);
+}
+
+Result<DirectView> open_direct(const std::string& api_socket) {
+  const std::filesystem::path directory = std::filesystem::path{api_socket}.parent_path();
+  auto reader = publish::open_reader(directory / "dataplane.sock", std::chrono::seconds{2});
+  if (!reader) return reader.error();
+  DirectView view{std::move(*reader), {}};
+  const control::v1::Hello& hello = view.reader.message;
+  const control::SegmentView& segment = view.reader.segment.view;
+  const auto pid = static_cast<pid_t>(hello.pid());
+  telemetry::Sampler sampler;
+  sampler.sample(segment, pid, now());
+  std::this_thread::sleep_for(kSampleGap);
+  sampler.sample(segment, pid, now());
+  telemetry::Report& report = view.report;
+  report.dataplane.state = "running";
+  report.dataplane.connected = true;
+  report.dataplane.pid = hello.pid();
+  report.dataplane.uptime_seconds = telemetry::process_age_seconds(pid);
+  report.dataplane.hugepages = hello.hugepages();
+  report.dataplane.boot_epoch = hello.boot_epoch();
+  report.dataplane.build = hello.build();
+  report.config.epoch_active = telemetry::active_epoch(segment);
+  report.config.epoch_compiled = report.config.epoch_acknowledged = hello.epoch();
+  report.workers = sampler.workers(segment, now());
+  report.drops = telemetry::drop_values(segment);
+  for (const control::v1::PortState& told : hello.ports()) {
+    telemetry::PortReport port;
+    port.name = told.name();
+    port.index = told.index();
+    port.ifindex = told.ifindex();
+    port.queues = told.queues();
+    port.present = port.attached = port.served = port.steering = told.up();
+    port.values = telemetry::port_values(segment, told.index());
+    report.ports.push_back(std::move(port));
+  }
+  name_things(directory, segment, report);
+  telemetry::judge(report);
+  return view;
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,92 @@
+#include "mgmt/daemon/process.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "mgmt/daemon/backoff.h"
+#include "mgmt/daemon/files.h"
+
+namespace penstock::daemon {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+std::string end_of(Process& process) {
+  pollfd ended{process.pidfd.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&ended, 1, 10'000), 1);
+  return reap(process);
+}
+
+TEST(Process, an_exit_code_is_told_after_the_pidfd_became_readable) {
+  auto process = spawn("/bin/sh", {"-c", "exit 3"});
+  ASSERT_TRUE(process.ok());
+  EXPECT_EQ(end_of(*process), "exited with 3");
+  EXPECT_FALSE(process->running());
+}
+
+TEST(Process, a_signal_is_told_by_its_number) {
+  auto process = spawn("/bin/sleep", {"30"});
+  ASSERT_TRUE(process.ok());
+  send_signal(*process, SIGKILL);
+  EXPECT_EQ(end_of(*process), "killed by signal 9");
+}
+
+TEST(Process, it_has_a_session_of_its_own) {
+  auto process = spawn("/bin/sleep", {"30"});
+  ASSERT_TRUE(process.ok());
+  EXPECT_EQ(::getsid(process->pid), process->pid);
+  send_signal(*process, SIGKILL);
+  (void)end_of(*process);
+}
+
+TEST(Process, it_inherits_no_descriptor_of_ours) {
+  const int leaky = ::open("/dev/null", O_RDONLY);  // without O_CLOEXEC
+  auto process = spawn("/bin/sh", {"-c", "test ! -e /proc/self/fd/" + std::to_string(leaky)});
+  ASSERT_TRUE(process.ok());
+  EXPECT_EQ(end_of(*process), "exited with 0");
+  ::close(leaky);
+}
+
+TEST(Process, a_missing_program_is_a_problem_that_names_it) {
+  const auto process = spawn("/nonexistent/dataplane", {});
+  ASSERT_FALSE(process.ok());
+  EXPECT_NE(process.error().text().find("/nonexistent/dataplane"), std::string::npos);
+  EXPECT_EQ(find_dataplane("/nonexistent/dataplane"), "");
+}
+
+TEST(Process, an_adopted_process_is_watched_without_being_a_child) {
+  auto child = spawn("/bin/sleep", {"30"});
+  ASSERT_TRUE(child.ok());
+  auto adopted = adopt_process(child->pid);
+  ASSERT_TRUE(adopted.ok());
+  send_signal(*adopted, SIGKILL);
+  EXPECT_EQ(end_of(*child), "killed by signal 9");
+  EXPECT_EQ(end_of(*adopted), "ended");
+}
+
+TEST(Backoff, it_grows_to_its_limit_and_starts_over_after_a_healthy_run) {
+  Backoff backoff;
+  std::vector<std::int64_t> waits;
+  for (int i = 0; i < 9; ++i) waits.push_back(backoff.after(seconds{1}).count());
+  EXPECT_EQ(waits, (std::vector<std::int64_t>{0, 500, 1000, 2000, 4000, 8000, 16'000, 30'000, 30'000}));
+  EXPECT_EQ(backoff.after(seconds{60}).count(), 0);
+  EXPECT_EQ(backoff.after(seconds{1}).count(), 500);
+}
+
+TEST(Files, a_replaced_file_is_read_back_whole_and_nothing_stays_beside_it) {
+  const std::string path = ::testing::TempDir() + "penstock-file-" + std::to_string(::getpid());
+  ASSERT_TRUE(replace_file(path, "first\n").ok());
+  ASSERT_TRUE(replace_file(path, "second\n").ok());
+  EXPECT_EQ(read_file(path), "second\n");
+  EXPECT_NE(::access((path + ".new").c_str(), F_OK), 0);
+  ::unlink(path.c_str());
+  EXPECT_EQ(read_file(path), std::nullopt);
+  EXPECT_FALSE(replace_file("/nonexistent/folder/file", "x").ok());
+}
+
+}  // namespace
+}  // namespace penstock::daemon

@@ -1,0 +1,120 @@
+#include "mgmt/daemon/start_check.h"
+
+#include <fstream>
+#include <map>
+
+#include "dataplane/control/flow_layout.h"
+#include "mgmt/api/server.h"
+#include "mgmt/kernel/links.h"
+#include "mgmt/kernel/netns.h"
+#include "mgmt/kernel/preflight.h"
+
+namespace penstock::daemon {
+namespace {
+
+constexpr std::uint64_t kMiB = 1u << 20;
+/// A packet buffer with its driver's and the pool's administration (measured: 16384 buffers take 44 MiB).
+constexpr std::uint64_t kBufferOctets = 2816;
+/// What the dataplane's runtime takes out of memory_mib beside the buffers.
+constexpr std::uint64_t kRuntimeOctets = 16 * kMiB;
+/// Hash buckets and timers per flow, beside its record.
+constexpr std::uint64_t kFlowIndexOctets = 32;
+
+/// /proc/meminfo in octets (counts of pages as they are).
+std::map<std::string, std::uint64_t> memory_info() {
+  std::map<std::string, std::uint64_t> out;
+  std::ifstream file{"/proc/meminfo"};
+  std::string key;
+  std::uint64_t value{};
+  for (std::string rest; file >> key >> value && std::getline(file, rest);)
+    out[key.substr(0, key.size() - 1)] = rest.find("kB") != std::string::npos ? value * 1024 : value;
+  return out;
+}
+
+std::string mib(std::uint64_t octets) { return std::to_string((octets + kMiB - 1) / kMiB) + " MiB"; }
+
+void check_port(const config::Port& port, Problems& problems) {
+  const std::string place = "port " + port.name + (port.netns ? " in netns " + *port.netns : "");
+  kernel::UniqueFd netns;
+  if (port.netns) {
+    auto opened = kernel::open_netns(*port.netns);
+    if (!opened) {
+      if (!port.optional)
+        problems.push_back({place, opened.error().text(), "create it, or mark the port optional: true"});
+      return;
+    }
+    netns = std::move(*opened);
+  }
+  const auto link = kernel::find_link(port.name, netns.get());
+  if (!link && !port.optional)
+    problems.push_back({place, link.error().text(), "create the interface, or mark the port optional: true"});
+  if (link && !link->up && !port.optional)
+    problems.push_back({place, "the interface is down", "ip link set dev " + port.name + " up"});
+}
+
+void check_hugepages(const config::Node& node, Problems& problems) {
+  if (node.hugepages != config::Hugepages::required) return;
+  auto info = memory_info();
+  const std::uint64_t free = info["HugePages_Free"] * info["Hugepagesize"];
+  if (free < node.memory_mib * kMiB)
+    problems.push_back(
+        {"node.hugepages", "required, but only " + mib(free) + " of hugepages are free",
+         "reserve " + std::to_string(node.memory_mib) + " MiB by vm.nr_hugepages, or set hugepages: auto"});
+}
+
+}  // namespace
+
+MemoryNeed memory_need(const config::Node& node) {
+  MemoryNeed need{};
+  need.pool_octets = std::uint64_t{node.limits.buffers_per_worker} * node.workers * kBufferOctets + kRuntimeOctets;
+  need.flow_octets =
+      (control::flow_arena_octets(node.limits.flows_per_worker) + node.limits.flows_per_worker * kFlowIndexOctets) *
+      node.workers;
+  need.total_octets = node.memory_mib * kMiB + need.flow_octets;
+  return need;
+}
+
+Problems memory_problems(const config::Node& node, std::uint64_t available_octets) {
+  Problems problems;
+  const MemoryNeed need = memory_need(node);
+  if (need.pool_octets > node.memory_mib * kMiB)
+    problems.push_back({"node.memory_mib",
+                        std::to_string(node.memory_mib) + " MiB are too small for " +
+                            std::to_string(node.limits.buffers_per_worker) + " buffers per worker and " +
+                            std::to_string(node.workers) + " workers",
+                        "set memory_mib to " + std::to_string((need.pool_octets + kMiB - 1) / kMiB) +
+                            " or more, or lower limits.buffers_per_worker"});
+  if (need.total_octets > available_octets)
+    problems.push_back({"memory",
+                        "the configuration needs " + mib(need.total_octets) + " (" + mib(need.flow_octets) +
+                            " of flow tables), " + mib(available_octets) + " are available",
+                        "lower node.memory_mib, limits.flows_per_worker or workers"});
+  return problems;
+}
+
+Problems start_problems(const config::Config& config, const std::string& dataplane_binary,
+                        const std::string& api_socket) {
+  kernel::PreflightOptions options;
+  options.runtime_dir = config.node.runtime_dir;
+  options.fallback = config.node.fallback;
+  Problems problems = kernel::required_problems(kernel::preflight(options));
+  if (dataplane_binary.empty())
+    problems.push_back({"penstock-dataplane", "program not found beside penstockd or in PATH",
+                        "install it, or name it with --dataplane"});
+  const bool occupied = api::unix_socket_is_alive(api_socket);
+  if (occupied)
+    problems.push_back(
+        {api_socket, "another penstockd answers there", "stop it, or give this one another node.runtime_dir"});
+  if (const Status free = api::tcp_port_is_free(config.node.metrics.address, config.node.metrics.port); !free)
+    problems.push_back(free.error());
+  // A dataplane that is to be adopted has its memory already; whether there is one shows later, so this only warns
+  // of what a fresh start would need when nobody runs here.
+  if (!api::unix_socket_is_alive(api_socket))
+    for (Problem& problem : memory_problems(config.node, memory_info()["MemAvailable"]))
+      problems.push_back(std::move(problem));
+  check_hugepages(config.node, problems);
+  for (const config::Port& port : config.ports) check_port(port, problems);
+  return problems;
+}
+
+}  // namespace penstock::daemon

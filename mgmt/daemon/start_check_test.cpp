@@ -1,0 +1,101 @@
+#include "mgmt/daemon/start_check.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "dataplane/core/fd.h"
+#include "mgmt/api/server.h"
+#include "mgmt/daemon/options.h"
+#include "mgmt/daemon/sd_notify.h"
+
+namespace penstock::daemon {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kGiB = 1u << 30;
+
+TEST(StartCheck, default_limits_fit_the_default_memory) {
+  EXPECT_TRUE(memory_problems(config::Node{}, 4 * kGiB).empty());
+}
+
+TEST(StartCheck, a_pool_that_is_too_small_is_told_with_the_size_that_would_do) {
+  config::Node node;
+  node.memory_mib = 64;
+  node.limits.buffers_per_worker = 65536;
+  const Problems problems = memory_problems(node, 8 * kGiB);
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_THAT(problems[0].remedy, HasSubstr("memory_mib to 192"));
+}
+
+TEST(StartCheck, flow_tables_count_beside_the_pool) {
+  config::Node node;
+  node.workers = 4;
+  node.limits.flows_per_worker = 4'000'000;
+  const Problems problems = memory_problems(node, 2 * kGiB);
+  ASSERT_FALSE(problems.empty());
+  EXPECT_THAT(problems.back().text(), HasSubstr("flow tables"));
+}
+
+TEST(StartCheck, everything_that_is_wrong_is_told_at_once) {
+  boost::asio::io_context loop;
+  api::Server holder{loop};
+  const IpAddress local = IpAddress::v4(127, 0, 0, 1);
+  ASSERT_TRUE(holder.listen_tcp(local, 0, [](api::Request, const api::Respond&) {}).ok());
+  config::Config config;
+  config.node.runtime_dir = ::testing::TempDir() + "penstock-start-" + std::to_string(::getpid());
+  config.node.metrics.port = holder.tcp_port();
+  config.ports = {{"psk-none-0", std::nullopt, std::nullopt, config::VerifyChecksums::automatic, false},
+                  {"psk-none-1", "psk-no-netns", std::nullopt, config::VerifyChecksums::automatic, false},
+                  {"psk-none-2", std::nullopt, std::nullopt, config::VerifyChecksums::automatic, true}};
+  std::string all;
+  for (const Problem& problem : start_problems(config, "", config.node.runtime_dir + "/penstockd.sock"))
+    all += problem.text() + "\n";
+  for (const char* part : {"psk-none-0", "psk-none-1", "penstock-dataplane", "node.metrics"})
+    EXPECT_THAT(all, HasSubstr(part));
+  EXPECT_THAT(all, Not(HasSubstr("psk-none-2"))) << "optional";
+}
+
+TEST(SdNotify, the_service_manager_gets_the_state_and_nobody_is_no_harm) {
+  ::unsetenv("NOTIFY_SOCKET");
+  sd_notify("READY=1");
+  const std::string path = ::testing::TempDir() + "penstock-notify-" + std::to_string(::getpid());
+  const Fd manager{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(manager.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  sd_notify("READY=1");
+  sd_notify_reloading();
+  ::unsetenv("NOTIFY_SOCKET");
+  std::array<char, 128> text{};
+  EXPECT_EQ(::recv(manager.get(), text.data(), text.size(), 0), 7);
+  EXPECT_STREQ(text.data(), "READY=1");
+  EXPECT_GT(::recv(manager.get(), text.data(), text.size(), 0), 20);
+  EXPECT_THAT(text.data(), HasSubstr("RELOADING=1\nMONOTONIC_USEC="));
+  ::unlink(path.c_str());
+}
+
+TEST(Options, wrong_usage_ends_with_2_and_help_with_0) {
+  const auto exit_code_of = [](std::vector<std::string> words) {
+    std::vector<char*> argv;
+    for (std::string& word : words) argv.push_back(word.data());
+    Options options;
+    int code = -1;
+    EXPECT_FALSE(parse_options(static_cast<int>(argv.size()), argv.data(), options, code));
+    return code;
+  };
+  EXPECT_EQ(exit_code_of({"penstockd", "--help"}), 0);
+  EXPECT_EQ(exit_code_of({"penstockd", "--frobnicate"}), 2);
+  EXPECT_EQ(exit_code_of({"penstockd", "--log-level", "loud"}), 2);
+}
+
+}  // namespace
+}  // namespace penstock::daemon
