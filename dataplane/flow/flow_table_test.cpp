@@ -142,7 +142,7 @@ TEST(FlowHash, spreads_near_keys_over_all_bits) {
   constexpr int kKeys = 4096;
   for (std::uint32_t i = 0; i < kKeys; ++i) {
     const std::uint64_t h = hasher(test_key(i, i % 2 == 1));
-    for (int bit = 0; bit < 64; ++bit) ones[bit] += static_cast<int>(h >> bit & 1);
+    for (std::size_t bit = 0; bit < 64; ++bit) ones[bit] += static_cast<int>(h >> bit & 1);
   }
   for (const int n : ones) EXPECT_NEAR(n, kKeys / 2, 200);
 }

@@ -3,6 +3,8 @@
 // Input     operations of one octet and operands: raw frame, well-formed TCP, UDP, ICMP error, time, reload, answer.
 // Rule      no crash, no sanitizer report, every frame one disposition, every buffer back. Checksums are not verified
 //           (a veth's port), so that the fuzzer reaches what lies behind them.
+#include <gtest/gtest.h>
+
 #include <cstdlib>
 
 #include "tests/sim/world.h"
@@ -34,6 +36,7 @@ class Input {
 
 void conserve(const World& world) {
   if (!world.conserved()) std::abort();
+  if (testing::UnitTest::GetInstance()->ad_hoc_test_result().Failed()) std::abort();  // a bad frame was sent
 }
 
 void operate(World& world, Input& in, std::optional<control::Question>& question) {

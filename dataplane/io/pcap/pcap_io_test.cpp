@@ -15,7 +15,7 @@ struct PcapFiles : testing::Test {
     pcap_t* dead = pcap_open_dead(DLT_EN10MB, 65535);
     pcap_dumper_t* out = pcap_dump_open(dead, input.c_str());
     for (int i = 0; i < kFrames; ++i) {
-      std::vector<u_char> frame(60 + i, static_cast<u_char>(i));
+      std::vector<u_char> frame(static_cast<std::size_t>(60 + i), static_cast<u_char>(i));
       pcap_pkthdr header{};
       header.ts.tv_sec = 100 + i;
       header.caplen = header.len = static_cast<bpf_u_int32>(frame.size());
