@@ -145,7 +145,6 @@ class Engine {
   void transmit_probe(Endpoint& ep, Instant now, SegmentOut& out);
   void emit(Endpoint& ep, Index index, Instant now, SegmentOut& out);
   void fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack);
-  [[nodiscard]] SeqNum acceptable_sequence(const Endpoint& ep) const;
 
   Limits limits_;
   Secrets secrets_;

@@ -99,6 +99,7 @@ void Engine::receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instan
       rest.flags &= static_cast<std::uint8_t>(~(kTcpSyn | kTcpFin));
       rest.seq += SeqSpan{1};
       rest.payload = {};
+      rest.window = static_cast<std::uint16_t>(segment.window >> ep.send_window.shift());  // a SYN's is not scaled
       ep.acks.ack_now();
       return receive_synchronized(ep, rest, now, delivery, events);
     }

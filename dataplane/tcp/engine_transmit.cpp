@@ -68,14 +68,6 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   return true;
 }
 
-SeqNum Engine::acceptable_sequence(const Endpoint& ep) const {
-  const SeqNum window_end = ep.queue.una() + SeqSpan{ep.send_window.octets()};
-  if (!window_end.precedes(ep.queue.nxt())) return ep.queue.nxt();
-  // The peer took window back, or its scale rounded the edge down; beyond the edge it would not look at our ACK.
-  const bool rounding = ep.queue.nxt().since(window_end).octets < (1u << ep.send_window.shift());
-  return rounding ? ep.queue.nxt() : window_end;
-}
-
 void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack) {
   out.ack = ep.rcv_nxt;
   out.window = ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max());
@@ -95,7 +87,7 @@ void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t
 
 void Engine::transmit_ack(Endpoint& ep, Instant now, SegmentOut& out) {
   out = SegmentOut{};
-  out.seq = acceptable_sequence(ep);
+  out.seq = ep.queue.nxt();  // even when the peer took window back: it promised that edge once (RFC 7323 s2.4)
   out.flags = kTcpAck;
   fill_common(ep, now, out, kOptionOctetsMax, true);
   ep.acks.sent(true);

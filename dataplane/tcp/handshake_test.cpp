@@ -86,6 +86,22 @@ TEST(Handshake, simultaneous_open_ends_established) {
   EXPECT_EQ(d.all(), "A 1+0 ack 1");
 }
 
+TEST(Handshake, the_window_of_a_crossing_syn_ack_is_not_scaled_either) {
+  Dialogue d;
+  d.connect();
+  d.out();
+  SegmentIn syn;
+  syn.seq = SeqNum{Dialogue::kPeerIss};
+  syn.flags = kTcpSyn;
+  syn.window = 7680;
+  syn.options.has_window_shift = true;
+  syn.options.window_shift = 7;
+  static_cast<void>(d.engine.receive(d.ep, syn, d.now, d));
+  d.all();
+  d.in({.flags = "SA", .seq = 0, .ack = 1, .window = 7680});
+  EXPECT_EQ(d.ep.send_window.octets(), 7680u);
+}
+
 TEST(Handshake, a_repeated_syn_is_answered_by_repeating_the_syn_ack) {
   Dialogue d;
   d.syn();
