@@ -16,7 +16,7 @@ inline constexpr bool kPlain = std::is_trivially_copyable<T>::value&& std::is_st
 static_assert(kPlain<penstock_steer_key> && kPlain<penstock_steer_value> && kPlain<penstock_address_value>);
 static_assert(kPlain<penstock_port_range> && kPlain<penstock_steer_config> && kPlain<penstock_steer_runtime>);
 static_assert(kPlain<penstock_heartbeat> && kPlain<penstock_flow_key> && kPlain<penstock_kernel_flow>);
-static_assert(kPlain<penstock_port_config>);
+static_assert(kPlain<penstock_dnat_flow> && kPlain<penstock_port_config>);
 static_assert(offsetof(penstock_steer_key, port) == 16 && offsetof(penstock_steer_key, ip_proto) == 18);
 static_assert(offsetof(penstock_port_range, high) == 2 && offsetof(penstock_port_range, zero) == 4);
 static_assert(offsetof(penstock_steer_config, heartbeat_limit_ns) == 8);

@@ -22,6 +22,7 @@ enum {
   PENSTOCK_ADDRESS_MAX = 16384,      // entries of steer_addresses
   PENSTOCK_NODE_ADDRESS_MAX = 64,    // entries of steer_nodes
   PENSTOCK_KERNEL_FLOW_MAX = 65536,  // entries of steer_kernel_flows (least recently used is evicted)
+  PENSTOCK_DNAT_FLOW_MAX = 131072,   // entries of steer_dnat_flows (least recently used is evicted)
   PENSTOCK_STEER_REASON_MAX = 64     // entries of steer_counters: room for reasons to come
 };
 
@@ -34,8 +35,8 @@ struct penstock_addr {
   __u8 octets[16];
 };
 
-// Key of steer_services (matched on the destination) and steer_sources (matched on the source: replies of
-// endpoints behind DNAT listeners). `zero` must be 0: keys compare as bytes.
+// Key of steer_services (matched on the destination), steer_sources (matched on the source: replies of endpoints
+// behind DNAT listeners) and steer_dnat_flows (the client's side of a flow). `zero` must be 0: keys compare as bytes.
 struct penstock_steer_key {
   struct penstock_addr addr;
   struct penstock_be16 port;
@@ -43,9 +44,12 @@ struct penstock_steer_key {
   __u8 zero;
 };
 
+enum penstock_service_flags {
+  PENSTOCK_SERVICE_DNAT = 1u << 0  // flows may be DNAT: record their clients in steer_dnat_flows
+};
 struct penstock_steer_value {
   __u32 listener_id;  // identifies the listener for tools; the program does not read it
-  __u32 flags;        // none defined yet, 0
+  __u32 flags;        // penstock_service_flags; in steer_sources 0
 };
 
 // Value of steer_addresses (key: penstock_addr): what is steered for an address beside its services.
@@ -90,7 +94,9 @@ struct penstock_heartbeat {
   __u8 zero[56];
 };
 
-// Key of steer_kernel_flows: a client's flow that began on the kernel path while the fast path was away.
+// Key of steer_kernel_flows, in the client's direction: a flow that began on the kernel path while the fast path was
+// away (dst is a service), or that goes to an endpoint directly while steer_dnat_flows holds its client (dst is the
+// endpoint).
 struct penstock_flow_key {
   struct penstock_addr src;
   struct penstock_addr dst;
@@ -101,6 +107,12 @@ struct penstock_flow_key {
 };
 struct penstock_kernel_flow {
   __u64 last_seen_ns;
+};
+
+// Value of steer_dnat_flows: this client's packets to a DNAT service were steered, so replies of endpoints to it are
+// ours.
+struct penstock_dnat_flow {
+  __u64 born_ns;  // when recorded, or its newest SYN
 };
 
 // Single entry of port_config, one map per port.
@@ -160,5 +172,6 @@ PENSTOCK_ABI_ASSERT(sizeof(struct penstock_steer_runtime) == 8);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_heartbeat) == 64);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_flow_key) == 40);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_kernel_flow) == 8);
+PENSTOCK_ABI_ASSERT(sizeof(struct penstock_dnat_flow) == 8);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_port_config) == 8);
 PENSTOCK_ABI_ASSERT(PENSTOCK_STEER_REASON_COUNT + 0 <= PENSTOCK_STEER_REASON_MAX + 0);

@@ -6,7 +6,8 @@
 //           redirect, never a drop. docs/architecture/steering.md.
 // Shape     one instance per port. Its own maps: xsks_map, steer_counters, port_config; all others are shared.
 // Errors    exactly one penstock_steer_reason is counted per frame, per CPU.
-// Cost      not ours: parse and two or three hash lookups. No lookup by flow unless the kernel path served some.
+// Cost      not ours: parse and two hash lookups, four with DNAT listeners. By flow only what DNAT needs, unless the
+//           kernel path served some.
 #include <linux/bpf.h>
 #include <linux/types.h>
 
@@ -98,6 +99,13 @@ struct {
   __type(value, struct penstock_kernel_flow);
 } steer_kernel_flows SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_LRU_HASH);
+  __uint(max_entries, PENSTOCK_DNAT_FLOW_MAX);
+  __type(key, struct penstock_steer_key);
+  __type(value, struct penstock_dnat_flow);
+} steer_dnat_flows SEC(".maps");
+
 static __always_inline int pass(__u32 reason) {
   __u64* counter = bpf_map_lookup_elem(&steer_counters, &reason);
   if (counter) *counter += 1;
@@ -116,14 +124,14 @@ static __always_inline int opens_flow(const struct penstock_packet* packet) {
   return (packet->tcp_flags & (PENSTOCK_TCP_SYN | PENSTOCK_TCP_ACK)) == PENSTOCK_TCP_SYN;
 }
 
-// The client's side alone: how the reply of an endpoint behind a DNAT listener finds the record of its flow, which
-// names the service address that the reply does not carry.
-static __always_inline void client_key(struct penstock_flow_key* key, const struct penstock_addr* client,
-                                       struct penstock_be16 port, __u8 proto) {
-  __builtin_memset(key, 0, sizeof *key);
-  key->src = *client;
-  key->src_port = port;
-  key->ip_proto = proto;
+// The two ends of a flow, as keys of steer_services, steer_sources and steer_dnat_flows.
+static __always_inline struct penstock_steer_key source_end(const struct penstock_flow_key* flow) {
+  struct penstock_steer_key key = {.addr = flow->src, .port = flow->src_port, .ip_proto = flow->ip_proto};
+  return key;
+}
+static __always_inline struct penstock_steer_key destination_end(const struct penstock_flow_key* flow) {
+  struct penstock_steer_key key = {.addr = flow->dst, .port = flow->dst_port, .ip_proto = flow->ip_proto};
+  return key;
 }
 
 static __always_inline void note_kernel_flow(__u64 now) {
@@ -134,8 +142,7 @@ static __always_inline void note_kernel_flow(__u64 now) {
 
 // A packet of ours goes to the kernel because nobody takes it: remember the flow if it begins here, so that it
 // stays with the kernel later; refresh it if it is known.
-static __noinline int remember(const struct penstock_packet* packet, __u32 reason, __u64 now, __u32 config_flags) {
-  struct penstock_flow_key client;
+static __noinline int remember(const struct penstock_packet* packet, __u32 reason, __u64 now, __u32 service_flags) {
   struct penstock_kernel_flow flow = {.last_seen_ns = now};
   if (!packet || reason != PENSTOCK_STEER_REDIRECTED_SERVICE || packet->kind != PENSTOCK_PACKET_FLOW) return 0;
   if (!opens_flow(packet)) {
@@ -146,34 +153,23 @@ static __noinline int remember(const struct penstock_packet* packet, __u32 reaso
     return 0;
   }
   bpf_map_update_elem(&steer_kernel_flows, &packet->flow, &flow, BPF_ANY);
-  if (config_flags & PENSTOCK_CONFIG_HAS_SOURCES) {
-    client_key(&client, &packet->flow.src, packet->flow.src_port, packet->flow.ip_proto);
-    bpf_map_update_elem(&steer_kernel_flows, &client, &flow, BPF_ANY);
-  }
   note_kernel_flow(now);
+  if (service_flags & PENSTOCK_SERVICE_DNAT) {  // the endpoint's replies are the kernel's too
+    const struct penstock_steer_key client = source_end(&packet->flow);
+    bpf_map_delete_elem(&steer_dnat_flows, &client);
+  }
   return 0;
 }
 
-// True when the packet's flow began on the kernel path and still lives there. Only asked while such flows exist.
-static __noinline int kernel_flow(const struct penstock_packet* packet, __u32 reason, __u64 now, __u64 idle) {
-  struct penstock_flow_key client;
+// True when the packet, or the one that an ICMP error quotes, is of a service's flow that began on the kernel path and
+// still lives there. Only asked while such flows exist.
+static __noinline int kernel_flow(const struct penstock_packet* packet, __u64 now, __u64 idle) {
   if (!packet) return 0;
-  const struct penstock_flow_key* key = &packet->flow;
-  // ICMP errors carry the reply direction reversed, so they look like the client's own packets.
-  if (reason == PENSTOCK_STEER_REDIRECTED_SOURCE) {
-    client_key(&client, &packet->flow.dst, packet->flow.dst_port, packet->flow.ip_proto);
-    key = &client;
-  }
-  struct penstock_kernel_flow* known = bpf_map_lookup_elem(&steer_kernel_flows, key);
+  struct penstock_kernel_flow* known = bpf_map_lookup_elem(&steer_kernel_flows, &packet->flow);
   if (!known) return 0;
-  const int reborn =
-      reason == PENSTOCK_STEER_REDIRECTED_SERVICE && packet->flow.ip_proto == PENSTOCK_PROTO_TCP && opens_flow(packet);
+  const int reborn = packet->flow.ip_proto == PENSTOCK_PROTO_TCP && opens_flow(packet);
   if (reborn || now - known->last_seen_ns >= idle) {
-    bpf_map_delete_elem(&steer_kernel_flows, key);
-    if (reborn) {
-      client_key(&client, &packet->flow.src, packet->flow.src_port, packet->flow.ip_proto);
-      bpf_map_delete_elem(&steer_kernel_flows, &client);
-    }
+    bpf_map_delete_elem(&steer_kernel_flows, &packet->flow);
     return 0;
   }
   known->last_seen_ns = now;
@@ -181,21 +177,73 @@ static __noinline int kernel_flow(const struct penstock_packet* packet, __u32 re
   return 1;
 }
 
+// A packet to a DNAT service is steered: replies of endpoints to this client are ours from now on. Any packet records,
+// so that what was evicted comes back.
+static __noinline int note_dnat_flow(const struct penstock_packet* packet, __u64 now) {
+  if (!packet) return 0;
+  const struct penstock_steer_key client = source_end(&packet->flow);
+  struct penstock_dnat_flow* known = bpf_map_lookup_elem(&steer_dnat_flows, &client);
+  if (!known) {
+    const struct penstock_dnat_flow flow = {.born_ns = now};
+    bpf_map_update_elem(&steer_dnat_flows, &client, &flow, BPF_ANY);
+  } else if (packet->flow.ip_proto == PENSTOCK_PROTO_TCP && opens_flow(packet)) {
+    known->born_ns = now;
+  }
+  return 0;
+}
+
+// A packet that is not ours. If it goes to an endpoint behind a DNAT listener, from an address and port that also has a
+// flow to a DNAT service, the endpoint's replies to both look alike but for the endpoint: remember this one.
+static __noinline int note_direct_flow(const struct penstock_packet* packet) {
+  if (!packet) return 0;
+  const struct penstock_steer_key endpoint = destination_end(&packet->flow);
+  if (!bpf_map_lookup_elem(&steer_sources, &endpoint)) return 0;
+  const struct penstock_steer_key client = source_end(&packet->flow);
+  if (!bpf_map_lookup_elem(&steer_dnat_flows, &client)) return 0;
+  const struct penstock_kernel_flow flow = {.last_seen_ns = bpf_ktime_get_ns()};
+  bpf_map_update_elem(&steer_kernel_flows, &packet->flow, &flow, BPF_ANY);
+  note_kernel_flow(flow.last_seen_ns);
+  return 0;
+}
+
+// A packet from an endpoint behind a DNAT listener is ours when its client's flow to the service was steered, and the
+// client has not talked to this endpoint directly since that flow was born.
+static __noinline int dnat_reply(const struct penstock_packet* packet) {
+  const __u32 zero = 0;
+  if (!packet) return 0;
+  const struct penstock_steer_key client = destination_end(&packet->flow);
+  const struct penstock_dnat_flow* flow = bpf_map_lookup_elem(&steer_dnat_flows, &client);
+  if (!flow) return 0;
+  const struct penstock_steer_runtime* runtime = bpf_map_lookup_elem(&steer_runtime, &zero);
+  if (!runtime || runtime->last_kernel_flow_ns < flow->born_ns) return 1;
+  const struct penstock_flow_key forward = {.src = packet->flow.dst,
+                                            .dst = packet->flow.src,
+                                            .src_port = packet->flow.dst_port,
+                                            .dst_port = packet->flow.src_port,
+                                            .ip_proto = packet->flow.ip_proto};
+  const struct penstock_kernel_flow* direct = bpf_map_lookup_elem(&steer_kernel_flows, &forward);
+  return !direct || direct->last_seen_ns < flow->born_ns;
+}
+
 // The lookups by service, node range and source. Returns the reason of a redirect, or NOT_MESH.
 static __always_inline __u32 classify_flow(const struct penstock_packet* packet,
-                                           const struct penstock_steer_config* config) {
-  struct penstock_steer_key key = {
-      .addr = packet->flow.dst, .port = packet->flow.dst_port, .ip_proto = packet->flow.ip_proto};
-  if (bpf_map_lookup_elem(&steer_services, &key)) return PENSTOCK_STEER_REDIRECTED_SERVICE;
-  struct penstock_port_range* range = bpf_map_lookup_elem(&steer_nodes, &key.addr);
+                                           const struct penstock_steer_config* config, __u32* service_flags) {
+  const struct penstock_steer_key destination = destination_end(&packet->flow);
+  const struct penstock_steer_value* service = bpf_map_lookup_elem(&steer_services, &destination);
+  if (service) {
+    *service_flags = service->flags;
+    return PENSTOCK_STEER_REDIRECTED_SERVICE;
+  }
+  struct penstock_port_range* range = bpf_map_lookup_elem(&steer_nodes, &destination.addr);
   if (range) {
     const __u16 port = penstock_host16(packet->flow.dst_port.wire);
     if (port >= range->low && port <= range->high) return PENSTOCK_STEER_REDIRECTED_NODE;
+    return PENSTOCK_STEER_NOT_MESH;  // the node itself is no client of ours: its packets do not come in by a port
   }
   if (config->flags & PENSTOCK_CONFIG_HAS_SOURCES) {
-    key.addr = packet->flow.src;
-    key.port = packet->flow.src_port;
-    if (bpf_map_lookup_elem(&steer_sources, &key)) return PENSTOCK_STEER_REDIRECTED_SOURCE;
+    const struct penstock_steer_key source = source_end(&packet->flow);
+    if (bpf_map_lookup_elem(&steer_sources, &source) && dnat_reply(packet)) return PENSTOCK_STEER_REDIRECTED_SOURCE;
+    if (packet->kind == PENSTOCK_PACKET_FLOW) note_direct_flow(packet);
   }
   return PENSTOCK_STEER_NOT_MESH;
 }
@@ -219,13 +267,14 @@ int penstock_steer(struct xdp_md* ctx) {
   const __u32 parsed = penstock_parse_frame(data, end, &packet);
   if (parsed != PENSTOCK_PARSED) return pass(parsed);
 
-  // How the packet finds its flow record (`match`), and what is counted if it is redirected (`reason`).
+  // Whose the flow is (`match`), and what is counted if the packet is redirected (`reason`).
   __u32 match = PENSTOCK_STEER_NOT_MESH;
   __u32 reason = PENSTOCK_STEER_NOT_MESH;
+  __u32 service_flags = 0;
   if (packet.kind == PENSTOCK_PACKET_FLOW) {
-    reason = match = classify_flow(&packet, config);
+    reason = match = classify_flow(&packet, config, &service_flags);
   } else if (packet.kind == PENSTOCK_PACKET_ICMP_ERROR) {
-    match = classify_flow(&packet, config);
+    match = classify_flow(&packet, config, &service_flags);
     if (match != PENSTOCK_STEER_NOT_MESH) reason = PENSTOCK_STEER_REDIRECTED_ICMP;
   } else if (packet.kind == PENSTOCK_PACKET_NEIGHBOR) {
     if (address_has(&packet, PENSTOCK_ADDRESS_NEIGHBOR)) reason = PENSTOCK_STEER_REDIRECTED_NEIGHBOR;
@@ -244,20 +293,22 @@ int penstock_steer(struct xdp_md* ctx) {
   // A beat of another CPU may be newer than `now`: the difference is signed.
   if (!workers || !heartbeat || !heartbeat->beat_ns ||
       (__s64)(now - heartbeat->beat_ns) > (__s64)config->heartbeat_limit_ns) {
-    remember(&packet, match, now, config->flags);
+    remember(&packet, match, now, service_flags);
     return pass(PENSTOCK_STEER_STALE_HEARTBEAT);
   }
   const struct penstock_steer_runtime* runtime = bpf_map_lookup_elem(&steer_runtime, &zero);
-  if (match != PENSTOCK_STEER_NOT_MESH && runtime && runtime->last_kernel_flow_ns &&
+  if (match == PENSTOCK_STEER_REDIRECTED_SERVICE && runtime && runtime->last_kernel_flow_ns &&
       (__s64)(now - runtime->last_kernel_flow_ns) < (__s64)config->kernel_flow_idle_ns &&
-      kernel_flow(&packet, match, now, config->kernel_flow_idle_ns))
+      kernel_flow(&packet, now, config->kernel_flow_idle_ns))
     return pass(PENSTOCK_STEER_KERNEL_FLOW);
 
   const int action = (int)bpf_redirect_map(&xsks_map, queue, XDP_PASS);
   if (action != XDP_REDIRECT) {
-    remember(&packet, match, now, config->flags);
+    remember(&packet, match, now, service_flags);
     return pass(PENSTOCK_STEER_NO_SOCKET);
   }
+  if (reason == PENSTOCK_STEER_REDIRECTED_SERVICE && (service_flags & PENSTOCK_SERVICE_DNAT))
+    note_dnat_flow(&packet, now);
   return redirected(reason, action);
 }
 

@@ -71,6 +71,7 @@ struct SteeringState {
     std::uint16_t port;
     IpProto protocol;
     std::uint32_t listener_id;
+    bool dnat{false};  ///< may have DNAT flows: its clients are recorded, so that their replies are told from others
     friend auto operator<=>(const Service&, const Service&) = default;
   };
   struct Source {  ///< steer_sources: endpoints behind DNAT listeners

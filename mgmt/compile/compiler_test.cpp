@@ -75,7 +75,7 @@ TEST(Compiler, steering_is_services_sources_addresses_and_node_ranges) {
   const SteeringState& s = c.steering;
   ASSERT_EQ(s.services.size(), 3u);
   EXPECT_EQ(s.services[0], (SteeringState::Service{ip("10.96.0.10"), 80, IpProto::tcp, c.listeners[0].id}));
-  EXPECT_EQ(s.services[2], (SteeringState::Service{ip("fd96::10"), 53, IpProto::udp, c.listeners[2].id}));
+  EXPECT_EQ(s.services[2], (SteeringState::Service{ip("fd96::10"), 53, IpProto::udp, c.listeners[2].id, true}));
   EXPECT_EQ(s.sources, (std::vector<SteeringState::Source>{{ip("fd10:2::53"), 53, IpProto::udp},
                                                            {ip("fd10:2::54"), 53, IpProto::udp}}))
       << "drained endpoints still answer";
@@ -170,6 +170,9 @@ TEST(Compiler, replies_are_steered_on_when_a_dnat_listener_leaves_a_cluster_that
   const Compiled c = compiled(compiler, after, draining);
   EXPECT_EQ(refusal(c), "");
   EXPECT_EQ(c.steering.sources.size(), 2u);
+  EXPECT_TRUE(c.steering.services[2].dnat) << "its flows go on as DNAT";
+  EXPECT_FALSE(c.steering.services[0].dnat) << "another protocol";
+  EXPECT_FALSE(compiled(compiler, after).steering.services[2].dnat) << "they have ended";
   EXPECT_EQ(c.content.endpoints[2].weight, 1) << "the endpoint itself goes on";
 }
 

@@ -1,6 +1,8 @@
 #include "mgmt/compile/derive.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "bpf/abi/steer.h"
 
@@ -33,14 +35,40 @@ FallbackState::Service fallback_service(const config::Config& config, const conf
   return out;
 }
 
+using ServiceKey = std::tuple<IpAddress, std::uint16_t, IpProto>;
+
+/// Services whose flows may be DNAT: those of DNAT listeners, and while replies of former DNAT listeners are steered
+/// all of that protocol, since a flow keeps its forwarding when its listener changes.
+class DnatServices {
+ public:
+  DnatServices(const config::Config& config, const Draining& draining) {
+    const auto add = [&](const config::Listener& listener) {
+      if (listener.forwarding == control::Forwarding::dnat)
+        services_.emplace(listener.address, listener.port, listener.protocol);
+    };
+    for (const config::Listener& listener : config.listeners) add(listener);
+    for (const DrainingListener& gone : draining.listeners) add(gone.listener);
+    for (const DrainingSource& source : draining.sources) protocols_.insert(source.protocol);
+  }
+  [[nodiscard]] bool contains(const ListenerInfo& listener) const {
+    return protocols_.contains(listener.protocol) ||
+           services_.contains({listener.address, listener.port, listener.protocol});
+  }
+
+ private:
+  std::set<ServiceKey> services_;
+  std::set<IpProto> protocols_;
+};
+
 }  // namespace
 
 SteeringState derive_steering(const config::Config& config, const Draining& draining,
                               const std::vector<ListenerInfo>& listeners) {
   SteeringState out;
   const auto& nodes = config.node.addresses;
+  const DnatServices dnat{config, draining};
   for (const ListenerInfo& listener : listeners) {
-    out.services.push_back({listener.address, listener.port, listener.protocol, listener.id});
+    out.services.push_back({listener.address, listener.port, listener.protocol, listener.id, dnat.contains(listener)});
     // On an address of the node itself the kernel goes on answering ARP, neighbour discovery and echo.
     if (std::find(nodes.begin(), nodes.end(), listener.address) == nodes.end())
       out.addresses.push_back({listener.address, PENSTOCK_ADDRESS_NEIGHBOR | PENSTOCK_ADDRESS_ECHO});

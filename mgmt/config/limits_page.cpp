@@ -64,6 +64,8 @@ constexpr std::array kSteeringLimits{
     Limit{"entries of steer_nodes", PENSTOCK_NODE_ADDRESS_MAX, "PENSTOCK_NODE_ADDRESS_MAX", kRefused},
     Limit{"flows that the kernel path keeps", PENSTOCK_KERNEL_FLOW_MAX, "PENSTOCK_KERNEL_FLOW_MAX",
           "the least recently used is forgotten and comes to the fast path"},
+    Limit{"clients of DNAT services (address and port)", PENSTOCK_DNAT_FLOW_MAX, "PENSTOCK_DNAT_FLOW_MAX",
+          "the least recently used is forgotten; replies to it pass to the kernel until its next packet"},
 };
 
 template <std::size_t N>

@@ -20,9 +20,9 @@ struct ObjectCloser {
 };
 using BpfObject = std::unique_ptr<bpf_object, ObjectCloser>;
 
-inline constexpr std::array<const char*, 8> kSharedMaps{"steer_services",  "steer_sources",     "steer_addresses",
-                                                        "steer_nodes",     "steer_config",      "steer_runtime",
-                                                        "steer_heartbeat", "steer_kernel_flows"};
+inline constexpr std::array<const char*, 9> kSharedMaps{"steer_services",  "steer_sources",      "steer_addresses",
+                                                        "steer_nodes",     "steer_config",       "steer_runtime",
+                                                        "steer_heartbeat", "steer_kernel_flows", "steer_dnat_flows"};
 inline constexpr std::array<const char*, 3> kPortMaps{"xsks_map", "steer_counters", "port_config"};
 
 /// Fds of maps by name; borrowed.

@@ -93,11 +93,13 @@ std::string text_of(const IpAddress& address, Be16 port, IpProto proto) {
 }
 
 Status fill(const SteerState& state, TableDiff& services, TableDiff& sources, TableDiff& addresses, TableDiff& nodes) {
-  for (const SteerService& s : state.services)
-    if (auto done = insert(services, bytes_of(abi_key(s.address, s.port, s.proto)),
-                           bytes_of(penstock_steer_value{s.listener_id, 0}), text_of(s.address, s.port, s.proto));
+  for (const SteerService& s : state.services) {
+    const penstock_steer_value value{s.listener_id, s.dnat ? __u32{PENSTOCK_SERVICE_DNAT} : 0u};
+    if (auto done = insert(services, bytes_of(abi_key(s.address, s.port, s.proto)), bytes_of(value),
+                           text_of(s.address, s.port, s.proto));
         !done)
       return done;
+  }
   for (const SteerSource& s : state.sources)
     if (auto done = insert(sources, bytes_of(abi_key(s.address, s.port, s.proto)), bytes_of(penstock_steer_value{}),
                            text_of(s.address, s.port, s.proto));

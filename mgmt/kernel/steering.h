@@ -35,8 +35,10 @@ struct SteerService {
   Be16 port;
   IpProto proto;
   std::uint32_t listener_id;
+  bool dnat{false};  ///< its flows may be DNAT: their clients are recorded in steer_dnat_flows
 };
-/// An endpoint behind a DNAT listener: its replies are matched on source address, port and protocol.
+/// An endpoint behind a DNAT listener: its replies are matched on source address, port and protocol, and are ours when
+/// the client's side is recorded.
 struct SteerSource {
   IpAddress address;
   Be16 port;

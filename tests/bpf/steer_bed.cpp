@@ -26,6 +26,10 @@ penstock_addr address(const char* text) {
   return out;
 }
 
+penstock_steer_key key(const char* text, std::uint16_t host_port, IpProto proto) {
+  return {address(text), {port(host_port).wire()}, static_cast<__u8>(proto), 0};
+}
+
 template <typename Key, typename Value>
 void put(int map, const Key& key, const Value& value) {
   require(bpf_map_update_elem(map, &key, &value, BPF_ANY) == 0, "map update");
@@ -45,23 +49,27 @@ Result<SteerBed> SteerBed::create() {
 }
 
 void SteerBed::configure() {
-  const auto service = [&](const char* text, std::uint16_t host_port, IpProto proto, const char* table) {
-    put(map(table), penstock_steer_key{address(text), {port(host_port).wire()}, static_cast<__u8>(proto), 0},
-        penstock_steer_value{});
+  const auto service = [&](const char* text, std::uint16_t host_port, IpProto proto, const char* table,
+                           __u32 flags = 0) {
+    put(map(table), key(text, host_port, proto), penstock_steer_value{0, flags});
   };
   for (const char* vip : {kVip4, kVip6}) {
-    service(vip, kServicePort, IpProto::tcp, "steer_services");
-    service(vip, kDnsPort, IpProto::udp, "steer_services");
+    service(vip, kServicePort, IpProto::tcp, "steer_services", PENSTOCK_SERVICE_DNAT);
+    service(vip, kDnsPort, IpProto::udp, "steer_services", PENSTOCK_SERVICE_DNAT);
     put(map("steer_addresses"), address(vip),
         penstock_address_value{__u32{PENSTOCK_ADDRESS_NEIGHBOR} | __u32{PENSTOCK_ADDRESS_ECHO}, 0});
   }
-  for (const char* endpoint : {kEndpoint4, kEndpoint6}) service(endpoint, kEndpointPort, IpProto::tcp, "steer_sources");
+  for (const char* endpoint : {kEndpoint4, kEndpoint6}) {
+    service(endpoint, kEndpointPort, IpProto::tcp, "steer_sources");
+    service(endpoint, kDnsPort, IpProto::udp, "steer_sources");
+  }
   for (const char* node : {kNode4, kNode6})
     put(map("steer_nodes"), address(node), penstock_port_range{kRangeLow, kRangeHigh, 0});
   set_config({PENSTOCK_ABI_VERSION, 1, 10'000'000'000u, 3600'000'000'000u, PENSTOCK_CONFIG_HAS_SOURCES, 0});
   set_enabled(true);
   beat(0, 0);
   bind_queue(0);
+  record_dnat_flows();
 }
 
 SteerOutcome SteerBed::run(const Bytes& frame, std::uint32_t queue) {
@@ -153,15 +161,28 @@ void SteerBed::clear_kernel_flows() {
     bpf_map_delete_elem(map("steer_kernel_flows"), &key);
 }
 
-std::size_t SteerBed::kernel_flows() const {
-  penstock_flow_key key{};
-  penstock_flow_key last{};
-  const void* previous = nullptr;
+void SteerBed::record_dnat_flows() {
+  for (const char* client : {kClient4, kClient6})
+    put(map("steer_dnat_flows"), key(client, 40000, IpProto::tcp), penstock_dnat_flow{now_ns()});
+}
+
+void SteerBed::clear_dnat_flows() {
+  penstock_steer_key key{};
+  while (bpf_map_get_next_key(map("steer_dnat_flows"), nullptr, &key) == 0)
+    bpf_map_delete_elem(map("steer_dnat_flows"), &key);
+}
+
+std::size_t SteerBed::kernel_flows() const { return entries("steer_kernel_flows", sizeof(penstock_flow_key)); }
+
+std::size_t SteerBed::dnat_flows() const { return entries("steer_dnat_flows", sizeof(penstock_steer_key)); }
+
+std::size_t SteerBed::entries(const char* name, std::size_t key_octets) const {
+  std::string key(key_octets, '\0');
+  std::string last;
   std::size_t count = 0;
-  while (bpf_map_get_next_key(map("steer_kernel_flows"), previous, &key) == 0) {
+  while (bpf_map_get_next_key(map(name), count == 0 ? nullptr : last.data(), key.data()) == 0) {
     ++count;
     last = key;
-    previous = &last;
   }
   return count;
 }

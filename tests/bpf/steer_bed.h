@@ -42,11 +42,17 @@ class SteerBed {
   /// Frames come in by this interface of the caller's namespace; queues other than 0 need one.
   void receive_by(std::uint32_t ifindex) { ifindex_ = ifindex; }
   [[nodiscard]] std::size_t kernel_flows() const;
+  /// As if packets from kClient4 and kClient6, port 40000, to a DNAT service had been steered.
+  void record_dnat_flows();
+  /// Evicts them all.
+  void clear_dnat_flows();
+  [[nodiscard]] std::size_t dnat_flows() const;
   [[nodiscard]] int map(std::string_view name) const { return kernel::map_fd(object_, name); }
 
  private:
   SteerBed() = default;
   void configure();
+  [[nodiscard]] std::size_t entries(const char* name, std::size_t key_octets) const;
   kernel::BpfObject object_;
   kernel::UniqueFd socket_;
   std::uint32_t ifindex_{0};

@@ -47,12 +47,16 @@ class Steer : public testing::Test {
   static Bytes endpoint_reply(std::uint16_t client_port = 40000) {
     return PacketBuilder{}.ipv4(kEndpoint4, kClient4).tcp(kEndpointPort, client_port, "SA").build();
   }
+  static Bytes udp_reply(std::uint16_t client_port = 40000) {
+    return PacketBuilder{}.ipv4(kEndpoint4, kClient4).udp(kDnsPort, client_port).payload("a").build();
+  }
   std::optional<SteerBed> bed_;
 };
 
 TEST_F(Steer, every_case_counts_its_reason_and_nothing_else) {
   for (const SteerCase& each : steer_cases()) {
     SCOPED_TRACE(each.name);
+    bed_->record_dnat_flows();
     expect(each.frame, each.reason, each.name);
   }
 }
@@ -64,9 +68,11 @@ TEST_F(Steer, disabled_port_passes_everything) {
 
 TEST_F(Steer, whatever_would_be_redirected_passes_while_the_heartbeat_is_stale) {
   bed_->beat(0, 20 * static_cast<std::int64_t>(kSecond));
-  for (const SteerCase& each : steer_cases())
+  for (const SteerCase& each : steer_cases()) {
+    bed_->record_dnat_flows();  // cases that open a flow took its client out
     expect(each.frame, kSteerReasons.at(each.reason).redirected ? PENSTOCK_STEER_STALE_HEARTBEAT : each.reason,
            each.name);
+  }
 }
 
 TEST_F(Steer, heartbeat_that_never_came_is_stale) {
@@ -100,6 +106,7 @@ TEST_F(Steer, queue_without_socket_passes) {
   bed_->unbind_queue(0);
   for (const SteerCase& each : steer_cases()) {
     bed_->clear_kernel_flows();
+    bed_->record_dnat_flows();
     expect(each.frame, kSteerReasons.at(each.reason).redirected ? PENSTOCK_STEER_NO_SOCKET : each.reason, each.name);
   }
 }
@@ -166,6 +173,131 @@ TEST(SteerCorpus, holds_every_case) {
     EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), each.frame.begin(), each.frame.end()))
         << each.name << ": run write_corpus";
   }
+}
+
+// --- replies of endpoints behind DNAT listeners
+
+class DnatReply : public Steer {
+ protected:
+  void SetUp() override {
+    Steer::SetUp();
+    bed_->clear_dnat_flows();
+  }
+  static Bytes direct(const char* flags, std::uint16_t client_port = 40000) {
+    return PacketBuilder{}.ipv4(kClient4, kEndpoint4).tcp(client_port, kEndpointPort, flags).build();
+  }
+};
+
+TEST_F(DnatReply, of_a_direct_connection_passes) {
+  expect(direct("S"), PENSTOCK_STEER_NOT_MESH, "to the endpoint itself");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "back");
+  expect(direct("A"), PENSTOCK_STEER_NOT_MESH, "data");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "data back");
+  EXPECT_EQ(bed_->dnat_flows() + bed_->kernel_flows(), 0u) << "direct traffic leaves no trace";
+}
+
+TEST_F(DnatReply, of_a_connection_to_the_service_is_redirected_whatever_port_of_the_client_talks_directly) {
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service");
+  expect(direct("S", 40001), PENSTOCK_STEER_NOT_MESH, "to the endpoint");
+  expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "of the service");
+  expect(endpoint_reply(40001), PENSTOCK_STEER_NOT_MESH, "of the endpoint");
+  EXPECT_EQ(bed_->dnat_flows(), 1u);
+}
+
+TEST_F(DnatReply, of_another_client_protocol_or_family_passes) {
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service");
+  expect(PacketBuilder{}.ipv4(kEndpoint4, "10.1.0.3").tcp(kEndpointPort, 40000, "A").build(), PENSTOCK_STEER_NOT_MESH,
+         "another client");
+  expect(udp_reply(), PENSTOCK_STEER_NOT_MESH, "another protocol");
+  expect(PacketBuilder{}.ipv6(kEndpoint6, kClient6).tcp(kEndpointPort, 40000, "A").build(), PENSTOCK_STEER_NOT_MESH,
+         "another family");
+}
+
+TEST_F(DnatReply, in_datagrams_follows_the_same_rule) {
+  expect(udp_reply(), PENSTOCK_STEER_NOT_MESH, "nobody asked the service");
+  expect(udp(), PENSTOCK_STEER_REDIRECTED_SERVICE, "a question");
+  expect(udp_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "its answer");
+  expect(udp_reply(40001), PENSTOCK_STEER_NOT_MESH, "somebody else's");
+}
+
+TEST_F(DnatReply, over_ipv6_follows_the_same_rule) {
+  const auto reply = [](std::uint16_t client_port) {
+    return PacketBuilder{}.ipv6(kEndpoint6, kClient6).tcp(kEndpointPort, client_port, "A").build();
+  };
+  expect(reply(40000), PENSTOCK_STEER_NOT_MESH, "direct");
+  expect(PacketBuilder{}.ipv6(kClient6, kVip6).tcp(40000, kServicePort, "S").build(), PENSTOCK_STEER_REDIRECTED_SERVICE,
+         "to the service");
+  expect(reply(40000), PENSTOCK_STEER_REDIRECTED_SOURCE, "of the service");
+  expect(reply(40001), PENSTOCK_STEER_NOT_MESH, "still direct");
+}
+
+TEST_F(DnatReply, to_the_node_itself_passes) {
+  const auto reply = [](std::uint16_t node_port) {
+    return PacketBuilder{}.ipv4(kEndpoint4, kNode4).tcp(kEndpointPort, node_port, "SA").build();
+  };
+  expect(reply(40000), PENSTOCK_STEER_NOT_MESH, "a health check");
+  // Even if somebody out there spoofs the node's address.
+  (void)bed_->run(PacketBuilder{}.ipv4(kNode4, kVip4).tcp(40000, kServicePort, "S").build());
+  expect(reply(40000), PENSTOCK_STEER_NOT_MESH, "a health check, still");
+  expect(reply(kRangeLow), PENSTOCK_STEER_REDIRECTED_NODE, "our own port");
+}
+
+TEST_F(DnatReply, passes_after_eviction_until_the_client_sends_anything) {
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service");
+  bed_->clear_dnat_flows();
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "forgotten");
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "recorded again");
+  expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "known again");
+}
+
+TEST_F(DnatReply, client_of_a_service_without_dnat_is_not_recorded) {
+  auto key = penstock_steer_key{{}, {port(kServicePort).wire()}, 6, 0};
+  const IpAddress vip = ip(kVip4);
+  std::copy(vip.octets.begin(), vip.octets.end(), key.addr.octets);
+  const penstock_steer_value plain{};
+  ASSERT_EQ(bpf_map_update_elem(bed_->map("steer_services"), &key, &plain, BPF_EXIST), 0);
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "FullNAT");
+  EXPECT_EQ(bed_->dnat_flows(), 0u);
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "so this is no reply to it");
+}
+
+TEST_F(DnatReply, only_packets_to_the_service_record_their_client) {
+  for (const SteerCase& each : steer_cases())
+    if (each.reason != PENSTOCK_STEER_REDIRECTED_SERVICE) (void)bed_->run(each.frame);
+  EXPECT_EQ(bed_->dnat_flows(), 0u);
+}
+
+TEST_F(DnatReply, icmp_error_about_a_direct_connection_passes) {
+  const Bytes error = PacketBuilder{}
+                          .ipv4("10.10.2.254", kClient4)
+                          .icmp(3, 1)
+                          .payload(PacketBuilder{}.ipv4(kClient4, kEndpoint4).tcp(40000, kEndpointPort, "A").quote(28))
+                          .build();
+  expect(error, PENSTOCK_STEER_NOT_MESH, "direct");
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service");
+  expect(error, PENSTOCK_STEER_REDIRECTED_ICMP, "about what we sent to the endpoint");
+}
+
+TEST_F(DnatReply, of_a_direct_connection_from_a_port_that_the_service_knows_passes_too) {
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service, balanced to another endpoint");
+  expect(direct("S"), PENSTOCK_STEER_NOT_MESH, "same client port, to the endpoint");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "of the direct connection");
+  expect(tcp("A"), PENSTOCK_STEER_REDIRECTED_SERVICE, "the service's goes on");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "and both stay apart");
+}
+
+TEST_F(DnatReply, of_an_older_direct_connection_passes_from_its_next_packet_on) {
+  expect(direct("S"), PENSTOCK_STEER_NOT_MESH, "to the endpoint");
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "same client port, to the service");
+  expect(direct("A"), PENSTOCK_STEER_NOT_MESH, "the older goes on");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "with its replies");
+}
+
+TEST_F(DnatReply, of_a_new_connection_to_the_service_is_ours_though_its_port_once_talked_directly) {
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service");
+  expect(direct("S"), PENSTOCK_STEER_NOT_MESH, "same client port, to the endpoint");
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "to the service anew, perhaps to the same endpoint");
+  expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "nobody talked directly since");
 }
 
 // --- flows that the kernel path served
@@ -253,11 +385,33 @@ TEST_F(KernelFlow, no_flow_is_looked_up_when_the_newest_is_idle) {
 
 TEST_F(KernelFlow, reply_of_a_dnat_endpoint_follows_its_connection) {
   expect(tcp("S"), PENSTOCK_STEER_STALE_HEARTBEAT, "opens on the kernel path");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "the kernel translates it back");
   recover();
-  expect(endpoint_reply(), PENSTOCK_STEER_KERNEL_FLOW, "the kernel translates it back");
-  expect(endpoint_reply(40001), PENSTOCK_STEER_REDIRECTED_SOURCE, "another client port is ours");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "after recovery too");
+  expect(tcp("A"), PENSTOCK_STEER_KERNEL_FLOW, "its data stays there");
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "and does not draw the replies away");
   expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "a fresh connection");
   expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "takes its replies along");
+}
+
+TEST_F(KernelFlow, datagram_flow_of_a_dnat_endpoint_changes_to_the_kernel_path_whole) {
+  recover();
+  expect(udp(), PENSTOCK_STEER_REDIRECTED_SERVICE, "began on the fast path");
+  bed_->never_beat(0);
+  expect(udp(), PENSTOCK_STEER_STALE_HEARTBEAT, "the kernel balances it anew");
+  recover();
+  expect(udp_reply(), PENSTOCK_STEER_NOT_MESH, "the kernel translates it back");
+  expect(udp(), PENSTOCK_STEER_KERNEL_FLOW, "stays there");
+}
+
+TEST_F(KernelFlow, connection_of_the_fast_path_keeps_its_replies_over_an_outage) {
+  recover();
+  expect(tcp("S"), PENSTOCK_STEER_REDIRECTED_SERVICE, "opens on the fast path");
+  bed_->never_beat(0);
+  expect(tcp("A"), PENSTOCK_STEER_STALE_HEARTBEAT, "away");
+  expect(endpoint_reply(), PENSTOCK_STEER_STALE_HEARTBEAT, "ours, but away");
+  recover();
+  expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "back");
 }
 
 TEST_F(KernelFlow, icmp_error_follows_its_connection) {
@@ -296,6 +450,7 @@ TEST_F(Steer, loaded_maps_have_the_sizes_of_the_abi) {
       Row{"steer_runtime", 4, sizeof(penstock_steer_runtime), 1},
       Row{"steer_heartbeat", 4, sizeof(penstock_heartbeat), PENSTOCK_WORKER_MAX},
       Row{"steer_kernel_flows", sizeof(penstock_flow_key), sizeof(penstock_kernel_flow), PENSTOCK_KERNEL_FLOW_MAX},
+      Row{"steer_dnat_flows", sizeof(penstock_steer_key), sizeof(penstock_dnat_flow), PENSTOCK_DNAT_FLOW_MAX},
   };
   for (const Row& row : rows) {
     bpf_map_info info{};
