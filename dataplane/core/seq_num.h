@@ -5,6 +5,7 @@
 // Units     octets of sequence space; SYN and FIN count one each.
 // Errors    none.
 #pragma once
+#include <compare>
 #include <cstdint>
 
 namespace penstock {

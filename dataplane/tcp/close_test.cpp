@@ -135,6 +135,16 @@ TEST(Close, data_behind_the_fin_is_ignored) {
   EXPECT_EQ(d.received, "end");
 }
 
+TEST(Close, data_held_beyond_a_fin_that_comes_later_is_given_up) {
+  Dialogue d;
+  d.establish();
+  d.in({.seq = 5, .data = "beyond"});
+  d.in({.flags = "FA", .seq = 1, .data = "end"});
+  EXPECT_EQ(d.received, "end");
+  EXPECT_EQ(d.state(), State::close_wait);
+  EXPECT_EQ(d.pools.blocks.in_use(), 0u);
+}
+
 TEST(Close, with_unread_data_it_is_a_reset) {
   Dialogue d;
   d.auto_consume = false;

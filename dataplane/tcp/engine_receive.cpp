@@ -178,6 +178,7 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
   }
   if (!ep.reassembly.fin_known() || ep.reassembly.fin_position() != ep.rcv_nxt) return;
   ep.rcv_nxt += SeqSpan{1};
+  ep.reassembly.release_all(pools_);  // whatever a confused peer had sent beyond its FIN
   events.add(Events::kPeerClosed);
   move(ep, CloseEvent::fin_received, events);
 }
