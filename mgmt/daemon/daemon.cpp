@@ -222,10 +222,12 @@ Task<void> Daemon::pass() {
     sd_notify_reloading();
     const auto text = read_file(options_.config_file);
     Job job{text.value_or(""), options_.config_file, "SIGHUP", false, [](const api::ApplyResult&) {}};
-    if (text)
+    if (text) {
       jobs_.push_back(std::move(job));
-    else
+    } else {
       note_config_error(options_.config_file + " cannot be read");
+      sd_notify("READY=1");
+    }
   }
   co_await run_jobs();
   const DataplaneClient::Pointer dataplane = client();

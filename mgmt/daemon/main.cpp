@@ -43,9 +43,8 @@ Result<LoadedConfig, Problems> load(const Options& options, std::string& config_
                      : Result<config::Config, Problems>{
                            Problems{{options.config_file, "cannot be read", "name the file with --config"}}};
   if (loaded) return LoadedConfig{*text, std::move(*loaded)};
-  const std::string runtime_dir = config::Node{}.runtime_dir;
-  const auto last_good = read_file(runtime_dir + "/" + kLastGood);
-  auto channel = control::Channel::connect(runtime_dir + "/" + kDataplaneSocket);
+  const auto last_good = read_file(options.runtime_dir + "/" + kLastGood);
+  auto channel = control::Channel::connect(options.runtime_dir + "/" + kDataplaneSocket);
   if (!last_good || !channel) return loaded.error();
   auto kept = config::load_text(*last_good, kLastGood, config::this_machine());
   if (!kept) return loaded.error();

@@ -13,6 +13,10 @@ bool parse_options(int argc, char** argv, Options& into, int& exit_code) {
   app.add_option("-c,--config", into.config_file, "configuration file")
       ->envname("PENSTOCK_CONFIG")
       ->capture_default_str();
+  app.add_option("--runtime-dir", into.runtime_dir,
+                 "node.runtime_dir of a running dataplane, to go on with its last good configuration when the file is "
+                 "wrong")
+      ->capture_default_str();
   app.add_option("--dataplane", into.dataplane, "penstock-dataplane to start (default: beside penstockd, then PATH)")
       ->envname("PENSTOCK_DATAPLANE");
   app.add_option("--log-level", into.log_level, "trace, debug, info, warn, error")

@@ -10,6 +10,7 @@ inline constexpr int kExitBadConfig = 78;
 
 struct Options {
   std::string config_file{"/etc/penstock/penstock.yaml"};
+  std::string runtime_dir{"/run/penstock"};  ///< where a running dataplane is looked for when config_file is wrong
   std::string dataplane;  ///< path of penstock-dataplane; empty = found beside penstockd, then in PATH
   std::string log_level{"info"};
   bool leave_running{};  ///< SIGTERM ends the daemon alone

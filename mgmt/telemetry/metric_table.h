@@ -19,7 +19,11 @@ struct MetricRow {
   MetricType type;
   control::Counter Block::*member;
   std::string_view meaning;
+  double scale{1};  ///< from the counter's unit to the one in the name
+  /// The value in the name's unit.
+  [[nodiscard]] constexpr double scaled(std::uint64_t raw) const { return static_cast<double>(raw) * scale; }
 };
+inline constexpr double kNanoseconds = 1e-9;
 
 inline constexpr std::string_view kWorkerPrefix = "penstock_worker_";
 inline constexpr std::string_view kPortPrefix = "penstock_port_";
@@ -33,10 +37,10 @@ inline constexpr std::array kWorkerMetrics{
     MetricRow<W>{"empty_polls_total", MetricType::counter, &W::empty_polls, "rounds that found no frame"},
     MetricRow<W>{"bursts_total", MetricType::counter, &W::bursts, "bursts that carried frames"},
     MetricRow<W>{"frames_total", MetricType::counter, &W::frames, "frames received"},
-    MetricRow<W>{"busy_nanoseconds_total", MetricType::counter, &W::busy_ns,
-                 "time spent on bursts that carried frames, device kicks included"},
+    MetricRow<W>{"busy_seconds_total", MetricType::counter, &W::busy_ns,
+                 "time spent on bursts that carried frames, device kicks included", kNanoseconds},
     MetricRow<W>{"sleeps_total", MetricType::counter, &W::sleeps, "times the worker went to sleep"},
-    MetricRow<W>{"sleep_nanoseconds_total", MetricType::counter, &W::sleep_ns, "time spent asleep"},
+    MetricRow<W>{"sleep_seconds_total", MetricType::counter, &W::sleep_ns, "time spent asleep", kNanoseconds},
     MetricRow<W>{"flows_active", MetricType::gauge, &W::flows_active, "flows in the table"},
     MetricRow<W>{"flows_capacity", MetricType::gauge, &W::flows_capacity, "flows that the table holds at most"},
     MetricRow<W>{"flows_created_total", MetricType::counter, &W::flows_created, "flows created"},
@@ -96,8 +100,8 @@ template <typename Table>
   return table.size();
 }
 inline constexpr std::size_t kWorkerFrames = row_of(kWorkerMetrics, "frames_total");
-inline constexpr std::size_t kWorkerBusyNs = row_of(kWorkerMetrics, "busy_nanoseconds_total");
-inline constexpr std::size_t kWorkerSleepNs = row_of(kWorkerMetrics, "sleep_nanoseconds_total");
+inline constexpr std::size_t kWorkerBusyNs = row_of(kWorkerMetrics, "busy_seconds_total");
+inline constexpr std::size_t kWorkerSleepNs = row_of(kWorkerMetrics, "sleep_seconds_total");
 inline constexpr std::size_t kWorkerPolls = row_of(kWorkerMetrics, "polls_total");
 inline constexpr std::size_t kWorkerSleeps = row_of(kWorkerMetrics, "sleeps_total");
 inline constexpr std::size_t kWorkerEpoch = row_of(kWorkerMetrics, "snapshot_epoch");

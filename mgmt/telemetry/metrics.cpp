@@ -41,7 +41,7 @@ void add_table(std::vector<MetricFamily>& out, std::string_view prefix, const Ta
   for (std::size_t row = 0; row < table.size(); ++row) {
     MetricFamily family =
         family_of(std::string{prefix} + std::string{table[row].name}, table[row].type, table[row].meaning);
-    for (const auto& item : items) add_value(family, static_cast<double>(item.values[row]), labels_of(item));
+    for (const auto& item : items) add_value(family, table[row].scaled(item.values[row]), labels_of(item));
     out.push_back(std::move(family));
   }
 }

@@ -9,7 +9,8 @@ using Json = nlohmann::ordered_json;
 
 template <typename Table, typename Values>
 void put_rows(Json& into, const Table& table, const Values& values) {
-  for (std::size_t i = 0; i < table.size(); ++i) into[std::string{table[i].name}] = values[i];
+  for (std::size_t i = 0; i < table.size(); ++i)
+    into[std::string{table[i].name}] = table[i].scale == 1 ? Json(values[i]) : Json(table[i].scaled(values[i]));
 }
 
 Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
