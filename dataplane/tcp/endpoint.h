@@ -12,6 +12,7 @@
 #include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/delayed_ack.h"
 #include "dataplane/tcp/pmtu.h"
+#include "dataplane/tcp/rack.h"
 #include "dataplane/tcp/reassembly.h"
 #include "dataplane/tcp/recovery.h"
 #include "dataplane/tcp/rto.h"
@@ -22,6 +23,8 @@ namespace penstock::tcp {
 
 /// What the one transmit-side deadline means.
 enum class TimerKind : std::uint8_t { none, retransmit, persist };
+/// What the earlier deadline of RFC 8985 means.
+enum class LossTimer : std::uint8_t { none, reordering, tail_probe };
 
 /// Timestamps option (RFC 7323 s3 to s5).
 struct Timestamps {
@@ -34,6 +37,7 @@ struct Timestamps {
 struct Endpoint {
   State state{State::closed};
   TimerKind timer_kind{TimerKind::none};
+  LossTimer loss_timer_kind{LossTimer::none};
   bool sack{};             ///< negotiated
   bool window_scaling{};   ///< negotiated
   bool fin_queued{};       ///< the application will write no more
@@ -42,6 +46,8 @@ struct Endpoint {
   bool probe_due{};        ///< a window or keepalive probe is to be sent
   bool override_window{};  ///< sender's silly-window rule is off for one segment (RFC 9293 s3.8.6.2.1)
   bool cwnd_limited{};
+  bool rack_on{};
+  bool tail_probe_due{};
   bool heard{};  ///< something acceptable arrived since the transmit timer last expired
   bool has_dsack{};
   std::uint8_t retries{};  ///< timeouts, or unanswered probes, in a row
@@ -61,12 +67,14 @@ struct Endpoint {
   Congestion congestion;
   Recovery recovery;
   Rto rto;
+  Rack rack;
   DelayedAck acks;
   Timestamps timestamps;
   Pmtu pmtu;
   ChallengeLimit challenges;
 
   Instant timer{kNever};       ///< retransmission or persist
+  Instant loss_timer{kNever};  ///< before `timer`: reordering window or tail probe
   Instant idle_timer{kNever};  ///< keepalive or FIN-WAIT-2
   Instant last_sent{};         ///< data
   Instant last_heard{};

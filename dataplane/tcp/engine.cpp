@@ -69,6 +69,7 @@ void Engine::take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now) {
   ep.irs = syn.seq;
   ep.rcv_nxt = ep.last_ack = syn.seq + SeqSpan{1};
   ep.sack = limits_.sack && options.sack_permitted;
+  ep.rack_on = ep.sack && limits_.rack;
   ep.window_scaling = limits_.window_scaling && options.has_window_shift;
   ep.timestamps.on = limits_.timestamps && options.has_timestamps;
   ep.timestamps.recent = options.ts_value;

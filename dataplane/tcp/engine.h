@@ -42,7 +42,7 @@ struct Events {
 
 struct Counters {
   std::uint64_t segments_in{}, segments_out{}, retransmitted{}, timeouts{}, recoveries{}, window_probes{},
-      keepalive_probes{}, challenge_acks{}, challenge_acks_limited{}, not_acceptable{}, paws_rejected{},
+      tail_probes{}, keepalive_probes{}, challenge_acks{}, challenge_acks_limited{}, not_acceptable{}, paws_rejected{},
       timestamp_missing{}, ack_invalid{}, sack_invalid{}, options_malformed{}, out_of_order{}, not_stored{},
       duplicates{}, path_mtu_shrunk{}, black_holes{};
 };
@@ -129,6 +129,10 @@ class Engine {
   void arm(Endpoint& ep, TimerKind kind, Duration after, Instant now);
   void arm_retransmit(Endpoint& ep, Instant now);
   void disarm(Endpoint& ep);
+  void arm_loss(Endpoint& ep, LossTimer kind, Duration after, Instant now);
+  void arm_tail_probe(Endpoint& ep, Instant now);
+  void on_loss_timer(Endpoint& ep, Instant now);
+  void detect_loss(Endpoint& ep, Instant now);
   void settle(Endpoint& ep, Instant now);
   void arm_idle(Endpoint& ep, Instant now);
   void on_retransmit_timer(Endpoint& ep, Instant now, Events& events);
@@ -140,6 +144,7 @@ class Engine {
   [[nodiscard]] bool transmit_reset(Endpoint& ep, SegmentOut& out);
   [[nodiscard]] bool transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_lost(Endpoint& ep, Instant now, SegmentOut& out);
+  [[nodiscard]] bool transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_new(Endpoint& ep, Instant now, SegmentOut& out);
   void transmit_ack(Endpoint& ep, Instant now, SegmentOut& out);
   void transmit_probe(Endpoint& ep, Instant now, SegmentOut& out);

@@ -1,4 +1,6 @@
 // The acknowledgement part of an acceptable segment (RFC 9293 s3.10.7.4 fifth, RFC 5961 s5.2, RFC 6675, RFC 7323 s4).
+#include <algorithm>
+
 #include "dataplane/tcp/engine.h"
 
 namespace penstock::tcp {
@@ -34,10 +36,20 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   ep.send_window.update(segment.window, segment.seq, ack, advanced);
   sample_round_trip(ep, segment, delivered, now);
 
+  if (ep.rack_on) {
+    ep.rack.delivered(delivered, Stamp::of(now), ep.rto);
+    if (reports_duplicate(segment)) ep.rack.duplicate_reported(ack, ep.queue.nxt());
+    if (ep.rack.probe_answered(ack, reports_duplicate(segment)) && ep.recovery.phase() == Phase::open)
+      ep.congestion.halve(std::min(flight_before, ep.congestion.cwnd()), ep.payload_max());
+    detect_loss(ep, now);
+  }
   const bool same_window = window_before == ep.send_window.octets();
   const bool duplicate = !advanced && flight_before > 0 && segment.span().octets == 0 && same_window;
-  const AckFacts facts{
-      .acked_octets = delivered.acked_octets, .sack = ep.sack, .duplicate = duplicate, .cwnd_limited = ep.cwnd_limited};
+  const AckFacts facts{.acked_octets = delivered.acked_octets,
+                       .sack = ep.sack,
+                       .rack = ep.rack_on,
+                       .duplicate = duplicate,
+                       .cwnd_limited = ep.cwnd_limited};
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
   if (ep.timer_kind == TimerKind::persist) ep.retries = 0;
   if (advanced) {
@@ -50,6 +62,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
     else
       disarm(ep);
   }
+  if (advanced) arm_tail_probe(ep, now);
   window_changed(ep, now);
   if (delivered.fin_acked) move(ep, CloseEvent::fin_acked, events);
   return true;

@@ -10,11 +10,17 @@ namespace {
 // mistakes plain loss for it and pays with small segments; higher adds seconds to every real black hole.
 constexpr std::uint8_t kBlackHoleTimeouts = 3;
 
+// RFC 8985 s7.2: what a peer may wait before it acknowledges a single segment, and room for jitter otherwise.
+constexpr Duration kPeerAckDelay = std::chrono::milliseconds{200};
+constexpr Duration kProbeMargin = std::chrono::milliseconds{2};
+
 bool has_passed(Instant deadline, Instant now) { return deadline != kNever && now >= deadline; }
 
 }  // namespace
 
-Instant Engine::deadline(const Endpoint& ep) { return std::min({ep.timer, ep.idle_timer, ep.acks.deadline()}); }
+Instant Engine::deadline(const Endpoint& ep) {
+  return std::min({ep.timer, ep.loss_timer, ep.idle_timer, ep.acks.deadline()});
+}
 
 void Engine::arm(Endpoint& ep, TimerKind kind, Duration after, Instant now) {
   ep.timer_kind = kind;
@@ -28,6 +34,44 @@ void Engine::arm_retransmit(Endpoint& ep, Instant now) { arm(ep, TimerKind::retr
 void Engine::disarm(Endpoint& ep) {
   ep.timer_kind = TimerKind::none;
   ep.timer = kNever;
+  arm_loss(ep, LossTimer::none, Duration::zero(), Instant{});
+}
+
+void Engine::arm_loss(Endpoint& ep, LossTimer kind, Duration after, Instant now) {
+  ep.loss_timer_kind = kind;
+  ep.loss_timer = kind == LossTimer::none ? kNever : now + after;
+}
+
+void Engine::arm_tail_probe(Endpoint& ep, Instant now) {
+  if (ep.loss_timer_kind == LossTimer::reordering) return;
+  arm_loss(ep, LossTimer::none, Duration::zero(), now);
+  const bool useful = ep.rack_on && ep.recovery.phase() == Phase::open && ep.queue.flight() > 0 && ep.rto.has_sample();
+  if (!useful || ep.timer_kind != TimerKind::retransmit || !ep.rack.may_probe(ep.queue)) return;
+  const bool single = ep.queue.flight() <= ep.payload_max();
+  const Duration wait = std::chrono::microseconds{2ull * ep.rto.srtt_us()} + (single ? kPeerAckDelay : kProbeMargin);
+  if (now + wait < ep.timer) arm_loss(ep, LossTimer::tail_probe, wait, now);  // RFC 8985 s7.2
+}
+
+void Engine::detect_loss(Endpoint& ep, Instant now) {
+  const bool recovering = ep.recovery.phase() != Phase::open;
+  const std::uint32_t again_us = ep.rack.detect(pools_, ep.queue, Stamp::of(now), ep.rto, ep.payload_max(), recovering);
+  if (again_us > 0)
+    arm_loss(ep, LossTimer::reordering, std::chrono::microseconds{again_us}, now);
+  else if (ep.loss_timer_kind == LossTimer::reordering)
+    arm_loss(ep, LossTimer::none, Duration::zero(), now);
+}
+
+void Engine::on_loss_timer(Endpoint& ep, Instant now) {
+  const LossTimer kind = ep.loss_timer_kind;
+  arm_loss(ep, LossTimer::none, Duration::zero(), now);
+  if (ep.queue.flight() == 0) return;
+  if (kind == LossTimer::tail_probe) {
+    ep.tail_probe_due = ep.recovery.phase() == Phase::open && ep.rack.may_probe(ep.queue);
+    return;
+  }
+  detect_loss(ep, now);
+  const AckFacts facts{.acked_octets = 0, .sack = true, .rack = true, .duplicate = false, .cwnd_limited = false};
+  if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
 }
 
 void Engine::settle(Endpoint& ep, Instant now) {
@@ -61,6 +105,7 @@ Events Engine::expire(Endpoint& ep, Instant now) {
     else
       on_persist_timer(ep, now, events);
   }
+  if (has_passed(ep.loss_timer, now)) on_loss_timer(ep, now);
   if (has_passed(ep.idle_timer, now)) on_idle_timer(ep, now, events);
   return events;
 }
@@ -85,6 +130,9 @@ void Engine::on_retransmit_timer(Endpoint& ep, Instant now, Events& events) {
   if (!handshake && would_shrink && ++ep.large_timeouts >= kBlackHoleTimeouts)
     if (ep.pmtu.shrink_to(small)) ++counters_.black_holes;
   ep.recovery.timed_out(pools_, ep.queue, ep.congestion, ep.payload_max(), first);
+  ep.rack.timed_out();
+  ep.tail_probe_due = false;
+  arm_loss(ep, LossTimer::none, Duration::zero(), now);
   ep.rto.back_off();
   arm_retransmit(ep, now);
 }

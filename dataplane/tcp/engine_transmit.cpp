@@ -14,7 +14,8 @@ bool Engine::transmit(Endpoint& ep, Instant now, SegmentOut& out) {
   } else if (ep.acks.duplicate_due()) {
     transmit_ack(ep, now, out);
     sent = true;
-  } else if (ep.state != State::time_wait && (transmit_lost(ep, now, out) || transmit_new(ep, now, out))) {
+  } else if (ep.state != State::time_wait &&
+             (transmit_lost(ep, now, out) || transmit_new(ep, now, out) || transmit_tail_probe(ep, now, out))) {
     sent = true;
   } else if (ep.probe_due) {
     transmit_probe(ep, now, out);
@@ -101,6 +102,7 @@ void Engine::transmit_probe(Endpoint& ep, Instant now, SegmentOut& out) {
 
 void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   const Entry& entry = pools_.entries[index];
+  const bool new_data = index == ep.queue.first_unsent();
   out = SegmentOut{};
   out.seq = entry.seq;
   out.flags = kTcpAck;
@@ -116,6 +118,7 @@ void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
     ep.retries = 0;
     arm_retransmit(ep, now);  // RFC 6298 s5.1
   }
+  if (new_data) arm_tail_probe(ep, now);
 }
 
 bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
@@ -131,6 +134,26 @@ bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
   emit(ep, index, now, out);
   ep.recovery.retransmitted();
   ++counters_.retransmitted;
+  return true;
+}
+
+bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
+  if (!ep.tail_probe_due) return false;
+  ep.tail_probe_due = false;
+  if (ep.recovery.phase() != Phase::open || ep.queue.flight() == 0) return false;
+  // New data if the peer's window takes a whole segment of it, whatever the congestion window says; else the last
+  // segment again (RFC 8985 s7.3).
+  Index index = ep.queue.first_unsent();
+  const bool fresh = index != kNoIndex && pools_.entries[index].octets <= ep.payload_max() &&
+                     ep.queue.flight() + pools_.entries[index].span() <= ep.send_window.octets();
+  if (!fresh) index = ep.queue.last_sent(pools_);
+  if (pools_.entries[index].octets > ep.payload_max()) return false;
+  emit(ep, index, now, out);
+  ep.rack.probed(ep.queue.nxt(), !fresh);
+  ++counters_.tail_probes;
+  if (!fresh) ++counters_.retransmitted;
+  arm_loss(ep, LossTimer::none, Duration::zero(), now);
+  arm_retransmit(ep, now);
   return true;
 }
 

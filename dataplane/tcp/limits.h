@@ -41,6 +41,7 @@ struct Limits {
 
   bool nagle{false};  ///< a proxy forwards what is there
   bool sack{true};
+  bool rack{true};  ///< loss by time and tail probes (RFC 8985), with SACK only
   bool timestamps{true};
   bool window_scaling{true};
 };

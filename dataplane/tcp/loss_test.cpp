@@ -11,6 +11,12 @@ using test::In;
 using Lines = std::vector<std::string>;
 
 constexpr std::uint32_t kMss = 1000;
+/// Loss by counting (RFC 6675), without RACK.
+Limits by_count() {
+  Limits limits;
+  limits.rack = false;
+  return limits;
+}
 const test::Offer kSack{.mss = kMss, .sack = true};
 const test::Offer kPlain{.mss = kMss};
 
@@ -119,7 +125,7 @@ TEST(LimitedTransmit, each_of_the_first_two_duplicates_lets_one_new_segment_out)
 }
 
 TEST(Sack, holes_are_resent_in_order_and_pipe_holds_the_rest_back) {
-  Dialogue d;
+  Dialogue d{by_count()};
   d.establish(kSack);
   d.write(10 * kMss);
   d.all();
@@ -171,7 +177,7 @@ TEST(Sack, reneging_is_noticed_at_the_timeout_and_everything_is_sent_again) {
 }
 
 TEST(Timeout, collapses_the_window_and_resends_only_what_was_not_reported) {
-  Dialogue d;
+  Dialogue d{by_count()};
   d.establish(kSack);
   d.write(6 * kMss);
   d.all();

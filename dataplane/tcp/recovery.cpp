@@ -69,7 +69,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
     queue.mark_lost(head);
     force_ = true;
   }
-  if (facts.sack) mark_lost_by_sack(pools, queue, mss);
+  if (facts.sack && !facts.rack) mark_lost_by_sack(pools, queue, mss);
 
   if (phase_ == Phase::loss) {
     if (advanced) congestion.acked(facts.acked_octets, mss, true);

@@ -21,6 +21,7 @@ enum class Phase : std::uint8_t { open, recovery, loss };
 struct AckFacts {
   std::uint32_t acked_octets{};
   bool sack{};          ///< SACK was negotiated
+  bool rack{};          ///< lost segments are marked by time (rack.h), not by count
   bool duplicate{};     ///< RFC 5681 s2: same ACK and window, no data, something in flight
   bool cwnd_limited{};  ///< the congestion window held back data
 };

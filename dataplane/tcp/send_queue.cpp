@@ -126,7 +126,12 @@ void SendQueue::drop_marks(Entry& entry) {
 }
 
 void SendQueue::note_delivery(const Entry& entry, Delivered& into) const {
+  into.highest_end = into.octets > 0 ? later_of(into.highest_end, entry.end()) : entry.end();
   into.octets += entry.span();
+  if (entry.sends == 1) {
+    into.lowest_first_send = into.has_first_send ? earlier_of(into.lowest_first_send, entry.end()) : entry.end();
+    into.has_first_send = true;
+  }
   const std::int32_t newer = entry.last_sent.since(into.newest_sent);
   if (!into.newest_valid || newer > 0 || (newer == 0 && into.newest_end.precedes(entry.end()))) {
     into.newest_valid = true;

@@ -25,6 +25,9 @@ struct Delivered {
   bool newest_retransmitted{};
   Stamp newest_sent{};
   SeqNum newest_end{};
+  bool has_first_send{};       ///< something delivered had been sent once only
+  SeqNum lowest_first_send{};  ///< the lowest end of those
+  SeqNum highest_end{};        ///< of everything delivered
   bool fin_acked{};
 };
 

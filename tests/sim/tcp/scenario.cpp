@@ -29,7 +29,8 @@ constexpr std::array<const char*, kImpairmentCount> kImpairmentNames{"loss",
                                                                      "no_scaling",
                                                                      "small_pool",
                                                                      "simultaneous_open",
-                                                                     "icmp_silence"};
+                                                                     "icmp_silence",
+                                                                     "no_rack"};
 
 /// Draws the same numbers whether or not an impairment is disabled, so that taking one away leaves the others alone.
 class Draw {
@@ -151,6 +152,7 @@ tcp::Limits draw_limits(Draw& draw) {
   while (out.receive_budget_octets >> out.window_shift < 8) --out.window_shift;
   if (draw.with(Impairment::nagle, 4)) out.nagle = true;
   if (draw.with(Impairment::no_sack, 4)) out.sack = false;
+  if (draw.with(Impairment::no_rack, 4)) out.rack = false;
   if (draw.with(Impairment::no_timestamps, 4)) out.timestamps = false;
   if (draw.with(Impairment::no_scaling, 5)) out.window_scaling = false;
   if (draw.with(Impairment::small_pool, 6)) out.reassembly_entries_max = static_cast<std::uint16_t>(pieces);
@@ -202,8 +204,9 @@ std::string describe(const Scenario& scenario) {
     const tcp::Limits& limits = scenario.limits[side];
     out << "\n  host budgets " << limits.send_budget_octets << "/" << limits.receive_budget_octets << " shift "
         << unsigned{limits.window_shift} << (limits.nagle ? " nagle" : "") << (limits.sack ? "" : " no-sack")
-        << (limits.timestamps ? "" : " no-ts") << (limits.window_scaling ? "" : " no-scale") << " entries "
-        << scenario.pool_entries[side] << " pieces " << limits.reassembly_entries_max;
+        << (limits.rack ? "" : " no-rack") << (limits.timestamps ? "" : " no-ts")
+        << (limits.window_scaling ? "" : " no-scale") << " entries " << scenario.pool_entries[side] << " pieces "
+        << limits.reassembly_entries_max;
   }
   for (const ConnectionPlan& plan : scenario.connections)
     for (const AppPlan& app : plan.app)

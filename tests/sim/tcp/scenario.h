@@ -49,6 +49,7 @@ enum class Impairment : std::uint8_t {
   small_pool,
   simultaneous_open,
   icmp_silence,
+  no_rack,
   count
 };
 inline constexpr std::size_t kImpairmentCount = static_cast<std::size_t>(Impairment::count);

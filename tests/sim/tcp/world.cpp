@@ -241,8 +241,11 @@ void World::pump(std::size_t host, std::size_t index) {
   for (tcp::SegmentOut out; result_.failure.empty();) {
     const SeqNum nxt_before = connection.ep.queue.nxt();
     const std::uint32_t pipe_before = connection.ep.recovery.pipe(connection.ep.queue);
+    const std::uint64_t probes_before = engine.counters().tail_probes;
     if (!engine.transmit(connection.ep, now(), out)) break;
-    check_sent(connection, out, nxt_before, pipe_before);
+    // A tail probe may leave whatever the congestion window says (RFC 8985 s7.3).
+    const bool probe = engine.counters().tail_probes != probes_before;
+    check_sent(connection, out, nxt_before, probe ? 0 : pipe_before);
     send(host, connection.key, out, index);
   }
   if (connection.ep.state == tcp::State::time_wait) {

@@ -1,0 +1,140 @@
+// R13: loss by time, tail probes, and round trips of a few microseconds.
+#include "dataplane/tcp/rack.h"
+
+#include <gtest/gtest.h>
+
+#include "dataplane/tcp/dialogue_test_support.h"
+
+namespace penstock::tcp {
+namespace {
+
+using test::Dialogue;
+using test::In;
+using Lines = std::vector<std::string>;
+
+constexpr std::uint32_t kMss = 1000;
+const test::Offer kSack{.mss = kMss, .sack = true};
+
+/// A connection that has measured two round trips of `ms` and has 1,000 octets behind it.
+void measure(Dialogue& d, std::int64_t ms) {
+  d.syn(kSack);
+  d.all();
+  d.wait(ms);
+  d.in({});
+  d.write(kMss);
+  d.all();
+  d.wait(ms);
+  d.in({.ack = 1001});
+}
+
+TEST(TailProbe, a_lost_tail_is_probed_after_two_round_trips_instead_of_a_timeout) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(3 * kMss);
+  EXPECT_EQ(d.all(), "A 1001+1000 ack 1; A 2001+1000 ack 1; PA 3001+1000 ack 1");
+  EXPECT_EQ(d.wait(62), (Lines{"+62: PA 3001+1000 ack 1"}));
+  EXPECT_EQ(d.engine.counters().tail_probes, 1u);
+  EXPECT_EQ(d.wait(199), (Lines{})) << "the timeout starts again at the probe, and there is only one probe";
+  EXPECT_EQ(d.engine.counters().timeouts, 0u);
+}
+
+TEST(TailProbe, sends_new_data_when_there_is_some) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(15 * kMss);
+  d.all();
+  const Lines sent = d.wait(62);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0], "+62: A 11001+1000 ack 1");
+}
+
+TEST(TailProbe, the_answer_brings_recovery_of_what_was_lost_before_it) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(3 * kMss);
+  d.all();
+  d.wait(62);
+  d.wait(30);
+  d.in({.ack = 1001, .sack = {{3001, 4001}}});
+  EXPECT_EQ(d.all(), "A 1001+1000 ack 1; A 2001+1000 ack 1") << "both were sent long before the probe";
+  EXPECT_EQ(d.ep.recovery.phase(), Phase::recovery);
+  EXPECT_EQ(d.engine.counters().timeouts, 0u);
+}
+
+TEST(TailProbe, a_duplicate_report_says_that_nothing_was_lost) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(2 * kMss);
+  d.all();
+  d.wait(62);
+  const std::uint32_t cwnd = d.ep.congestion.cwnd();
+  d.in({.ack = 3001, .sack = {{2001, 3001}}});
+  EXPECT_EQ(d.ep.congestion.cwnd(), cwnd);
+}
+
+TEST(Rack, a_segment_overtaken_by_three_others_is_lost_at_once_while_no_reordering_was_seen) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(6 * kMss);
+  d.all();
+  d.wait(30);
+  d.in({.ack = 1001, .sack = {{2001, 5001}}});
+  EXPECT_EQ(d.out(), "A 1001+1000 ack 1");
+  EXPECT_EQ(d.ep.recovery.phase(), Phase::recovery);
+}
+
+TEST(Rack, after_reordering_was_seen_it_waits_a_quarter_of_the_round_trip) {
+  Dialogue d;
+  measure(d, 40);
+  d.write(8 * kMss);
+  d.all();
+  d.wait(40);
+  d.in({.ack = 1001, .sack = {{2001, 3001}}});
+  d.in({.ack = 3001});  // the first arrived late: reordering
+  EXPECT_EQ(d.all(), "nothing");
+  d.in({.ack = 3001, .sack = {{4001, 8001}}});
+  EXPECT_EQ(d.all(), "nothing");
+  EXPECT_EQ(d.ep.recovery.phase(), Phase::open);
+  d.in({.ack = 8001});
+  EXPECT_EQ(d.engine.counters().retransmitted, 0u);
+}
+
+TEST(Rack, a_lost_repetition_is_found_without_a_timeout) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(12 * kMss);
+  d.all();
+  d.wait(30);
+  d.in({.ack = 1001, .sack = {{2001, 6001}}});
+  EXPECT_EQ(d.out(), "A 1001+1000 ack 1");
+  d.wait(1);
+  d.in({.ack = 1001, .sack = {{2001, 11001}}});
+  const std::string more = d.all();
+  EXPECT_EQ(more, "A 11001+1000 ack 1; PA 12001+1000 ack 1") << "sent after the repetition";
+  d.wait(30);
+  d.in({.ack = 1001, .sack = {{2001, 13001}}});
+  EXPECT_EQ(d.out(), "A 1001+1000 ack 1") << "it was sent before what has just arrived";
+  EXPECT_EQ(d.engine.counters().timeouts, 0u);
+}
+
+TEST(Rack, tiny_round_trips_arm_timers_in_the_future_and_recover) {
+  Dialogue d;
+  d.establish(kSack);
+  d.write(kMss);
+  d.all();
+  d.now += std::chrono::microseconds{5};
+  d.in({.ack = 1001});
+  d.write(5 * kMss);
+  d.all();
+  d.now += std::chrono::microseconds{5};
+  d.in({.ack = 1001, .sack = {{2001, 3001}}});
+  d.all();
+  ASSERT_NE(d.ep.loss_timer, kNever);
+  EXPECT_GT(d.ep.loss_timer, d.now);
+  const Lines sent = d.wait(1);
+  ASSERT_FALSE(sent.empty());
+  EXPECT_EQ(sent[0], "+0: A 1001+1000 ack 1");
+}
+
+}  // namespace
+}  // namespace penstock::tcp
