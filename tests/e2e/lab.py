@@ -253,7 +253,8 @@ class Lab:
     def start_daemon(self, config=None, wait=True, timeout=20):
         if config is not None:
             self.write_config(config)
-        self.daemon = self.popen(self.node, binary("penstockd"), "--config", self.config_path, log=self.daemon_log)
+        self.daemon = self.popen(self.node, binary("penstockd"), "--config", self.config_path,
+                                 "--dataplane", binary("penstock-dataplane"), log=self.daemon_log)
         if wait:
             self.wait_ready(timeout)
         return self.daemon
