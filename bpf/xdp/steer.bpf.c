@@ -208,7 +208,7 @@ static __noinline int note_direct_flow(const struct penstock_packet* packet) {
 
 // A packet from an endpoint behind a DNAT listener is ours when its client's flow to the service was steered, and the
 // client has not talked to this endpoint directly since that flow was born.
-static __noinline int dnat_reply(const struct penstock_packet* packet) {
+static __noinline int dnat_reply(const struct penstock_packet* packet, __u64 idle) {
   const __u32 zero = 0;
   if (!packet) return 0;
   const struct penstock_steer_key client = destination_end(&packet->flow);
@@ -222,7 +222,7 @@ static __noinline int dnat_reply(const struct penstock_packet* packet) {
                                             .dst_port = packet->flow.src_port,
                                             .ip_proto = packet->flow.ip_proto};
   const struct penstock_kernel_flow* direct = bpf_map_lookup_elem(&steer_kernel_flows, &forward);
-  return !direct || direct->last_seen_ns < flow->born_ns;
+  return !direct || direct->last_seen_ns < flow->born_ns || bpf_ktime_get_ns() - direct->last_seen_ns >= idle;
 }
 
 // The lookups by service, node range and source. Returns the reason of a redirect, or NOT_MESH.
@@ -242,7 +242,8 @@ static __always_inline __u32 classify_flow(const struct penstock_packet* packet,
   }
   if (config->flags & PENSTOCK_CONFIG_HAS_SOURCES) {
     const struct penstock_steer_key source = source_end(&packet->flow);
-    if (bpf_map_lookup_elem(&steer_sources, &source) && dnat_reply(packet)) return PENSTOCK_STEER_REDIRECTED_SOURCE;
+    if (bpf_map_lookup_elem(&steer_sources, &source) && dnat_reply(packet, config->kernel_flow_idle_ns))
+      return PENSTOCK_STEER_REDIRECTED_SOURCE;
     if (packet->kind == PENSTOCK_PACKET_FLOW) note_direct_flow(packet);
   }
   return PENSTOCK_STEER_NOT_MESH;

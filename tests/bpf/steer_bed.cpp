@@ -161,9 +161,9 @@ void SteerBed::clear_kernel_flows() {
     bpf_map_delete_elem(map("steer_kernel_flows"), &key);
 }
 
-void SteerBed::record_dnat_flows() {
+void SteerBed::record_dnat_flows(std::uint64_t ago_ns) {
   for (const char* client : {kClient4, kClient6})
-    put(map("steer_dnat_flows"), key(client, 40000, IpProto::tcp), penstock_dnat_flow{now_ns()});
+    put(map("steer_dnat_flows"), key(client, 40000, IpProto::tcp), penstock_dnat_flow{now_ns() - ago_ns});
 }
 
 void SteerBed::clear_dnat_flows() {

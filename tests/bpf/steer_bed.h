@@ -42,8 +42,8 @@ class SteerBed {
   /// Frames come in by this interface of the caller's namespace; queues other than 0 need one.
   void receive_by(std::uint32_t ifindex) { ifindex_ = ifindex; }
   [[nodiscard]] std::size_t kernel_flows() const;
-  /// As if packets from kClient4 and kClient6, port 40000, to a DNAT service had been steered.
-  void record_dnat_flows();
+  /// As if packets from kClient4 and kClient6, port 40000, to a DNAT service had been steered, this long ago first.
+  void record_dnat_flows(std::uint64_t ago_ns = 0);
   /// Evicts them all.
   void clear_dnat_flows();
   [[nodiscard]] std::size_t dnat_flows() const;

@@ -300,6 +300,18 @@ TEST_F(DnatReply, of_a_new_connection_to_the_service_is_ours_though_its_port_onc
   expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "nobody talked directly since");
 }
 
+TEST_F(DnatReply, is_ours_again_when_the_direct_connection_of_its_client_port_is_idle) {
+  auto config = bed_->config();
+  config.kernel_flow_idle_ns = 10 * kSecond;
+  bed_->set_config(config);
+  bed_->record_dnat_flows(30 * kSecond);
+  expect(direct("S"), PENSTOCK_STEER_NOT_MESH, "same client port, to the endpoint");
+  bed_->age_kernel_flows(5 * kSecond);
+  expect(endpoint_reply(), PENSTOCK_STEER_NOT_MESH, "of the direct connection");
+  bed_->age_kernel_flows(6 * kSecond);
+  expect(endpoint_reply(), PENSTOCK_STEER_REDIRECTED_SOURCE, "idle");
+}
+
 // --- flows that the kernel path served
 
 class KernelFlow : public Steer {
