@@ -193,7 +193,7 @@ class DaemonTest : public ::testing::Test {
 
 TEST_F(DaemonTest, a_connection_runs_over_the_fast_path_and_a_stop_leaves_nothing) {
   ASSERT_NO_FATAL_FAILURE(start());
-  for (const std::uint16_t port : {7000, 7001}) {
+  for (const std::uint16_t port : {std::uint16_t{7000}, std::uint16_t{7001}}) {
     Client client{client_, "10.96.0.10", port};
     ASSERT_TRUE(client.connected()) << port;
     EXPECT_TRUE(client.echo()) << port;
