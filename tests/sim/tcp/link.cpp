@@ -21,6 +21,7 @@ std::uint16_t Link::mtu(std::uint64_t now_us) const {
 }
 
 bool Link::loses(test::Seeded& random, bool no_payload) {
+  if (++packets_ == plan_.lose_packet) return true;
   if (burst_left_ > 0) {
     --burst_left_;
     return true;

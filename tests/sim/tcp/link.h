@@ -41,6 +41,7 @@ class Link {
   std::uint64_t last_arrival_us_{};
   std::uint32_t burst_left_{};
   std::uint32_t pure_acks_{};
+  std::uint32_t packets_{};
 };
 
 }  // namespace penstock::tcpsim

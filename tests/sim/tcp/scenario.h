@@ -61,7 +61,8 @@ struct LinkPlan {
   std::uint32_t loss{};         ///< of each packet
   std::uint32_t burst_start{};  ///< of a burst beginning at a packet
   std::uint32_t burst_packets{};
-  std::uint32_t lose_nth{};  ///< every n-th pure acknowledgement or window update; 0: none
+  std::uint32_t lose_nth{};     ///< every n-th pure acknowledgement or window update; 0: none
+  std::uint32_t lose_packet{};  ///< exactly this one, counted from 1; 0: none
   std::uint32_t duplicate{};
   std::uint32_t reorder{};
   std::uint32_t reorder_extra_us{};

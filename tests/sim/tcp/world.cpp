@@ -122,7 +122,6 @@ Result World::run() {
     handle(event);
   }
   if (result_.failure.empty()) check_end();
-  result_.virtual_us = now_us_ - start_us_;
   for (const Host& host : hosts_) {
     result_.retransmitted += host.engine->counters().retransmitted;
     result_.timeouts += host.engine->counters().timeouts;
@@ -237,6 +236,7 @@ void World::pump(std::size_t host, std::size_t index) {
   Connection& connection = hosts_[host].connections[index];
   tcp::Engine& engine = *hosts_[host].engine;
   if (!connection.opened || connection.freed) return;
+  result_.virtual_us = now_us_ - start_us_;
   connection.app->events(connection.app->step(engine, connection.ep, now_us_, now()));
   for (tcp::SegmentOut out; result_.failure.empty();) {
     const SeqNum nxt_before = connection.ep.queue.nxt();

@@ -20,7 +20,7 @@ namespace penstock::tcpsim {
 struct Result {
   std::string failure;  ///< empty: every invariant held
   std::uint64_t events{}, packets{}, lost{}, octets{}, retransmitted{}, timeouts{}, recoveries{};
-  std::uint64_t virtual_us{};
+  std::uint64_t virtual_us{};  ///< until the last thing that happened to an open connection
   std::uint32_t connections{}, handshakes_failed{};
 };
 
