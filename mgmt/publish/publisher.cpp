@@ -18,6 +18,10 @@ std::string key_of(const compile::DrainingListener& draining) {
 std::string key_of(const compile::DrainingEndpoint& draining) {
   return draining.cluster + " -> " + telemetry::host_port_text(draining.endpoint.address, draining.endpoint.port);
 }
+std::string key_of(const compile::DrainingSource& draining) {
+  return key_of(compile::DrainingEndpoint{draining.cluster, draining.endpoint}) + " source/" +
+         std::to_string(static_cast<int>(draining.protocol));
+}
 
 std::uint64_t active_flows(const DataplaneClient* client, std::uint32_t slot) {
   return telemetry::slot_values(client->segment(), slot)[telemetry::kSlotActive];
@@ -38,6 +42,15 @@ std::optional<std::uint64_t> active_of(const compile::Compiled& compiled, const 
   if (client == nullptr) return std::nullopt;
   for (const compile::EndpointInfo& info : compiled.endpoints)
     if (info.draining && info.cluster == draining.cluster && info.address == draining.endpoint.address &&
+        info.port == draining.endpoint.port)
+      return active_flows(client, info.stat_slot);
+  return 0;
+}
+std::optional<std::uint64_t> active_of(const compile::Compiled& compiled, const DataplaneClient* client,
+                                       const compile::DrainingSource& draining) {
+  if (client == nullptr) return std::nullopt;
+  for (const compile::EndpointInfo& info : compiled.endpoints)
+    if (info.cluster == draining.cluster && info.address == draining.endpoint.address &&
         info.port == draining.endpoint.port)
       return active_flows(client, info.stat_slot);
   return 0;
@@ -139,6 +152,7 @@ void Publisher::set_deadlines(Instant now) {
   };
   for (const auto& listener : draining_.listeners) keep(listener);
   for (const auto& endpoint : draining_.endpoints) keep(endpoint);
+  for (const auto& source : draining_.sources) keep(source);
   deadlines_ = std::move(next);
 }
 
@@ -162,6 +176,12 @@ bool Publisher::advance_draining(const DataplaneClient* client, Instant now, com
       changed = true;
     else
       next.endpoints.push_back(endpoint);
+  }
+  for (const compile::DrainingSource& source : draining_.sources) {
+    if (ended(source))
+      changed = true;
+    else
+      next.sources.push_back(source);
   }
   return changed;
 }

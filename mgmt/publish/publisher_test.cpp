@@ -119,6 +119,26 @@ TEST_F(PublisherTest, a_removed_service_loses_steering_only_when_its_flows_have_
   EXPECT_TRUE(publisher_.draining().listeners.empty());
 }
 
+TEST_F(PublisherTest, replies_of_dnat_flows_stay_steered_through_drain_steps_until_those_flows_have_ended) {
+  config::Config dnat = config_with(2);
+  dnat.listeners[0].forwarding = control::Forwarding::dnat;
+  ASSERT_TRUE(apply(dnat).problems.empty());
+  const auto set_endpoints = [&](std::uint64_t flows) {
+    for (const auto& info : publisher_.compiled().endpoints)
+      dataplane_.segment.block(0).counters.slots[info.stat_slot].active.set(flows);
+  };
+  set_endpoints(2);
+  // The DNAT listener becomes FullNAT, and another service goes: its drain steps must leave the sources alone.
+  ASSERT_TRUE(apply(config_with(1)).problems.empty());
+  EXPECT_EQ(publisher_.draining().sources.size(), 2u);
+  for (int second = 1; second < 4; ++second) ASSERT_TRUE(drain(at(second)).ok());
+  EXPECT_TRUE(publisher_.draining().listeners.empty());
+  EXPECT_EQ(publisher_.draining().sources.size(), 2u);
+  set_endpoints(0);
+  ASSERT_TRUE(drain(at(4)).ok());
+  EXPECT_TRUE(publisher_.draining().sources.empty());
+}
+
 TEST_F(PublisherTest, a_drain_ends_at_its_deadline_whatever_lives) {
   ASSERT_TRUE(apply(config_with(2)).problems.empty());
   set_active("web1", 3);
