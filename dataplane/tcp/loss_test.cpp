@@ -59,6 +59,30 @@ TEST(Rto, karn_back_off_stays_until_a_segment_that_was_sent_once_is_acknowledged
   EXPECT_EQ(d.wait(200), (Lines{"+200: PA 301+100 ack 1"}));
 }
 
+TEST(Rto, karn_also_holds_for_what_waited_behind_a_repeated_segment) {
+  Dialogue d;
+  d.establish(kPlain);
+  d.write(2 * kMss);
+  d.all();
+  EXPECT_EQ(d.wait(250), (Lines{"+200: A 1+1000 ack 1"}));
+  d.in({.ack = 2001});  // the second was sent once, but acknowledged late because of the first
+  d.write(100);
+  d.all();
+  EXPECT_EQ(d.wait(399), (Lines{}));
+  EXPECT_EQ(d.wait(1).size(), 1u);
+}
+
+TEST(Rto, a_new_acknowledgement_starts_the_timer_again) {
+  Dialogue d;
+  d.establish(kPlain);
+  d.write(2 * kMss);
+  d.all();
+  EXPECT_EQ(d.wait(150), (Lines{}));
+  d.in({.ack = 1001});
+  EXPECT_EQ(d.wait(199), (Lines{}));
+  EXPECT_EQ(d.wait(1), (Lines{"+1: PA 1001+1000 ack 1"}));
+}
+
 TEST(Rto, pure_duplicate_acks_do_not_put_the_timer_off) {
   Limits limits;
   Dialogue d{limits};
