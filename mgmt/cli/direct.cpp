@@ -39,17 +39,15 @@ void name_things(const std::filesystem::path& directory, const control::SegmentV
   if (!compiled) return;
   for (const auto& info : compiled->listeners) {
     const config::Listener* described = config::find_listener(*config, info.name);
-    telemetry::ListenerReport listener{info.id,
-                                       info.name,
-                                       info.address,
-                                       info.port,
-                                       info.protocol,
-                                       {},
-                                       {},
-                                       info.cluster,
-                                       false,
-                                       false,
-                                       telemetry::slot_values(segment, info.stat_slot)};
+    telemetry::ListenerReport listener;
+    listener.id = info.id;
+    listener.name = info.name;
+    listener.address = info.address;
+    listener.port = info.port;
+    listener.proto = info.protocol;
+    listener.cluster = info.cluster;
+    listener.steered = std::nullopt;
+    listener.values = telemetry::slot_values(segment, info.stat_slot);
     if (described != nullptr) {
       listener.forwarding = described->forwarding;
       listener.policy = described->policy;
@@ -105,7 +103,8 @@ Result<DirectView> open_direct(const std::string& api_socket) {
     port.index = told.index();
     port.ifindex = told.ifindex();
     port.queues = told.queues();
-    port.present = port.attached = port.served = port.steering = told.up();
+    port.present = port.attached = port.served = told.up();
+    port.steering = std::nullopt;
     port.values = telemetry::port_values(segment, told.index());
     report.ports.push_back(std::move(port));
   }

@@ -35,7 +35,7 @@ std::string colored(const std::string& word, bool good, bool bad, Style style) {
 std::string ports_table(const Json& ports) {
   Table table{{"PORT", "NETNS", "STATE", "MODE", ">QUEUES", "SELF-TEST", ">STEERED", ">PASSED", ">RX", ">TX", "ERROR"}};
   for (const Json& port : ports) {
-    const std::string state = port["steering"].get<bool>()   ? "steering"
+    const std::string state = port["steering"] == true       ? "steering"
                               : port["served"].get<bool>()   ? "served"
                               : port["attached"].get<bool>() ? "attached"
                               : port["present"].get<bool>()  ? "present"
@@ -65,6 +65,7 @@ std::string listeners_table(const Json& listeners) {
     table.add({text(row["name"]), host_port(row), text(row["protocol"]), text(row["forwarding"]), text(row["policy"]),
                text(row["tier"]),
                row["draining"].get<bool>()  ? "draining"
+               : row["steered"].is_null()   ? "?"
                : row["steered"].get<bool>() ? "steered"
                                             : "not steered",
                short_count(count(row, "flows_active")), short_count(count(row, "flows_total")),

@@ -21,7 +21,8 @@ telemetry::Report sample() {
   report.dataplane.pid = 12;
   telemetry::PortReport port;
   port.name = "veth0";
-  port.present = port.attached = port.served = port.steering = true;
+  port.present = port.attached = port.served = true;
+  port.steering = true;
   port.mode = "native";
   port.steer[PENSTOCK_STEER_REDIRECTED_SERVICE] = 20'500;
   report.ports.push_back(port);

@@ -19,11 +19,11 @@ struct MetricRow {
   MetricType type;
   control::Counter Block::*member;
   std::string_view meaning;
-  double scale{1};  ///< from the counter's unit to the one in the name
+  double divisor{1};  ///< of the counter's unit to the one in the name
   /// The value in the name's unit.
-  [[nodiscard]] constexpr double scaled(std::uint64_t raw) const { return static_cast<double>(raw) * scale; }
+  [[nodiscard]] constexpr double scaled(std::uint64_t raw) const { return static_cast<double>(raw) / divisor; }
 };
-inline constexpr double kNanoseconds = 1e-9;
+inline constexpr double kNanoseconds = 1e9;
 
 inline constexpr std::string_view kWorkerPrefix = "penstock_worker_";
 inline constexpr std::string_view kPortPrefix = "penstock_port_";

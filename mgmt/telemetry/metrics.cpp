@@ -76,7 +76,7 @@ const std::array<Filler, kDaemonMetrics.size()>& fillers() {
       },
       [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.decisions.answers_lost), {}); },
       [](const Report& r, MetricFamily& f) {
-        for (const PortReport& port : r.ports) add_value(f, port.steering ? 1 : 0, port_labels(port));
+        for (const PortReport& port : r.ports) add_value(f, port.steering.value_or(false) ? 1 : 0, port_labels(port));
       },
       [](const Report& r, MetricFamily& f) {
         for (const PortReport& port : r.ports)

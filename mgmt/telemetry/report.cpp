@@ -24,8 +24,9 @@ void judge_dataplane(const Report& report, std::vector<std::string>& down, std::
 void judge_ports(const Report& report, std::vector<std::string>& down, std::vector<std::string>& degraded) {
   std::size_t steering = 0;
   for (const PortReport& port : report.ports) {
-    steering += port.steering ? 1 : 0;
-    if (port.steering || (port.optional && !port.present)) continue;
+    const bool steers = port.steering.value_or(port.served);
+    steering += steers ? 1 : 0;
+    if (steers || (port.optional && !port.present)) continue;
     const std::string why = !port.error.empty() ? port.error
                             : !port.present     ? "the interface is absent"
                             : !port.attached    ? "the program is not attached"

@@ -39,10 +39,10 @@ struct PortReport {
   std::uint32_t index{};
   std::uint32_t ifindex{};
   std::uint32_t queues{};
-  bool present{};   ///< the interface exists
-  bool attached{};  ///< our program is on it
-  bool served{};    ///< the dataplane has it
-  bool steering{};  ///< the program redirects
+  bool present{};                       ///< the interface exists
+  bool attached{};                      ///< our program is on it
+  bool served{};                        ///< the dataplane has it
+  std::optional<bool> steering{false};  ///< the program redirects; empty when it cannot be told
   bool optional{};
   std::string mode;       ///< native or generic
   std::string self_test;  ///< passed, failed, pending
@@ -60,8 +60,8 @@ struct ListenerReport {
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
   std::string cluster;
-  bool steered{};   ///< in the steering map
-  bool draining{};  ///< removed from the configuration, finishing its flows
+  std::optional<bool> steered{false};  ///< in the steering map; empty when it cannot be told
+  bool draining{};                     ///< removed from the configuration, finishing its flows
   SlotValues values{};
 };
 

@@ -10,7 +10,7 @@ using Json = nlohmann::ordered_json;
 template <typename Table, typename Values>
 void put_rows(Json& into, const Table& table, const Values& values) {
   for (std::size_t i = 0; i < table.size(); ++i)
-    into[std::string{table[i].name}] = table[i].scale == 1 ? Json(values[i]) : Json(table[i].scaled(values[i]));
+    into[std::string{table[i].name}] = table[i].divisor == 1 ? Json(values[i]) : Json(table[i].scaled(values[i]));
 }
 
 Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
@@ -52,11 +52,21 @@ Json port_json(const PortReport& port) {
   std::uint64_t steered = 0;
   std::uint64_t passed = 0;
   for (std::size_t i = 0; i < port.steer.size(); ++i) (kSteerReasons[i].redirected ? steered : passed) += port.steer[i];
-  Json out{{"name", port.name},         {"netns", port.netns},       {"index", port.index},
-           {"ifindex", port.ifindex},   {"queues", port.queues},     {"present", port.present},
-           {"attached", port.attached}, {"served", port.served},     {"steering", port.steering},
-           {"optional", port.optional}, {"mode", port.mode},         {"self_test", port.self_test},
-           {"error", port.error},       {"steered_frames", steered}, {"passed_frames", passed}};
+  Json out{{"name", port.name},
+           {"netns", port.netns},
+           {"index", port.index},
+           {"ifindex", port.ifindex},
+           {"queues", port.queues},
+           {"present", port.present},
+           {"attached", port.attached},
+           {"served", port.served},
+           {"steering", port.steering ? Json(*port.steering) : Json(nullptr)},
+           {"optional", port.optional},
+           {"mode", port.mode},
+           {"self_test", port.self_test},
+           {"error", port.error},
+           {"steered_frames", steered},
+           {"passed_frames", passed}};
   put_rows(out, kPortMetrics, port.values);
   out["reasons"] = steer_json(port.steer);
   return out;
@@ -71,7 +81,7 @@ Json listener_json(const ListenerReport& listener) {
            {"forwarding", text_of(listener.forwarding)},
            {"policy", text_of(listener.policy)},
            {"tier", "L4"},
-           {"steered", listener.steered},
+           {"steered", listener.steered ? Json(*listener.steered) : Json(nullptr)},
            {"draining", listener.draining}};
   put_rows(out, kSlotMetrics, listener.values);
   return out;

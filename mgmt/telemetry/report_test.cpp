@@ -20,7 +20,8 @@ Report healthy() {
   report.config.epoch_compiled = report.config.epoch_acknowledged = report.config.epoch_active = 3;
   PortReport port;
   port.name = "veth0";
-  port.present = port.attached = port.served = port.steering = true;
+  port.present = port.attached = port.served = true;
+  port.steering = true;
   report.ports.push_back(port);
   WorkerReport worker;
   worker.values[kWorkerFrames] = 12;
