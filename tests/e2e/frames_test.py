@@ -8,7 +8,7 @@ import case
 import frames
 from case import HTTP_FULLNAT
 from frames import ETH_IP, ETH_IP6
-from lab import CLIENT4, CLIENT6, VIP4, VIP6, wait_for
+from lab import CLIENT4, CLIENT6, NODE_SERVERS4, NODE_SERVERS6, VIP4, VIP6, wait_for
 from traffic import echo_bulk, server_name
 
 
@@ -135,7 +135,10 @@ class OnLink(case.LabTest):
 
 
 class PathMtu(case.LabTest):
-    """Each row has a service address of its own, since a client learns a path's MTU per address."""
+    """Servers offer a segment size that the way to them does not carry, so that the client must learn from ICMP.
+
+    Each row has a service address of its own, since a client learns a path's MTU per address.
+    """
 
     tag = "mtu"
     node_rows = [("10.96.0.21", 7200, "fullnat", 4), ("10.96.0.22", 7200, "dnat", 4),
@@ -161,11 +164,12 @@ class PathMtu(case.LabTest):
         super().start_servers()
         lab = cls.lab
         inner = lab.namespace(f"psk-inner-{lab.tag}")
-        lab.servers.ip(f"link add veth-inner mtu 1300 type veth peer name eth0 netns {inner.name} mtu 1300",
+        lab.servers.ip(f"link add veth-inner mtu 1300 type veth peer name eth0 netns {inner.name}",
                        "link set veth-inner up", "addr add 10.10.4.1/24 dev veth-inner",
                        "addr add fd10:4::1/64 dev veth-inner nodad")
         inner.ip("link set eth0 up", "addr add 10.10.4.2/24 dev eth0", "addr add fd10:4::2/64 dev eth0 nodad",
-                 "route add default via 10.10.4.1", "route add default via fd10:4::1")
+                 "route add default via 10.10.4.1 mtu 1300 advmss 1460",
+                 "route add default via fd10:4::1 mtu 1300 advmss 1440")
         lab.servers.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         lab.node.ip(f"route add 10.10.4.0/24 via {case.server4(1)}", f"route add fd10:4::/64 via {case.server6(1)}")
         case.servers.echo(lab, {"inner": [("10.10.4.2", 7100), ("fd10:4::2", 7100)]}, space=inner)
@@ -179,8 +183,11 @@ class PathMtu(case.LabTest):
 
     def test_a_smaller_mtu_of_our_own_port_is_answered_by_the_node(self):
         self.lab.node.ip("link set veth-servers mtu 1280")
-        self.lab.servers.ip("link set eth0 mtu 1280")
-        self.addCleanup(self.lab.servers.ip, "link set eth0 mtu 1500")
+        routes = [f"route change default via {NODE_SERVERS4}", f"route change default via {NODE_SERVERS6}",
+                  "route change 10.10.2.0/24 dev eth0"]
+        self.lab.servers.ip(*[f"{route} mtu 1280 advmss 1440" for route in routes],
+                            "route add fd10:2::/64 dev eth0 metric 128 mtu 1280 advmss 1440")
+        self.addCleanup(self.lab.servers.ip, *routes, "route del fd10:2::/64 dev eth0 metric 128")
         self.addCleanup(self.lab.node.ip, "link set veth-servers mtu 1500")
         self.lab.apply()
         time.sleep(1)

@@ -112,6 +112,7 @@ class EchoServer:
 
     def accept(self, listener, name):
         connection, _peer = listener.accept()
+        connection.settimeout(3)  # whoever does not read must not hold up the others
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sendall(name + b"\n")
         self.selector.register(connection, selectors.EVENT_READ, (self.stream, name))

@@ -52,7 +52,7 @@ def server_name(space, address, port, timeout=10):
     return name, seen
 
 
-def body_digest(space, address, port, name, timeout=60):
+def body_digest(space, address, port, name, timeout=20):
     status, _headers, body = http_get(space, address, port, f"/body/{name}", timeout)
     if status != 200:
         raise RuntimeError(f"status {status}")
@@ -80,7 +80,7 @@ def echo_name(space, address, port, timeout=5):
         return connection.makefile("rb").readline().decode().strip()
 
 
-def echo_bulk(space, address, port, octets, timeout=60):
+def echo_bulk(space, address, port, octets, timeout=15):
     """Sends `octets` through a TCP echo server and compares what comes back; Gbit/s one way."""
     block = bytes(range(256)) * 256
     connection = connect(space, address, port, timeout)
