@@ -24,11 +24,11 @@ from traffic import connect, wrk  # noqa: E402
 SECONDS = 3
 NFT = """table ip bench {
   chain pre {
-    type nat hook prerouting priority -100
+    type nat hook prerouting priority -100;
     ip daddr 10.97.0.10 tcp dport 80 dnat to 10.10.2.11:8080
     ip daddr 10.97.0.10 tcp dport 7000 dnat to 10.10.2.11:7000
   }
-  chain post { type nat hook postrouting priority 100; ip daddr 10.10.2.11 masquerade }
+  chain post { type nat hook postrouting priority 100; ip daddr 10.10.2.11 masquerade; }
 }"""
 ROWS = {"route": (server4(1), 8080, 7000), "nft": ("10.97.0.10", 80, 7000), "fullnat": (VIP4, 80, 7000),
         "dnat": (VIP4, 81, 7001)}
