@@ -36,7 +36,8 @@ if(PENSTOCK_FUZZ)
 endif()
 
 # Every program that a test of label fast runs: what the sanitizer build needs.
-add_custom_target(fast_tests)
+# What the sanitized run builds: label fast without label glue (code that mostly calls large libraries).
+add_custom_target(sanitized_tests)
 
 # penstock_library(NAME sources... LINKS targets... [PRIVATE_LINKS targets...])
 # One library per folder. LINKS are the folders it may include; scripts/check_layers compares both.
@@ -57,7 +58,8 @@ function(penstock_no_exceptions name)
 endfunction()
 
 # penstock_test(NAME sources... LINKS targets... [LABELS fast|slow|root|e2e ...])
-# A GoogleTest program, one ctest entry. Default label: fast. Label root: needs CAP_SYS_ADMIN.
+# A GoogleTest program, one ctest entry. Default label: fast. Label root: needs CAP_SYS_ADMIN. Label glue beside fast:
+# left out of the sanitized run.
 function(penstock_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LINKS;LABELS" ${ARGN})
   find_package(GTest REQUIRED)
@@ -72,8 +74,8 @@ function(penstock_test name)
     set(ARG_TIMEOUT 300)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
-  if("fast" IN_LIST ARG_LABELS)
-    add_dependencies(fast_tests ${name})
+  if("fast" IN_LIST ARG_LABELS AND NOT "glue" IN_LIST ARG_LABELS)
+    add_dependencies(sanitized_tests ${name})
   endif()
 endfunction()
 
@@ -86,7 +88,7 @@ function(penstock_fuzz name source)
   target_link_libraries(${name}_replay PRIVATE ${ARG_LINKS} penstock_options)
   add_test(NAME ${name}_replay COMMAND ${name}_replay ${CMAKE_SOURCE_DIR}/tests/corpus/${name})
   set_tests_properties(${name}_replay PROPERTIES LABELS fast TIMEOUT 120)
-  add_dependencies(fast_tests ${name}_replay)
+  add_dependencies(sanitized_tests ${name}_replay)
   if(PENSTOCK_FUZZ)
     add_executable(${name} ${source})
     target_link_libraries(${name} PRIVATE ${ARG_LINKS} penstock_options)
