@@ -52,7 +52,8 @@ CoarseMs Worker::State::deadline_of(FlowIndex flow) {
 }
 
 void Worker::State::timer_fired(FlowIndex flow) {
-  const bool knows_timeouts = view != &empty_view;
+  // A view may come before the first snapshot: its timeouts are nobody's, and restored flows wait for real ones.
+  const bool knows_timeouts = view->snapshot.epoch() != 0;
   const CoarseMs deadline = knows_timeouts ? deadline_of(flow) : CoarseMs{now_ms.ms + 1000};
   if (deadline.since(now_ms) > 0) return wheel.arm(flow, deadline);
   const FlowState state = table.forward(flow).state;

@@ -120,6 +120,20 @@ TEST_P(Conversation, flows_survive_a_crash_in_the_middle) {
   EXPECT_EQ(world.slot_sum(world.listener_slot(1), &control::SlotCounters::active), 1u);
 }
 
+TEST_P(Conversation, restored_flows_wait_for_the_first_snapshot_however_long_it_takes) {
+  connect(world, shape, 40000);
+  world.crash_and_restore();
+  auto nothing_yet = std::make_unique<worker::WorkerView>();  // what a process publishes before it is told anything
+  worker::build_view_index(*nothing_yet);
+  world.publisher->publish(std::move(nothing_yet));
+  world.settle();
+  world.advance(std::chrono::seconds{3});
+  EXPECT_EQ(world.flows(), 1u);
+  world.publish();
+  world.pass(kDownstream, from_client(shape, 40000, "A").build());
+  EXPECT_EQ(world.flows(), 1u);
+}
+
 TEST(Spread, new_flows_follow_the_weights) {
   World world{{.flows = 8192}};
   world.listeners = {make_listener({}, 3)};
