@@ -49,6 +49,13 @@ class TreeTest(unittest.TestCase):
         self.assert_finds({"mgmt/api/a.cpp": '#include "dataplane/control/segment.h"\n#include "dataplane/lb/maglev.h"\n'
                                              '#include "dataplane/flow/flow_table.h"\n'}, "a.cpp:3", "dataplane/flow")
 
+    def test_only_the_daemon_sees_the_route_compiler(self):
+        self.assert_finds({"l7/route/match.cpp": '#include "l7/route/compile/compiler.h"\n',
+                           "mgmt/compile/a.cpp": '#include "l7/route/compile/compiler.h"\n',
+                           "l7/route/compile/b.cpp": '#include "l7/route/match.h"\n',
+                           "l7/route/match_test.cpp": '#include "l7/route/compile/compiler.h"\n'},
+                          "l7/route/match.cpp:1: [include]")
+
     def test_nobody_includes_tests_but_tests_beside_the_source_may(self):
         self.assert_finds({"dataplane/l4/nat.cpp": '#include "tests/support/packet.h"\n',
                            "dataplane/l4/nat_test.cpp": '#include "tests/support/packet.h"\n'}, "nat.cpp:1: [include]")
