@@ -1,6 +1,7 @@
 // delayed_ack.h - when to acknowledge (RFC 9293 s3.8.6.3, RFC 5681 s4.2).
 //
-// Model     every second full segment at once, else after a delay; at once out of order, when a gap is filled, for a
+// Model     every second full segment (ack_every) at once, else after a delay; at once out of order, when a gap is
+// filled, for a
 //           FIN and for old data. Each segment out of order owes one pure duplicate acknowledgement, which must not
 //           ride on data, or the peer would not count it.
 // Units     octets; deadline as Instant.
@@ -20,7 +21,7 @@ class DelayedAck {
   void data_in_order(std::uint32_t octets, Instant now, const Limits& limits) {
     segment_octets_ = std::max(segment_octets_, static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, 0xffff)));
     pending_octets_ += octets;
-    if (pending_octets_ >= 2u * segment_octets_)
+    if (pending_octets_ >= std::uint32_t{limits.ack_every} * segment_octets_)
       now_ = true;
     else if (deadline_ == kNever)
       deadline_ = now + limits.delayed_ack;

@@ -42,6 +42,7 @@ Dialogue::~Dialogue() {
   static_cast<void>(engine.abort(ep));
   EXPECT_EQ(pools.entries.in_use(), 0u) << "entries leaked";
   EXPECT_EQ(pools.blocks.in_use(), 0u) << "blocks leaked";
+  EXPECT_EQ(pools.lent_in_use(), 0u) << "lent buffers leaked";
 }
 
 void Dialogue::syn(const Offer& offer) {
@@ -94,9 +95,9 @@ Events Dialogue::in(const In& segment) {
   return events;
 }
 
-void Dialogue::deliver(ByteView payload) {
-  for (const std::byte octet : payload) received += static_cast<char>(octet);
-  if (auto_consume) consumed += static_cast<std::uint32_t>(payload.size());
+void Dialogue::deliver(const Piece& piece) {
+  for (const std::byte octet : piece.bytes) received += static_cast<char>(octet);
+  if (auto_consume) consumed += static_cast<std::uint32_t>(piece.bytes.size());
 }
 
 std::string Dialogue::text_of(const SegmentOut& segment) {

@@ -52,10 +52,10 @@ class Dialogue final : public Delivery {
   /// Time passes; deadlines on the way expire, and what leaves then is kept as "+<ms>: segment".
   std::vector<std::string> wait(std::int64_t milliseconds);
   [[nodiscard]] State state() const { return ep.state; }
-  void deliver(ByteView payload) override;
+  void deliver(const Piece& piece) override;
 
   Limits limits;
-  Pools pools{512, 256};
+  Pools pools{512, 256, 2048, 16};
   Secrets secrets{{1, 2}, {3, 4}, {5, 6}};
   Engine engine;
   ConnectionKey key;

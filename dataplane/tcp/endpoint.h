@@ -60,6 +60,12 @@ struct Endpoint {
   SeqNum last_ack;  ///< Last.ACK.sent
   SackBlock dsack;
 
+  std::uint32_t receive_budget{};  ///< octets promised to the peer plus octets not consumed, at most
+  std::uint32_t send_budget{};     ///< octets queued or unacknowledged, at most
+  std::uint32_t retransmitted_segments{};
+  std::uint64_t octets_delivered{};  ///< handed on
+  std::uint64_t octets_acked{};      ///< payload the peer has acknowledged
+
   SendQueue queue;
   SendWindow send_window;
   ReceiveWindow receive_window;

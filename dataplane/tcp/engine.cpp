@@ -15,6 +15,8 @@ void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Ins
   ep.pmtu.open(key.local.is_v4(), mtu);
   ep.timestamps.offset = timestamp_offset(secrets_, key);
   ep.last_heard = ep.progress = ep.last_sent = now;
+  ep.receive_budget = limits_.receive_budget_octets;
+  ep.send_budget = limits_.send_budget_octets;
 }
 
 bool Engine::connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now) {
@@ -122,20 +124,49 @@ void Engine::move(Endpoint& ep, CloseEvent event, Events& events) {
 
 std::size_t Engine::write(Endpoint& ep, ByteView bytes) {
   if (ep.state == State::closed || ep.fin_queued) return 0;
-  return ep.queue.append(pools_, bytes, ep.payload_max(), limits_.send_budget_octets, limits_.send_entries_max);
+  return ep.queue.append(pools_, bytes, ep.payload_max(), ep.send_budget, limits_.send_entries_max);
+}
+
+bool Engine::write_block(Endpoint& ep, Index block, std::uint16_t offset, std::uint16_t octets) {
+  if (ep.state == State::closed || ep.fin_queued) return false;
+  return ep.queue.append_block(pools_, block, offset, octets, ep.payload_max(), ep.send_budget,
+                               limits_.send_entries_max);
+}
+
+std::uint32_t Engine::unlend(Endpoint& ep, std::uint32_t octets_max) {
+  return ep.queue.copy_out_lent(pools_, octets_max);
+}
+
+std::uint32_t Engine::outstanding(const Endpoint& ep) const {
+  if (ep.state == State::closed) return 0;
+  std::uint32_t octets = ep.queue.end().since(ep.queue.una()).octets;
+  if (octets > 0 && pools_.entries[ep.queue.head()].is(Entry::kSyn)) --octets;
+  if (octets > 0 && ep.fin_queued) --octets;  // the FIN is the last to be acknowledged
+  return octets;
 }
 
 std::size_t Engine::writable(const Endpoint& ep) const {
   if (ep.state == State::closed || ep.fin_queued) return 0;
   const std::uint32_t queued = ep.queue.end().since(ep.queue.una()).octets;
-  return queued < limits_.send_budget_octets ? limits_.send_budget_octets - queued : 0;
+  return queued < ep.send_budget ? ep.send_budget - queued : 0;
 }
 
 void Engine::consume(Endpoint& ep, std::uint32_t octets) {
   ep.receive_window.consumed(octets);
-  if (!is_synchronized(ep.state) || peer_has_closed(ep.state)) return;
-  if (ep.receive_window.update_due(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max())) ep.acks.ack_now();
+  announce_window(ep);
 }
+
+void Engine::announce_window(Endpoint& ep) {
+  if (!is_synchronized(ep.state) || peer_has_closed(ep.state)) return;
+  if (ep.receive_window.update_due(ep.rcv_nxt, ep.receive_budget, ep.payload_max())) ep.acks.ack_now();
+}
+
+void Engine::set_receive_budget(Endpoint& ep, std::uint32_t octets) {
+  ep.receive_budget = octets;
+  announce_window(ep);
+}
+
+void Engine::set_send_budget(Endpoint& ep, std::uint32_t octets) { ep.send_budget = octets; }
 
 void Engine::shutdown(Endpoint& ep) {
   if (ep.state == State::closed || ep.fin_queued) return;
@@ -179,22 +210,10 @@ TimeWait Engine::take_time_wait(Endpoint& ep, Instant now) {
   out.timestamps = ep.timestamps.on ? 1 : 0;
   out.lifetime_ms = static_cast<std::uint32_t>(limits_.time_wait / std::chrono::milliseconds{1});
   out.until = CoarseMs{CoarseMs::of(now).ms + out.lifetime_ms};
-  out.window = ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max());
+  out.window = ep.receive_window.offer(ep.rcv_nxt, ep.receive_budget, ep.payload_max());
   Events none;
   finish(ep, none, 0);
   return out;
-}
-
-std::string_view audit(const Endpoint& ep, const Pools& pools) {
-  if (ep.state == State::closed) return {};
-  if (const std::string_view problem = ep.queue.audit(pools); !problem.empty()) return problem;
-  if (const std::string_view problem = ep.reassembly.audit(pools, ep.rcv_nxt); !problem.empty()) return problem;
-  if (ep.state == State::time_wait && ep.queue.flight() != 0) return "TIME-WAIT with data in flight";
-  if (ep.state == State::time_wait) return {};
-  if (ep.queue.flight() > 0 && Engine::deadline(ep) == kNever) return "data in flight and no timer";
-  if (is_synchronized(ep.state) && ep.queue.unsent_span() > 0 && ep.timer == kNever) return "unsent data and no timer";
-  if (ep.queue.flight() == 0 && ep.timer_kind == TimerKind::retransmit) return "retransmission timer with nothing sent";
-  return {};
 }
 
 }  // namespace penstock::tcp

@@ -9,13 +9,14 @@
 //
 // Time      handed in; nothing here reads a clock. Randomness: the Secrets, handed in.
 // Memory    Pools, made before; no allocation afterwards. An Endpoint belongs to the caller. Payload is copied in on
-//           write() and when it arrives out of order; in order it is handed on in place.
+//           write() and when it arrives out of order, shared on write_block(); in order it is handed on in place.
 // Errors    the peer's faults are counted (Counters), ours break an invariant. No memory: less is taken, or a segment
 //           is not kept, as if the network had lost it.
 // Not here  finding the Endpoint for a segment, TIME-WAIT tables (timewait.h holds a record), listening.
 #pragma once
 #include <optional>
 
+#include "dataplane/tcp/connection_info.h"
 #include "dataplane/tcp/cookies.h"
 #include "dataplane/tcp/endpoint.h"
 #include "dataplane/tcp/isn.h"
@@ -47,11 +48,11 @@ struct Counters {
       duplicates{}, path_mtu_shrunk{}, black_holes{};
 };
 
-/// Receives in-order payload during Engine::receive(). It must not call the engine; it must keep what it wants, and
-/// report it by consume() when it is done with it.
+/// Receives in-order payload during Engine::receive(). It must not call the engine for that same endpoint, but may
+/// write to others; it must keep what it wants, and report it by consume() when it is done with it.
 class Delivery {
  public:
-  virtual void deliver(ByteView payload) = 0;
+  virtual void deliver(const Piece& piece) = 0;
 
  protected:
   ~Delivery() = default;
@@ -79,12 +80,25 @@ class Engine {
   /// A too-big message that quotes `quoted` of this connection. True when segments shrank.
   bool path_too_big(Endpoint& ep, std::uint16_t mtu, SeqNum quoted);
   [[nodiscard]] static Instant deadline(const Endpoint& ep);
+  /// False: transmit() would say no and change nothing. True: it may have something.
+  [[nodiscard]] static bool wants_transmit(const Endpoint& ep);
 
   // Application.
   /// Octets taken; the rest is for later (Events::kAcked).
   std::size_t write(Endpoint& ep, ByteView bytes);
+  /// Queues [offset, offset + octets) of a block of either kind by reference; true: all of it, false: nothing (budget,
+  /// entries, pools). The caller's reference stays the caller's.
+  [[nodiscard]] bool write_block(Endpoint& ep, Index block, std::uint16_t offset, std::uint16_t octets);
   [[nodiscard]] std::size_t writable(const Endpoint& ep) const;
+  /// Payload octets queued or unacknowledged; SYN and FIN are not counted.
+  [[nodiscard]] std::uint32_t outstanding(const Endpoint& ep) const;
+  /// Replaces lent blocks in the send queue by copies, the oldest first, until `octets_max` were copied or the block
+  /// pool is empty; returns octets copied.
+  std::uint32_t unlend(Endpoint& ep, std::uint32_t octets_max);
   void consume(Endpoint& ep, std::uint32_t octets);
+  /// What was promised to the peer stays promised; a larger budget is told at once when it is worth a segment.
+  void set_receive_budget(Endpoint& ep, std::uint32_t octets);
+  void set_send_budget(Endpoint& ep, std::uint32_t octets);
   /// No more will be written; what was written is still delivered.
   void shutdown(Endpoint& ep);
   /// Neither written nor read any more. With unread data this is abort() (RFC 9293 s3.6.1).
@@ -95,6 +109,7 @@ class Engine {
   /// The record of a connection in State::time_wait; the endpoint is closed by this.
   [[nodiscard]] TimeWait take_time_wait(Endpoint& ep, Instant now);
 
+  [[nodiscard]] ConnectionInfo info(const Endpoint& ep) const;
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const Limits& limits() const { return limits_; }
   [[nodiscard]] Pools& pools() { return pools_; }
@@ -107,6 +122,7 @@ class Engine {
   void finish(Endpoint& ep, Events& events, std::uint16_t why);
   void reset(Endpoint& ep, Events& events, std::uint16_t why);
   void move(Endpoint& ep, CloseEvent event, Events& events);
+  static void announce_window(Endpoint& ep);
 
   // engine_receive.cpp
   void receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
@@ -116,7 +132,7 @@ class Engine {
   void reject(Endpoint& ep, const SegmentIn& segment, Instant now);
   void challenge(Endpoint& ep, Instant now);
   void receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery, Events& events);
-  void deliver(Endpoint& ep, ByteView payload, Delivery& delivery);
+  void deliver(Endpoint& ep, const Piece& piece, Delivery& delivery);
   void receive_out_of_order(Endpoint& ep, SeqNum seq, ByteView payload);
 
   // engine_ack.cpp
@@ -147,6 +163,7 @@ class Engine {
   [[nodiscard]] bool transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_new(Endpoint& ep, Instant now, SegmentOut& out);
   void transmit_ack(Endpoint& ep, Instant now, SegmentOut& out);
+  void count_retransmission(Endpoint& ep);
   void transmit_probe(Endpoint& ep, Instant now, SegmentOut& out);
   void emit(Endpoint& ep, Index index, Instant now, SegmentOut& out);
   void fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack);

@@ -27,6 +27,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   if (ack.precedes(una)) return true;  // reordered: its data still counts
 
   const bool advanced = ack != una;
+  const bool syn_acked = ep.state == State::syn_received;
   const std::uint32_t flight_before = ep.queue.flight();
   const std::uint32_t window_before = ep.send_window.octets();
   Delivered delivered;
@@ -56,6 +57,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
     ep.retries = 0;
     ep.large_timeouts = 0;
     ep.progress = now;
+    ep.octets_acked += delivered.acked_octets - (delivered.fin_acked ? 1u : 0u) - (syn_acked ? 1u : 0u);
     events.add(Events::kAcked);
     if (ep.queue.flight() > 0)
       arm_retransmit(ep, now);  // RFC 6298 s5.3

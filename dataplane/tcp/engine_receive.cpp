@@ -129,11 +129,13 @@ void Engine::receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instan
   receive_payload(ep, segment, now, delivery, events);
 }
 
-void Engine::deliver(Endpoint& ep, ByteView payload, Delivery& delivery) {
-  if (payload.empty()) return;
-  ep.rcv_nxt += SeqSpan{static_cast<std::uint32_t>(payload.size())};
-  ep.receive_window.delivered(static_cast<std::uint32_t>(payload.size()));
-  delivery.deliver(payload);
+void Engine::deliver(Endpoint& ep, const Piece& piece, Delivery& delivery) {
+  if (piece.bytes.empty()) return;
+  const auto octets = static_cast<std::uint32_t>(piece.bytes.size());
+  ep.rcv_nxt += SeqSpan{octets};
+  ep.receive_window.delivered(octets);
+  ep.octets_delivered += octets;
+  delivery.deliver(piece);
 }
 
 void Engine::receive_out_of_order(Endpoint& ep, SeqNum seq, ByteView payload) {
@@ -167,8 +169,8 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
     if (ep.reassembly.fin_known() && ep.reassembly.fin_position().precedes(part.seq + SeqSpan{part.octets}))
       payload = payload.first(ep.reassembly.fin_position().since(part.seq).octets);
     const bool fills_gap = !ep.reassembly.empty();
-    deliver(ep, payload, delivery);
-    for (ByteView piece; ep.reassembly.front(pools_, ep.rcv_nxt, piece); ep.reassembly.pop(pools_))
+    deliver(ep, {payload}, delivery);
+    for (Piece piece; ep.reassembly.front(pools_, ep.rcv_nxt, piece); ep.reassembly.pop(pools_))
       deliver(ep, piece, delivery);
     ep.reassembly.advanced_to(ep.rcv_nxt);
     ep.acks.data_in_order(static_cast<std::uint32_t>(payload.size()), now, limits_);

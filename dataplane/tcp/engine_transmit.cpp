@@ -31,6 +31,19 @@ bool Engine::transmit(Endpoint& ep, Instant now, SegmentOut& out) {
   return sent;
 }
 
+bool Engine::wants_transmit(const Endpoint& ep) {
+  if (ep.state == State::closed) return ep.reset_due;
+  if (ep.acks.due() || ep.acks.duplicate_due() || ep.probe_due || ep.tail_probe_due) return true;
+  if (ep.queue.first_unsent() != kNoIndex || ep.queue.unrepaired() > 0) return true;
+  if (!is_synchronized(ep.state) || ep.state == State::time_wait) return false;
+  return ep.timer_kind != (ep.queue.flight() > 0 ? TimerKind::retransmit : TimerKind::none);  // to be settled
+}
+
+void Engine::count_retransmission(Endpoint& ep) {
+  ++counters_.retransmitted;
+  ++ep.retransmitted_segments;
+}
+
 bool Engine::transmit_reset(Endpoint& ep, SegmentOut& out) {
   if (!ep.reset_due) return false;
   ep.reset_due = false;
@@ -50,7 +63,7 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   out.seq = pools_.entries[index].seq;
   out.ack = answer ? ep.rcv_nxt : SeqNum{};
   out.flags = answer ? kTcpSyn | kTcpAck : kTcpSyn;
-  out.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(limits_.receive_budget_octets, 0xffff));
+  out.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(ep.receive_budget, 0xffff));
   Options options;
   options.has_mss = true;
   options.mss = ep.pmtu.offered();
@@ -61,7 +74,8 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   options.has_window_shift = answer ? ep.window_scaling : limits_.window_scaling;
   options.window_shift = limits_.window_shift;
   out.options = write_syn_options(options);
-  if (!fresh) ++counters_.retransmitted;
+  out.retransmission = !fresh;
+  if (!fresh) count_retransmission(ep);
   ep.queue.sent(pools_, index, Stamp::of(now));
   ep.recovery.retransmitted();
   if (answer) ep.acks.sent(false);
@@ -71,7 +85,7 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
 
 void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack) {
   out.ack = ep.rcv_nxt;
-  out.window = ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max());
+  out.window = ep.receive_window.offer(ep.rcv_nxt, ep.receive_budget, ep.payload_max());
   Options options;
   options.has_timestamps = ep.timestamps.on;
   options.ts_value = milliseconds_of(now) + ep.timestamps.offset;
@@ -109,6 +123,9 @@ void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   if (entry.next == kNoIndex && entry.octets > 0) out.flags |= kTcpPsh;
   if (entry.is(Entry::kFin)) out.flags |= kTcpFin;
   out.payload = pools_.payload_of(entry);
+  out.block = entry.octets > 0 ? entry.block : kNoIndex;
+  out.block_offset = entry.offset;
+  out.retransmission = entry.sends > 0;
   fill_common(ep, now, out, static_cast<std::size_t>(ep.pmtu.mss() - entry.octets), false);
   if (ep.queue.flight() == 0) ep.progress = now;
   ep.queue.sent(pools_, index, Stamp::of(now));
@@ -133,7 +150,7 @@ bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
   if (entry.octets > octets && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets))) return false;
   emit(ep, index, now, out);
   ep.recovery.retransmitted();
-  ++counters_.retransmitted;
+  count_retransmission(ep);
   return true;
 }
 
@@ -151,7 +168,7 @@ bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   emit(ep, index, now, out);
   ep.rack.probed(ep.queue.nxt(), !fresh);
   ++counters_.tail_probes;
-  if (!fresh) ++counters_.retransmitted;
+  if (!fresh) count_retransmission(ep);
   arm_loss(ep, LossTimer::none, Duration::zero(), now);
   arm_retransmit(ep, now);
   return true;

@@ -21,6 +21,7 @@ struct Limits {
   std::uint8_t syn_retries_max{6};
 
   Duration delayed_ack{std::chrono::milliseconds{40}};
+  std::uint8_t ack_every{2};  ///< full segments in order per acknowledgement (RFC 9293 s3.8.6.3 says two)
   Duration persist_max{std::chrono::seconds{60}};
   Duration time_wait{std::chrono::seconds{60}};
   Duration fin_wait_2{std::chrono::seconds{30}};  ///< only when the application reads no more
@@ -29,14 +30,14 @@ struct Limits {
   std::uint8_t keepalive_probes{9};
   Duration user_timeout{0};  ///< zero: off (RFC 5482); oldest unacknowledged octet's age
 
-  std::uint32_t receive_budget_octets{256 * 1024};
-  std::uint32_t send_budget_octets{256 * 1024};
-  std::uint16_t send_entries_max{1024};        ///< segments queued by one connection
-  std::uint16_t reassembly_entries_max{256};   ///< pieces held out of order by one connection
-  std::uint8_t window_shift{7};                ///< offered; at most 14 (RFC 7323 s2.3)
-  std::uint8_t initial_window_segments{10};    ///< RFC 6928
-  std::uint8_t challenge_acks_per_second{10};  ///< per connection (RFC 5961 s7), so that no counter is shared
-  std::uint16_t blackhole_mss_v4{536};         ///< used after repeated timeouts of full segments (RFC 4821 s7.7)
+  std::uint32_t receive_budget_octets{256 * 1024};  ///< an endpoint's first; set_receive_budget() changes it
+  std::uint32_t send_budget_octets{256 * 1024};     ///< likewise, set_send_budget()
+  std::uint16_t send_entries_max{1024};             ///< segments queued by one connection
+  std::uint16_t reassembly_entries_max{256};        ///< pieces held out of order by one connection
+  std::uint8_t window_shift{7};                     ///< offered; at most 14 (RFC 7323 s2.3)
+  std::uint8_t initial_window_segments{10};         ///< RFC 6928
+  std::uint8_t challenge_acks_per_second{10};       ///< per connection (RFC 5961 s7), so that no counter is shared
+  std::uint16_t blackhole_mss_v4{536};              ///< used after repeated timeouts of full segments (RFC 4821 s7.7)
   std::uint16_t blackhole_mss_v6{1220};
 
   bool nagle{false};  ///< a proxy forwards what is there

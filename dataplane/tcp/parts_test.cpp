@@ -150,8 +150,8 @@ TEST(Reassembly, agrees_with_a_plain_model_under_random_overlaps) {
     }
     std::uint32_t next = model.begin()->first;
     SeqNum rcv_nxt = base + SeqSpan{next};
-    for (ByteView piece; queue.front(pools, rcv_nxt, piece); queue.pop(pools)) {
-      for (const std::byte octet : piece) ASSERT_EQ(octet, model.at(next++));
+    for (Piece piece; queue.front(pools, rcv_nxt, piece); queue.pop(pools)) {
+      for (const std::byte octet : piece.bytes) ASSERT_EQ(octet, model.at(next++));
       rcv_nxt = base + SeqSpan{next};
     }
     EXPECT_FALSE(model.contains(next));

@@ -16,6 +16,7 @@ bool Reassembly::grow(Pools& pools, Index after, SeqNum seq, ByteView payload) {
   Entry& entry = pools.entries[after];
   if (entry.end() != seq) return false;
   const std::uint16_t filled = pools.blocks.filled(entry.block);
+  if (entry.offset + entry.octets != filled) return false;
   if (payload.size() > static_cast<std::size_t>(pools.blocks.block_octets() - filled)) return false;
   std::memcpy(pools.blocks.bytes(entry.block).data() + filled, payload.data(), payload.size());
   pools.blocks.set_filled(entry.block, static_cast<std::uint16_t>(filled + payload.size()));
@@ -125,12 +126,12 @@ void Reassembly::advanced_to(SeqNum rcv_nxt) {
   range_count_ = count;
 }
 
-bool Reassembly::front(const Pools& pools, SeqNum rcv_nxt, ByteView& into) const {
+bool Reassembly::front(const Pools& pools, SeqNum rcv_nxt, Piece& into) const {
   if (head_ == kNoIndex) return false;
   const Entry& entry = pools.entries[head_];
   if (rcv_nxt.precedes(entry.seq)) return false;
   const std::size_t before = std::min<std::size_t>(rcv_nxt.since(entry.seq).octets, entry.octets);
-  into = pools.payload_of(entry).subspan(before);
+  into = {pools.payload_of(entry).subspan(before), entry.block, static_cast<std::uint16_t>(entry.offset + before)};
   return true;
 }
 

@@ -21,6 +21,13 @@ struct Stored {
   SackBlock duplicate_of;  ///< the first such range, for DSACK (RFC 2883)
 };
 
+/// In-order payload as it is handed on. `block` is set when it lies in a block already, which may be shared.
+struct Piece {
+  ByteView bytes;
+  Index block{kNoIndex};
+  std::uint16_t offset{};
+};
+
 class Reassembly {
  public:
   /// The peer's stream ends at `position` (its FIN's sequence number). Only the first call counts.
@@ -33,7 +40,7 @@ class Reassembly {
   Stored insert(Pools& pools, SeqNum seq, ByteView payload, std::uint16_t pieces_max);
 
   /// The next piece, without what lies before `rcv_nxt`; false if it begins later. pop() afterwards.
-  [[nodiscard]] bool front(const Pools& pools, SeqNum rcv_nxt, ByteView& into) const;
+  [[nodiscard]] bool front(const Pools& pools, SeqNum rcv_nxt, Piece& into) const;
   void pop(Pools& pools);
   void release_all(Pools& pools);
   /// Forgets reported ranges up to `rcv_nxt`.

@@ -49,6 +49,7 @@ class Rto {
   }
   [[nodiscard]] bool has_sample() const { return srtt_us_ != 0; }
   [[nodiscard]] std::uint32_t srtt_us() const { return srtt_us_; }
+  [[nodiscard]] std::uint32_t rttvar_us() const { return rttvar_us_; }
   [[nodiscard]] std::uint32_t min_rtt_us() const { return min_rtt_us_; }
   [[nodiscard]] std::uint8_t backoff() const { return backoff_; }
 

@@ -10,6 +10,7 @@
 #include "dataplane/core/result.h"
 #include "dataplane/core/seq_num.h"
 #include "dataplane/tcp/options.h"
+#include "dataplane/tcp/pool.h"
 #include "dataplane/wire/packet_info.h"
 
 namespace penstock::tcp {
@@ -53,6 +54,9 @@ struct SegmentOut {
   std::uint16_t window{};
   OptionBytes options;
   ByteView payload;
+  Index block{kNoIndex};         ///< where the payload lies, so that its owner may send it in place
+  std::uint16_t block_offset{};  ///< of its first octet
+  bool retransmission{};
 };
 
 /// Room that every packet fits into: IPv6, TCP, 40 octets of options and the payload.

@@ -39,7 +39,7 @@ std::size_t SendQueue::append_piece(Pools& pools, ByteView bytes, std::uint32_t 
   payload_max = std::min<std::uint32_t>(payload_max, block_octets);
   Index block = kNoIndex;
   std::uint16_t filled = 0;
-  if (tail_ != kNoIndex && pools.entries[tail_].block != kNoIndex) {
+  if (tail_ != kNoIndex && pools.entries[tail_].block != kNoIndex && !Pools::is_lent(pools.entries[tail_].block)) {
     const Entry& tail = pools.entries[tail_];
     filled = pools.blocks.filled(tail.block);
     const std::size_t room = static_cast<std::size_t>(block_octets - filled);
@@ -78,6 +78,68 @@ std::size_t SendQueue::append_piece(Pools& pools, ByteView bytes, std::uint32_t 
   link_tail(pools, index);
   end_ += SeqSpan{taken};
   return taken;
+}
+
+void SendQueue::append_entry(Pools& pools, Index block, std::uint16_t offset, std::uint16_t octets) {
+  const Index index = pools.entries.acquire();
+  require(index != kNoIndex, "room for entries was promised");
+  pools.add_reference(block);
+  Entry& entry = pools.entries[index];
+  entry.block = block;
+  entry.seq = end_;
+  entry.offset = offset;
+  entry.octets = octets;
+  link_tail(pools, index);
+  end_ += SeqSpan{octets};
+}
+
+bool SendQueue::append_block(Pools& pools, Index block, std::uint16_t offset, std::uint16_t octets,
+                             std::uint32_t payload_max, std::uint32_t budget, std::uint16_t entries_max) {
+  if (octets == 0) return true;
+  if (end_.since(una_).octets + octets > budget) return false;
+  std::uint16_t joined = 0;
+  if (unsent_ != kNoIndex) {  // the tail waits still: what continues it in the same block joins it
+    const Entry& tail = pools.entries[tail_];
+    if (tail.block == block && tail.offset + tail.octets == offset && tail.octets < payload_max)
+      joined = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets, payload_max - tail.octets));
+  }
+  const std::uint32_t pieces = (octets - joined + payload_max - 1) / payload_max;
+  if (entries_ + pieces > entries_max || !pools.entries.has_room(pieces)) return false;
+  if (joined > 0) {
+    pools.entries[tail_].octets = static_cast<std::uint16_t>(pools.entries[tail_].octets + joined);
+    end_ += SeqSpan{joined};
+  }
+  for (std::uint32_t at = joined; at < octets;) {
+    const auto piece = static_cast<std::uint16_t>(std::min<std::uint32_t>(octets - at, payload_max));
+    append_entry(pools, block, static_cast<std::uint16_t>(offset + at), piece);
+    at += piece;
+  }
+  return true;
+}
+
+std::uint32_t SendQueue::copy_out_lent(Pools& pools, std::uint32_t octets_max) {
+  const std::uint16_t block_octets = pools.blocks.block_octets();
+  std::uint32_t copied = 0;
+  Index block = kNoIndex;  // the copy in the making; every entry that lies in it holds a reference
+  for (Index i = head_; i != kNoIndex && copied < octets_max; i = pools.entries[i].next) {
+    Entry& entry = pools.entries[i];
+    if (!Pools::is_lent(entry.block) || entry.octets > block_octets) continue;
+    std::uint16_t filled = block == kNoIndex ? block_octets : pools.blocks.filled(block);
+    if (entry.octets > block_octets - filled) {
+      block = pools.blocks.acquire();
+      if (block == kNoIndex) break;
+      filled = 0;
+    } else {
+      pools.blocks.add_reference(block);
+    }
+    std::memcpy(pools.blocks.bytes(block).data() + filled, pools.payload_of(entry).data(), entry.octets);
+    pools.blocks.set_filled(block, static_cast<std::uint16_t>(filled + entry.octets));
+    pools.release_block(entry.block);
+    entry.block = block;
+    entry.offset = filled;
+    copied += entry.octets;
+  }
+  return copied;
 }
 
 std::size_t SendQueue::append(Pools& pools, ByteView bytes, std::uint32_t payload_max, std::uint32_t budget,
@@ -252,7 +314,7 @@ bool SendQueue::split(Pools& pools, Index index, std::uint16_t octets) {
   if (back.octets == 0)
     back.block = kNoIndex;
   else
-    pools.blocks.add_reference(front.block);
+    pools.add_reference(front.block);
   front.octets = octets;
   front.flags &= static_cast<std::uint8_t>(~Entry::kFin);
   front.next = rest;

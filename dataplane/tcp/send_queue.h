@@ -4,7 +4,8 @@
 //           or flags of entries, so loss, timeout and acknowledgement treat them like data. Marks per entry (RFC 6675
 //           s3): sacked, lost, retransmitted. The sums of the marks are kept, and audit() recomputes them.
 // Units     octets of sequence space, unless "payload" is said.
-// Shape     48 octets; entries and payload blocks live in Pools. Bytes are copied in once; retransmission reads them.
+// Shape     48 octets; entries and payload blocks live in Pools. Bytes are copied in once, or shared (append_block);
+//           retransmission reads them.
 // Errors    no memory: append takes fewer octets, split says no. FIN always fits: its entry is reserved at the start.
 #pragma once
 #include <string_view>
@@ -41,6 +42,11 @@ class SendQueue {
   /// Octets taken, at most `bytes.size()`: limited by the budget, the entry limit and the pools.
   std::size_t append(Pools& pools, ByteView bytes, std::uint32_t payload_max, std::uint32_t budget,
                      std::uint16_t entries_max);
+  /// The same for a part of a block, which is shared, not copied; all of it or, when false, nothing.
+  [[nodiscard]] bool append_block(Pools& pools, Index block, std::uint16_t offset, std::uint16_t octets,
+                                  std::uint32_t payload_max, std::uint32_t budget, std::uint16_t entries_max);
+  /// Replaces lent blocks by copies, the oldest first, until `octets_max` were copied; returns octets copied.
+  std::uint32_t copy_out_lent(Pools& pools, std::uint32_t octets_max);
   [[nodiscard]] bool append_syn(Pools& pools);
   void append_fin(Pools& pools);
 
@@ -82,6 +88,7 @@ class SendQueue {
 
  private:
   void link_tail(Pools& pools, Index index);
+  void append_entry(Pools& pools, Index block, std::uint16_t offset, std::uint16_t octets);
   std::size_t append_piece(Pools& pools, ByteView bytes, std::uint32_t payload_max);
   void drop_marks(Entry& entry);
   void note_delivery(const Entry& entry, Delivered& into) const;

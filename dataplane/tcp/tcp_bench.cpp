@@ -11,7 +11,7 @@ namespace {
 
 class Consumer final : public Delivery {
  public:
-  void deliver(ByteView payload) override { octets += static_cast<std::uint32_t>(payload.size()); }
+  void deliver(const Piece& piece) override { octets += static_cast<std::uint32_t>(piece.bytes.size()); }
   std::uint32_t octets{};
 };
 

@@ -36,7 +36,9 @@ class TunEcho {
     tcp::Endpoint ep;
     std::vector<std::byte> to_echo;
     bool peer_closed{}, freed{};
-    void deliver(ByteView payload) override { to_echo.insert(to_echo.end(), payload.begin(), payload.end()); }
+    void deliver(const tcp::Piece& piece) override {
+      to_echo.insert(to_echo.end(), piece.bytes.begin(), piece.bytes.end());
+    }
   };
   void run();
   void read_packets();

@@ -6,7 +6,8 @@ namespace penstock::tcpsim {
 
 using tcp::Events;
 
-void App::deliver(ByteView bytes) {
+void App::deliver(const tcp::Piece& piece) {
+  const ByteView bytes = piece.bytes;
   if (!failure_.empty()) return;
   if (read_ended_) failure_ = "delivered after close()";
   if (peer_closed_) failure_ = "delivered after the end of the stream";

@@ -19,7 +19,7 @@ class App final : public tcp::Delivery {
       const Payload& payload)
       : plan_{plan}, peer_{peer}, writes_stream_{writes_stream}, reads_stream_{reads_stream}, payload_{payload} {}
 
-  void deliver(ByteView bytes) override;
+  void deliver(const tcp::Piece& piece) override;
   void events(const tcp::Events& events);
   /// Does what is possible now. Returns events that closing caused.
   tcp::Events step(tcp::Engine& engine, tcp::Endpoint& ep, std::uint64_t now_us, Instant now);

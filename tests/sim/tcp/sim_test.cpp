@@ -37,13 +37,13 @@ TEST(TcpSim, an_application_notices_wrong_repeated_and_surplus_octets) {
   peer.total = 100;
   App right{AppPlan{}, peer, 0, 1, payload}, shifted{AppPlan{}, peer, 0, 1, payload},
       surplus{AppPlan{}, peer, 0, 1, payload};
-  right.deliver(payload.view(1, 0, 50));
-  right.deliver(payload.view(1, 50, 50));
+  right.deliver({payload.view(1, 0, 50)});
+  right.deliver({payload.view(1, 50, 50)});
   EXPECT_EQ(right.failure(), "");
-  shifted.deliver(payload.view(1, 0, 50));
-  shifted.deliver(payload.view(1, 0, 50));
+  shifted.deliver({payload.view(1, 0, 50)});
+  shifted.deliver({payload.view(1, 0, 50)});
   EXPECT_NE(shifted.failure(), "");
-  surplus.deliver(payload.view(1, 0, 101));
+  surplus.deliver({payload.view(1, 0, 101)});
   EXPECT_NE(surplus.failure(), "");
 }
 
