@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kFlowsMin = 16;
 constexpr std::size_t kFlowsMax = std::size_t{1} << 26;
+constexpr std::size_t kProxyConnectionsMin = 16;
 
 /// True when a thread of ours may run there.
 bool usable_cpu(int cpu) {
@@ -39,6 +40,10 @@ Problems check_options(const Options& options) {
   if (options.flows < kFlowsMin || options.flows > kFlowsMax)
     problems.push_back(
         {"--flows", std::to_string(options.flows) + " connections per worker", "16 to 67108864 are possible"});
+  if (options.proxy_connections < kProxyConnectionsMin || options.proxy_connections > control::kProxyConnectionMax)
+    problems.push_back({"--proxy-connections",
+                        std::to_string(options.proxy_connections) + " proxied connections per worker",
+                        "16 to " + std::to_string(control::kProxyConnectionMax) + " are possible"});
   if (options.workers >= 1 && options.workers <= control::kWorkerMax)
     for (Problem& problem : io::DpdkRuntime::check(options.runtime())) problems.push_back(std::move(problem));
   return problems;

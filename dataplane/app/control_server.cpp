@@ -85,9 +85,11 @@ void ControlServer::serve(Session& session) {
 }
 
 Status ControlServer::refuse_hello(const Session& session, const v1::Hello& hello) const {
-  if (hello.protocol_major() != control::kProtocolMajor)
-    return Problem{"hello", "protocol " + std::to_string(hello.protocol_major()) + " is not spoken here",
-                   "use a daemon of protocol " + std::to_string(control::kProtocolMajor)};
+  if (!control::protocol_spoken(hello.protocol_major(), hello.protocol_minor()))
+    return Problem{
+        "hello",
+        "protocol " + control::protocol_text(hello.protocol_major(), hello.protocol_minor()) + " is not spoken here",
+        "use a daemon of protocol " + control::protocol_text(control::kProtocolMajor, control::kProtocolMinor)};
   if (hello.reader()) {
     if (count(Role::reader) >= kReadersMax) return Problem{"hello", "too many readers", "close one"};
     return Done{};

@@ -264,6 +264,7 @@ v1::Hello Dataplane::hello() const {
   hello.set_build(std::string{"penstock-dataplane "} + kVersion);
   hello.set_boot_epoch(segment_.boot_epoch());
   hello.set_worker_count(static_cast<std::uint32_t>(workers_->size()));
+  hello.set_connection_arenas(static_cast<std::uint32_t>(workers_->size()));
   hello.set_pid(static_cast<std::uint32_t>(::getpid()));
   hello.set_hugepages(runtime_->hugepages());
   hello.set_epoch(snapshot_.epoch());
@@ -292,6 +293,8 @@ Result<std::vector<Fd>> Dataplane::hello_fds(bool reader) const {
   }
   for (std::size_t i = 0; i < workers_->size(); ++i)
     if (auto added = add(workers_->arena(i)); !added) return added.error();
+  for (std::size_t i = 0; i < workers_->size(); ++i)
+    if (auto added = add(workers_->connection_arena(i)); !added) return added.error();
   return fds;
 }
 

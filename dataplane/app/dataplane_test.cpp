@@ -130,7 +130,7 @@ TEST_F(DataplaneTest, a_daemon_is_greeted_with_everything_and_sigterm_ends_in_or
   EXPECT_EQ(daemon->hello().worker_count(), 2u);
   EXPECT_EQ(daemon->hello().pid(), static_cast<std::uint32_t>(process.pid()));
   EXPECT_FALSE(daemon->hello().hugepages());
-  ASSERT_EQ(daemon->fds().size(), 1u + 3 * 2);
+  ASSERT_EQ(daemon->fds().size(), 1u + 4 * 2);
   auto segment = daemon->segment(true);
   ASSERT_TRUE(segment) << segment.error().text();
   EXPECT_EQ(segment->boot_epoch(), daemon->hello().boot_epoch());
@@ -140,11 +140,14 @@ TEST_F(DataplaneTest, a_daemon_is_greeted_with_everything_and_sigterm_ends_in_or
   EXPECT_NE(second.error().what.find("another daemon"), std::string::npos);
   auto stranger = ControlClient::connect(process.socket_path(), false, control::kProtocolMajor + 1);
   ASSERT_FALSE(stranger);
-  EXPECT_NE(stranger.error().what.find("protocol"), std::string::npos);
+  EXPECT_NE(stranger.error().what.find("protocol 2.1"), std::string::npos);
+  auto old = ControlClient::connect(process.socket_path(), false, control::kProtocolMajor, 0);
+  ASSERT_FALSE(old);
+  EXPECT_NE(old.error().what.find("protocol 1.0"), std::string::npos);
 
   auto reader = ControlClient::connect(process.socket_path(), true);
   ASSERT_TRUE(reader) << reader.error().text();
-  ASSERT_EQ(reader->fds().size(), 1u + 2);
+  ASSERT_EQ(reader->fds().size(), 1u + 2 + 2);
   EXPECT_TRUE(reader->segment(false));
   EXPECT_FALSE(reader->segment(true)) << "a reader cannot write";
   EXPECT_TRUE(reader->state());

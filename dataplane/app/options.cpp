@@ -23,6 +23,8 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--buffers", options.buffers, "frame buffers per worker")->capture_default_str();
   app.add_option("--flows", options.flows, "connections per worker")->capture_default_str();
+  app.add_option("--proxy-connections", options.proxy_connections, "connections that end here, per worker")
+      ->capture_default_str();
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

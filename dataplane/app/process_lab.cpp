@@ -66,7 +66,8 @@ int ProcessLab::wait(milliseconds at_most) {
   return -1;
 }
 
-Result<ControlClient> ControlClient::connect(const std::string& path, bool reader, std::uint32_t protocol) {
+Result<ControlClient> ControlClient::connect(const std::string& path, bool reader, std::uint32_t protocol,
+                                             std::uint32_t minor) {
   ControlClient client;
   auto channel = control::Channel::connect(path);
   for (int i = 0; i < kConnectTries && !channel; ++i) {
@@ -78,6 +79,7 @@ Result<ControlClient> ControlClient::connect(const std::string& path, bool reade
   control::v1::Envelope envelope;
   control::v1::Hello& hello = *envelope.mutable_hello();
   hello.set_protocol_major(protocol);
+  hello.set_protocol_minor(minor);
   hello.set_build("test");
   hello.set_reader(reader);
   if (auto sent = client.channel_.send(envelope); !sent) return sent.error();

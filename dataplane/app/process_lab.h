@@ -41,7 +41,8 @@ class ControlClient {
  public:
   /// Retries until the process listens.
   [[nodiscard]] static Result<ControlClient> connect(const std::string& path, bool reader = false,
-                                                     std::uint32_t protocol = control::kProtocolMajor);
+                                                     std::uint32_t protocol = control::kProtocolMajor,
+                                                     std::uint32_t minor = control::kProtocolMinor);
   /// Sends and waits for the Ack; other messages that come first are kept in events.
   [[nodiscard]] Status call(control::v1::Envelope envelope, std::span<const int> fds = {});
   [[nodiscard]] Result<control::v1::State> state();

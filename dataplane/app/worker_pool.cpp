@@ -7,6 +7,7 @@
 
 #include <string>
 
+#include "dataplane/control/connection_layout.h"
 #include "dataplane/io/dpdk/runtime.h"
 
 namespace penstock::app {
@@ -40,6 +41,12 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
                                       hugepages);
     if (!arena) return arena.error();
     part.arena = std::move(*arena);
+    // Written a few times per connection and second, so hugepages would win nothing.
+    auto connections = SharedMemory::create("penstock-connections-" + std::to_string(i),
+                                            control::connection_arena_octets(options.proxy_connections), false);
+    if (!connections) return connections.error();
+    part.connection_arena = std::move(*connections);
+    control::format_connection_arena(part.connection_arena.bytes(), i, options.workers, segment.boot_epoch());
     ios.push_back(&part.io);
   }
   if (options.workers > 1) pool->handoff_ = std::make_unique<worker::HandoffMesh>(std::move(ios));
@@ -47,6 +54,7 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
   config.worker_count = static_cast<std::uint16_t>(options.workers);
   config.boot_epoch = segment.boot_epoch();
   config.seed = random_seed();
+  config.proxy_connections_max = static_cast<std::uint32_t>(options.proxy_connections);
   for (unsigned i = 0; i < options.workers; ++i) {
     Part& part = *pool->parts_[i];
     config.index = static_cast<std::uint16_t>(i);
@@ -54,6 +62,7 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
     wiring.io = &part.io;
     wiring.block = &segment.block(i);
     wiring.flow_arena = part.arena.bytes().first(control::flow_arena_octets(options.flows));
+    wiring.connection_arena = part.connection_arena.bytes();
     wiring.views = &views;
     wiring.handoff = pool->handoff_.get();
     wiring.question_doorbell = &part.doorbell;

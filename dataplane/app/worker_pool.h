@@ -35,6 +35,9 @@ class WorkerPool {
   [[nodiscard]] std::vector<io::DpdkIo*> ios() const;
   [[nodiscard]] worker::Worker& worker(std::size_t index) { return *parts_[index]->worker; }
   [[nodiscard]] const SharedMemory& arena(std::size_t index) const { return parts_[index]->arena; }
+  [[nodiscard]] const SharedMemory& connection_arena(std::size_t index) const {
+    return parts_[index]->connection_arena;
+  }
   /// The worker writes it to wake the daemon.
   [[nodiscard]] int question_fd(std::size_t index) const { return parts_[index]->doorbell.fd(); }
   /// The daemon writes it to wake the worker.
@@ -54,6 +57,7 @@ class WorkerPool {
     io::DpdkIo io;
     EventDoorbell doorbell;
     SharedMemory arena;
+    SharedMemory connection_arena;
     std::unique_ptr<worker::Worker> worker;
   };
   WorkerPool() = default;

@@ -110,6 +110,10 @@ Result<std::pair<Channel, Channel>> Channel::pair() {
   return std::pair<Channel, Channel>{std::move(*left), std::move(*right)};
 }
 
+std::string protocol_text(std::uint32_t major, std::uint32_t minor) {
+  return std::to_string(major) + "." + std::to_string(minor);
+}
+
 void Channel::set_blocking(bool blocking) {
   const int flags = ::fcntl(socket_.get(), F_GETFL);
   ::fcntl(socket_.get(), F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);

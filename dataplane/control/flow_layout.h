@@ -38,7 +38,8 @@ enum class FlowState : std::uint8_t {
 enum FlowFlags : std::uint8_t {
   kFlowReverse = 1,  ///< this is the endpoint's direction
   kFlowV6 = 2,
-  kFlowDnat = 4
+  kFlowDnat = 4,
+  kFlowProxy = 8  ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
 };
 
 struct alignas(64) FlowDirection {

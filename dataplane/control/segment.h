@@ -20,7 +20,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31676573'736e6570;  // "pensseg1"
-inline constexpr std::uint32_t kSegmentLayout = 1;
+inline constexpr std::uint32_t kSegmentLayout = 2;
 
 /// One writer, any reader: plain add without a locked instruction.
 class Counter {
@@ -48,6 +48,40 @@ struct SlotCounters {
   Counter tx_octets;
 };
 
+/// Connections that end here (ListenerMode::proxy). Each has two legs: downstream to the client, upstream to the
+/// endpoint.
+struct ProxyCounters {
+  Counter connections_active;  ///< gauge
+  Counter half_open;           ///< gauge: downstream handshakes under way
+  Counter time_wait;           ///< gauge: ended connections that are remembered
+  Counter opened;              ///< downstream SYNs that got a connection
+  Counter established;         ///< both legs
+  Counter closed;              ///< orderly, by FINs
+  Counter reset_by_downstream, reset_by_upstream;
+  Counter timed_out;       ///< retransmissions or keepalive probes without an answer
+  Counter idle_closed;     ///< by NodeRecord::proxy_idle_ms
+  Counter connect_failed;  ///< the endpoint refused, or not within NodeRecord::proxy_connect_ms
+  Counter refused_full;    ///< new connections while NodeRecord::proxy_connections_max were there
+  Counter cookies_sent, cookies_accepted, cookies_rejected;
+  Counter time_wait_evicted;  ///< early, since others needed the room
+  Counter time_wait_reused;   ///< by a new SYN of the same addresses and ports
+  Counter segments_in, segments_out;
+  Counter retransmitted, retransmit_timeouts;
+  Counter octets_up;    ///< payload, client to endpoint
+  Counter octets_down;  ///< payload, endpoint to client
+  Counter out_of_order, duplicates;
+  Counter challenge_acks;  ///< RFC 5961
+  Counter paws_rejected;   ///< RFC 7323
+  Counter lent;            ///< gauge: device buffers held by send queues
+  Counter copied_out;      ///< payload moved from device buffers to our memory, to give the device its buffers back
+  Counter memory_dropped;  ///< segments dropped since memory was short
+  Counter window_clamped;  ///< windows offered smaller than the buffer allows, since memory was short
+  Counter entries_in_use;  ///< gauge: descriptors of queued payload
+  Counter blocks_in_use;   ///< gauge: blocks of payload memory
+  Counter in_place_sent;   ///< segments that left in the buffer they came in
+  Counter copied_sent;     ///< segments whose payload was copied into the frame
+};
+
 struct alignas(64) WorkerCounters {
   Counter adopted_epoch;  ///< gauge: snapshot in use
   Counter beat_ns;        ///< gauge: last heartbeat
@@ -62,6 +96,7 @@ struct alignas(64) WorkerCounters {
   Counter icmp_translated, echo_replies, neighbor_replies, resets_sent, too_big_sent;
   Counter handoff_in, handoff_out;
   Counter checksum_completed;  ///< partial checksums that were completed
+  ProxyCounters proxy;
   std::array<Counter, kDropReasonMax> drops;
   std::array<PortCounters, kPortMax> ports;
   std::array<SlotCounters, kStatSlotMax> slots;

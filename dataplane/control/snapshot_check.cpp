@@ -65,6 +65,23 @@ Trouble check_section(const SnapshotHeader& header, std::size_t index) {
   return std::nullopt;
 }
 
+Trouble check_proxy_limits(const NodeRecord& node) {
+  const auto bad = [](std::string what) { return snapshot_problem(Section::node, 0, std::move(what)); };
+  if (node.proxy_connections_max == 0 || node.proxy_connections_max > kProxyConnectionMax)
+    return bad("proxy_connections_max is not 1.." + std::to_string(kProxyConnectionMax));
+  if (node.proxy_half_open_max > kProxyConnectionMax)
+    return bad("proxy_half_open_max is above " + std::to_string(kProxyConnectionMax));
+  for (const std::uint32_t ms : {node.proxy_idle_ms, node.proxy_connect_ms, node.proxy_time_wait_ms})
+    if (ms == 0 || ms > kTimeoutMsMax) return bad("a time of proxy is not 1.." + std::to_string(kTimeoutMsMax) + " ms");
+  if (node.proxy_keepalive_ms > kTimeoutMsMax)
+    return bad("proxy_keepalive_ms is above " + std::to_string(kTimeoutMsMax));
+  if (node.proxy_buffer_octets < kProxyBufferMin || node.proxy_buffer_octets > kProxyBufferMax)
+    return bad("proxy_buffer_octets is not " + std::to_string(kProxyBufferMin) + ".." +
+               std::to_string(kProxyBufferMax));
+  if (node.proxy_congestion > Congestion::cubic) return bad("proxy_congestion is unknown");
+  return std::nullopt;
+}
+
 Trouble check_node(const NodeRecord& node) {
   const auto bad = [](std::string what) { return snapshot_problem(Section::node, 0, std::move(what)); };
   if (node.source_port_low == 0 || node.source_port_low > node.source_port_high)
@@ -74,6 +91,7 @@ Trouble check_node(const NodeRecord& node) {
   for (const std::uint32_t ms : {node.tcp_syn_ms, node.tcp_established_ms, node.tcp_fin_ms, node.tcp_closed_ms,
                                  node.udp_unreplied_ms, node.udp_stream_ms})
     if (ms == 0 || ms > kTimeoutMsMax) return bad("an idle time is not 1.." + std::to_string(kTimeoutMsMax) + " ms");
+  if (auto trouble = check_proxy_limits(node)) return trouble;
   if (node.zero != 0) return bad("reserved field is not 0");
   return std::nullopt;
 }
@@ -167,7 +185,10 @@ Trouble check_listener_values(const ListenerRecord& listener, std::size_t index)
   if (listener.forwarding > Forwarding::dnat) return bad("forwarding is unknown");
   if (listener.ask_default > Decision::deny) return bad("ask_default is unknown");
   if ((listener.flags & ~unsigned{kListenerDraining}) != 0) return bad("flag is unknown");
-  if (listener.zero != 0) return bad("reserved field is not 0");
+  if (listener.mode > ListenerMode::proxy) return bad("mode is unknown");
+  if (listener.mode == ListenerMode::proxy && listener.proto != IpProto::tcp) return bad("mode proxy without TCP");
+  if (listener.mode == ListenerMode::proxy && listener.forwarding != Forwarding::fullnat)
+    return bad("mode proxy without FullNAT");
   if (listener.stat_slot >= kStatSlotMax)
     return bad("stat_slot " + std::to_string(listener.stat_slot) + " is not below " + std::to_string(kStatSlotMax));
   if (listener.ask_deadline_ms > kTimeoutMsMax) return bad("ask_deadline_ms is above one week");

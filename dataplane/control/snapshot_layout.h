@@ -15,7 +15,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x3170616e'736e6570;  // "pensnap1", little-endian
-inline constexpr std::uint32_t kSnapshotLayout = 1;
+inline constexpr std::uint32_t kSnapshotLayout = 2;
 
 enum class SnapshotSection : std::uint8_t {
   node,            ///< NodeRecord, exactly one
@@ -51,8 +51,14 @@ enum class Forwarding : std::uint8_t {
   fullnat,  ///< source becomes a node address and a port of the reserved range
   dnat      ///< only the destination changes; replies are steered by their source
 };
+enum class ListenerMode : std::uint8_t {
+  l4,    ///< packets are translated; the end hosts guarantee delivery
+  proxy  ///< TCP ends here: one connection to the client, another to the endpoint
+};
 enum class Policy : std::uint8_t { allow, deny, ask };
 enum class Decision : std::uint8_t { allow, deny };
+/// Congestion control of proxied connections.
+enum class Congestion : std::uint32_t { reno, cubic };
 
 struct NodeRecord {
   std::uint16_t source_port_low;   ///< host order, inclusive
@@ -66,9 +72,18 @@ struct NodeRecord {
   std::uint32_t udp_unreplied_ms;
   std::uint32_t udp_stream_ms;
   std::uint32_t parked_max;  ///< flows waiting for an answer, per worker
+  // Listeners of mode proxy.
+  std::uint32_t proxy_connections_max;  ///< proxied connections per worker; the memory reserved at start bounds it too
+  std::uint32_t proxy_half_open_max;    ///< unfinished handshakes per worker; above it SYN cookies
+  std::uint32_t proxy_idle_ms;          ///< no payload in either direction for this long ends a connection
+  std::uint32_t proxy_connect_ms;       ///< the endpoint must accept within this time
+  std::uint32_t proxy_keepalive_ms;     ///< idle before keepalive probes; 0 = none
+  std::uint32_t proxy_buffer_octets;    ///< in flight and queued per direction
+  std::uint32_t proxy_time_wait_ms;
+  Congestion proxy_congestion;
   std::uint32_t zero;
 };
-static_assert(sizeof(NodeRecord) == 40);
+static_assert(sizeof(NodeRecord) == 72);
 
 enum ListenerFlags : std::uint8_t {
   kListenerDraining = 1  ///< established flows only
@@ -82,7 +97,7 @@ struct ListenerRecord {
   Forwarding forwarding;
   std::uint8_t flags;  ///< ListenerFlags
   Decision ask_default;
-  std::uint8_t zero;
+  ListenerMode mode;        ///< proxy: with TCP and FullNAT only
   std::uint32_t id;         ///< stays with the listener's name over snapshots
   std::uint32_t stat_slot;  ///< index into the counters segment
   std::uint32_t cluster;    ///< index into clusters

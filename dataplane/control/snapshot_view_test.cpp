@@ -43,6 +43,7 @@ SnapshotContent example() {
   c.maglev = {0, 2, 2, 0, 2, 2, 0, 0, 0, 0};
   c.listeners = {listener("10.96.0.10", 80, 0, 0), listener("fd96::10", 80, 1, 1), listener("10.96.0.10", 81, 2, 2)};
   c.listeners[1].policy = Policy::ask;
+  c.listeners[1].mode = ListenerMode::proxy;
   c.listeners[2].forwarding = Forwarding::dnat;
   return c;
 }
@@ -92,6 +93,13 @@ TEST(SnapshotView, owns_node_addresses_within_the_reserved_range) {
   EXPECT_FALSE(view.owns_source(ip("10.10.2.1"), port(16383)));
   EXPECT_FALSE(view.owns_source(ip("10.10.2.1"), port(30000)));
   EXPECT_FALSE(view.owns_source(ip("10.10.2.2"), port(16384)));
+}
+
+TEST(SnapshotView, keepalive_may_be_off_and_cookies_always_on) {
+  SnapshotContent c = example();
+  c.node.proxy_keepalive_ms = 0;
+  c.node.proxy_half_open_max = 0;
+  EXPECT_EQ(error_of(write_snapshot(c, 1)), "");
 }
 
 TEST(SnapshotView, a_default_view_is_an_empty_configuration) {
@@ -146,6 +154,24 @@ const ContentRow kContentRows[] = {
     {"no idle time", [](auto& c) { c.node.udp_stream_ms = 0; },
      "snapshot: node[0]: an idle time is not 1..604800000 ms"},
     {"parked", [](auto& c) { c.node.parked_max = kParkedMax + 1; }, "snapshot: node[0]: parked_max is above 65536"},
+    {"no proxied connections", [](auto& c) { c.node.proxy_connections_max = 0; },
+     "snapshot: node[0]: proxy_connections_max is not 1..1048576"},
+    {"half open", [](auto& c) { c.node.proxy_half_open_max = kProxyConnectionMax + 1; },
+     "snapshot: node[0]: proxy_half_open_max is above 1048576"},
+    {"no time to connect", [](auto& c) { c.node.proxy_connect_ms = 0; },
+     "snapshot: node[0]: a time of proxy is not 1..604800000 ms"},
+    {"time wait", [](auto& c) { c.node.proxy_time_wait_ms = kTimeoutMsMax + 1; },
+     "snapshot: node[0]: a time of proxy is not 1..604800000 ms"},
+    {"proxy idle", [](auto& c) { c.node.proxy_idle_ms = 0; },
+     "snapshot: node[0]: a time of proxy is not 1..604800000 ms"},
+    {"keepalive", [](auto& c) { c.node.proxy_keepalive_ms = kTimeoutMsMax + 1; },
+     "snapshot: node[0]: proxy_keepalive_ms is above 604800000"},
+    {"small buffer", [](auto& c) { c.node.proxy_buffer_octets = kProxyBufferMin - 1; },
+     "snapshot: node[0]: proxy_buffer_octets is not 16384..16777216"},
+    {"large buffer", [](auto& c) { c.node.proxy_buffer_octets = kProxyBufferMax + 1; },
+     "snapshot: node[0]: proxy_buffer_octets is not 16384..16777216"},
+    {"congestion", [](auto& c) { c.node.proxy_congestion = Congestion{2}; },
+     "snapshot: node[0]: proxy_congestion is unknown"},
     {"node reserved", [](auto& c) { c.node.zero = 1; }, "snapshot: node[0]: reserved field is not 0"},
     {"node address multicast", [](auto& c) { c.node_addresses[1] = ip("ff02::1"); },
      "snapshot: node_addresses[1]: is no host address"},
@@ -197,7 +223,16 @@ const ContentRow kContentRows[] = {
     {"listener default", [](auto& c) { c.listeners[0].ask_default = Decision{2}; },
      "snapshot: listeners[0]: ask_default is unknown"},
     {"listener flag", [](auto& c) { c.listeners[0].flags = 2; }, "snapshot: listeners[0]: flag is unknown"},
-    {"listener reserved", [](auto& c) { c.listeners[0].zero = 1; }, "snapshot: listeners[0]: reserved field is not 0"},
+    {"listener mode", [](auto& c) { c.listeners[0].mode = ListenerMode{2}; },
+     "snapshot: listeners[0]: mode is unknown"},
+    {"proxy of UDP",
+     [](auto& c) {
+       c.listeners[0].proto = IpProto::udp;
+       c.listeners[0].mode = ListenerMode::proxy;
+     },
+     "snapshot: listeners[0]: mode proxy without TCP"},
+    {"proxy with DNAT", [](auto& c) { c.listeners[2].mode = ListenerMode::proxy; },
+     "snapshot: listeners[2]: mode proxy without FullNAT"},
     {"listener slot", [](auto& c) { c.listeners[0].stat_slot = 0xffffffff; },
      "snapshot: listeners[0]: stat_slot 4294967295 is not below 16384"},
     {"ask without deadline", [](auto& c) { c.listeners[1].ask_deadline_ms = 0; },
@@ -256,7 +291,7 @@ using enum SnapshotSection;
 
 const BytesRow kBytesRows[] = {
     {"magic", [](auto& h, auto&) { h.magic = 0; }, "magic is wrong"},
-    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 1"},
+    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 2"},
     {"reserved", [](auto& h, auto&) { h.zero = 1; }, "header: reserved field"},
     {"too few octets", [](auto&, auto& b) { b.pop_back(); }, "octets, there are"},
     {"entry size", [](auto& h, auto&) { section(h, endpoints).entry_octets = 24; },

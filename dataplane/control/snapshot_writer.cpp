@@ -101,6 +101,14 @@ NodeRecord default_node_record() {
   node.udp_unreplied_ms = 30'000;
   node.udp_stream_ms = 120'000;
   node.parked_max = 1024;
+  node.proxy_connections_max = 16384;
+  node.proxy_half_open_max = 1024;
+  node.proxy_idle_ms = 3'600'000;
+  node.proxy_connect_ms = 5'000;
+  node.proxy_keepalive_ms = 600'000;
+  node.proxy_buffer_octets = 256 * 1024;
+  node.proxy_time_wait_ms = 60'000;
+  node.proxy_congestion = Congestion::cubic;
   return node;
 }
 

@@ -38,6 +38,7 @@ struct WorkerConfig {
   std::array<std::uint64_t, 2> seed{0x9e3779b97f4a7c15ull, 0xd1b54a32d192ed03ull};  ///< random per process
   std::uint32_t parked_max{1024};                        ///< room for parked flows; NodeRecord::parked_max lowers it
   std::uint32_t decision_cache_slots{4096};              ///< cached answers
+  std::uint32_t proxy_connections_max{16384};            ///< room for proxied connections; NodeRecord lowers it
   Duration spin{std::chrono::microseconds{50}};          ///< empty polls for this long before sleeping
   Duration sleep_max{std::chrono::milliseconds{25}};     ///< longest sleep: the heartbeat interval
   Duration beat_interval{std::chrono::milliseconds{5}};  ///< a busy worker beats at most this often
@@ -47,7 +48,8 @@ struct WorkerConfig {
 struct WorkerWiring {
   io::PacketIo* io{};
   control::WorkerBlock* block{};
-  ByteSpan flow_arena;  ///< zeroed, control::flow_arena_octets(capacity) octets, 64-aligned
+  ByteSpan flow_arena;          ///< zeroed, control::flow_arena_octets(capacity) octets, 64-aligned
+  ByteSpan connection_arena{};  ///< formatted (control/connection_layout.h); empty: nothing is published
   ViewExchange* views{};
   HandoffMesh* handoff{};         ///< nullptr with one worker
   Doorbell* question_doorbell{};  ///< nullptr: nobody is woken

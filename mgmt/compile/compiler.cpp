@@ -83,7 +83,7 @@ std::vector<EffectiveListener> effective_listeners(const config::Config& config,
 std::uint32_t count_ms(std::chrono::milliseconds value) { return static_cast<std::uint32_t>(value.count()); }
 
 control::NodeRecord node_record(const config::Node& node) {
-  control::NodeRecord out{};
+  control::NodeRecord out = control::default_node_record();
   out.source_port_low = node.source_ports.low;
   out.source_port_high = node.source_ports.high;
   out.flow_max = node.limits.flows_per_worker;

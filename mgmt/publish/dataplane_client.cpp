@@ -38,11 +38,16 @@ Status check_hello(const control::Received& received) {
     return dataplane_problem("refused the connection: " + received.envelope.ack().error());
   if (!received.envelope.has_hello()) return dataplane_problem("first message is no Hello");
   const v1::Hello& hello = received.envelope.hello();
-  if (hello.protocol_major() != control::kProtocolMajor)
-    return dataplane_problem("speaks protocol " + std::to_string(hello.protocol_major()) + ", this daemon " +
-                             std::to_string(control::kProtocolMajor));
+  if (!control::protocol_spoken(hello.protocol_major(), hello.protocol_minor()))
+    return Problem{"penstock-dataplane",
+                   "speaks protocol " + control::protocol_text(hello.protocol_major(), hello.protocol_minor()) +
+                       ", this side " + control::protocol_text(control::kProtocolMajor, control::kProtocolMinor),
+                   "use programs of the same version"};
   if (hello.worker_count() == 0 || hello.worker_count() > control::kWorkerMax)
     return dataplane_problem("claims " + std::to_string(hello.worker_count()) + " workers");
+  if (hello.connection_arenas() != hello.worker_count())
+    return dataplane_problem("has " + std::to_string(hello.connection_arenas()) + " connection arenas for " +
+                             std::to_string(hello.worker_count()) + " workers");
   return Done{};
 }
 
@@ -53,19 +58,25 @@ Result<telemetry::SegmentMapping> open_segment(const v1::Hello& hello, int fd, b
   return segment;
 }
 
+Status check_fds(const control::Received& received, std::size_t expected) {
+  if (received.fds.size() == expected) return Done{};
+  return dataplane_problem("sent " + std::to_string(received.fds.size()) + " descriptors, expected " +
+                           std::to_string(expected));
+}
+
 /// The fds of a full Hello, in the order that control.proto states.
 Result<DataplaneHello> unpack(control::Received received) {
   if (const Status checked = check_hello(received); !checked) return checked.error();
   const std::size_t workers = received.envelope.hello().worker_count();
-  if (received.fds.size() != 1 + 3 * workers)
-    return dataplane_problem("sent " + std::to_string(received.fds.size()) + " descriptors, expected " +
-                             std::to_string(1 + 3 * workers));
+  if (const Status counted = check_fds(received, 1 + 4 * workers); !counted) return counted.error();
   auto segment = open_segment(received.envelope.hello(), received.fds[0].get(), true);
   if (!segment) return segment.error();
-  DataplaneHello out{std::move(*received.envelope.mutable_hello()), std::move(*segment), {}, {}, {}};
+  DataplaneHello out{std::move(*received.envelope.mutable_hello()), std::move(*segment), {}, {}, {}, {}};
   for (std::size_t i = 0; i < workers; ++i) out.question_events.push_back(std::move(received.fds[1 + i]));
   for (std::size_t i = 0; i < workers; ++i) out.answer_events.push_back(std::move(received.fds[1 + workers + i]));
   for (std::size_t i = 0; i < workers; ++i) out.arenas.push_back(std::move(received.fds[1 + 2 * workers + i]));
+  for (std::size_t i = 0; i < workers; ++i)
+    out.connection_arenas.push_back(std::move(received.fds[1 + 3 * workers + i]));
   return out;
 }
 
@@ -213,11 +224,13 @@ Result<ReaderView> open_reader(const std::string& socket_path, std::chrono::mill
   auto received = channel->receive_within(at_most);
   if (!received) return received.error();
   if (const Status checked = check_hello(*received); !checked) return checked.error();
-  if (received->fds.empty()) return dataplane_problem("sent no segment");
+  const std::size_t workers = received->envelope.hello().worker_count();
+  if (const Status counted = check_fds(*received, 1 + 2 * workers); !counted) return counted.error();
   auto segment = open_segment(received->envelope.hello(), received->fds[0].get(), false);
   if (!segment) return segment.error();
-  ReaderView out{std::move(*received->envelope.mutable_hello()), std::move(*segment), {}};
-  for (std::size_t i = 1; i < received->fds.size(); ++i) out.arenas.push_back(std::move(received->fds[i]));
+  ReaderView out{std::move(*received->envelope.mutable_hello()), std::move(*segment), {}, {}};
+  for (std::size_t i = 0; i < workers; ++i) out.arenas.push_back(std::move(received->fds[1 + i]));
+  for (std::size_t i = 0; i < workers; ++i) out.connection_arenas.push_back(std::move(received->fds[1 + workers + i]));
   return out;
 }
 

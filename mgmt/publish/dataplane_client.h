@@ -2,7 +2,7 @@
 //
 // Model     coroutines on the caller's event loop. open() exchanges Hellos; request() sends one message and waits
 //           for its Ack; events (lost ports, the end of the connection) come by callbacks. What the Hello brought
-//           (segment, eventfds, flow arenas) lives as long as the client.
+//           (segment, eventfds, arenas) lives as long as the client.
 // Errors    a refusal, a silent peer and a broken connection are Problems; after the latter two every request fails.
 // Limits    kHelloTimeout, kRequestTimeout; one loop thread.
 #pragma once
@@ -32,9 +32,10 @@ inline constexpr std::chrono::seconds kRequestTimeout{10};
 struct DataplaneHello {
   v1::Hello message;
   telemetry::SegmentMapping segment;
-  std::vector<Fd> question_events;  ///< per worker; readable when it asked something
-  std::vector<Fd> answer_events;    ///< per worker; written to wake it
-  std::vector<Fd> arenas;           ///< flow arena per worker
+  std::vector<Fd> question_events;    ///< per worker; readable when it asked something
+  std::vector<Fd> answer_events;      ///< per worker; written to wake it
+  std::vector<Fd> arenas;             ///< flow arena per worker
+  std::vector<Fd> connection_arenas;  ///< per worker
 };
 
 class DataplaneClient : public std::enable_shared_from_this<DataplaneClient> {
@@ -84,6 +85,7 @@ struct ReaderView {
   v1::Hello message;
   telemetry::SegmentMapping segment;
   std::vector<Fd> arenas;
+  std::vector<Fd> connection_arenas;
 };
 [[nodiscard]] Result<ReaderView> open_reader(const std::string& socket_path, std::chrono::milliseconds at_most);
 

@@ -38,6 +38,7 @@ TEST_F(DataplaneClientTest, hello_brings_segment_events_and_arenas) {
   EXPECT_EQ(client->hello().message.boot_epoch(), 77u);
   EXPECT_EQ(client->segment().worker_count(), 1u);
   EXPECT_EQ(client->hello().arenas.size(), 1u);
+  EXPECT_EQ(client->hello().connection_arenas.size(), 1u);
 }
 
 TEST_F(DataplaneClientTest, request_returns_when_its_ack_arrives) {
@@ -72,10 +73,24 @@ TEST_F(DataplaneClientTest, a_peer_without_the_promised_descriptors_is_refused) 
   ASSERT_TRUE(pair.ok());
   v1::Envelope envelope;
   envelope.mutable_hello()->set_protocol_major(control::kProtocolMajor);
+  envelope.mutable_hello()->set_protocol_minor(control::kProtocolMinor);
   envelope.mutable_hello()->set_worker_count(2);
+  envelope.mutable_hello()->set_connection_arenas(2);
   ASSERT_TRUE(pair->first.send(envelope).ok());
   EXPECT_EQ(run_on(loop_, open_task(std::move(pair->second))), nullptr);
   EXPECT_THAT(problem_, HasSubstr("descriptors"));
+}
+
+TEST_F(DataplaneClientTest, a_dataplane_before_connection_arenas_is_refused_by_its_version) {
+  auto pair = control::Channel::pair();
+  ASSERT_TRUE(pair.ok());
+  v1::Envelope envelope;
+  envelope.mutable_hello()->set_protocol_major(control::kProtocolMajor);
+  envelope.mutable_hello()->set_worker_count(1);
+  ASSERT_TRUE(pair->first.send(envelope).ok());
+  EXPECT_EQ(run_on(loop_, open_task(std::move(pair->second))), nullptr);
+  EXPECT_THAT(problem_, HasSubstr("speaks protocol 1.0, this side 1.1"));
+  EXPECT_THAT(problem_, HasSubstr("same version"));
 }
 
 TEST_F(DataplaneClientTest, another_protocol_major_is_refused) {

@@ -109,14 +109,17 @@ class FakeDataplane {
     control::v1::Envelope envelope;
     control::v1::Hello& hello = *envelope.mutable_hello();
     hello.set_protocol_major(control::kProtocolMajor);
+    hello.set_protocol_minor(control::kProtocolMinor);
     hello.set_worker_count(1);
+    hello.set_connection_arenas(1);
     hello.set_boot_epoch(boot_epoch);
     hello.set_epoch(epoch);
     hello.set_content_hash(content_hash);
     const Fd question{::eventfd(0, EFD_CLOEXEC)};
     const Fd answer{::eventfd(0, EFD_CLOEXEC)};
     const Fd arena{::memfd_create("arena", MFD_CLOEXEC)};
-    const std::array<int, 4> fds{segment_fd_.get(), question.get(), answer.get(), arena.get()};
+    const Fd connections{::memfd_create("connections", MFD_CLOEXEC)};
+    const std::array<int, 5> fds{segment_fd_.get(), question.get(), answer.get(), arena.get(), connections.get()};
     (void)channel_.send(envelope, fds);
   }
 
