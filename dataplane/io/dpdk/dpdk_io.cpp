@@ -109,6 +109,29 @@ void DpdkIo::drop(std::span<Frame> frames) {
   for (Frame& frame : frames) rte_pktmbuf_free(static_cast<rte_mbuf*>(std::move(frame).release().handle));
 }
 
+std::size_t DpdkIo::allocate(std::span<Frame> into) {
+  std::array<rte_mbuf*, kBurstMax> burst;
+  const std::size_t count = std::min(into.size(), kBurstMax);
+  // All or nothing, as the pool does it; a caller that wants fewer asks again for fewer.
+  if (current_->pool == nullptr ||
+      rte_pktmbuf_alloc_bulk(current_->pool, burst.data(), static_cast<unsigned>(count)) != 0)
+    return 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    burst[i]->data_off = kMadeHeadroom;
+    into[i] = Frame{raw_of(*burst[i], kNoPort)};
+  }
+  return count;
+}
+
+Frame DpdkIo::share(const RawFrame& buffer) {
+  rte_mbuf_refcnt_update(static_cast<rte_mbuf*>(buffer.handle), 1);
+  return Frame{buffer};
+}
+
+bool DpdkIo::is_sole_owner(const RawFrame& buffer) const {
+  return rte_mbuf_refcnt_read(static_cast<const rte_mbuf*>(buffer.handle)) == 1;
+}
+
 bool DpdkIo::can_transmit(PortIndex port) const {
   return port < current_->transmit.size() && current_->transmit[port] != kNoDevice;
 }

@@ -18,6 +18,8 @@
 #include "dataplane/core/fd.h"
 #include "dataplane/io/packet_io.h"
 
+struct rte_mempool;
+
 namespace penstock::io {
 
 inline constexpr std::uint16_t kNoDevice = 0xffff;
@@ -31,6 +33,7 @@ struct QueueSet {
   std::vector<Receive> receive;
   std::array<std::uint16_t, PENSTOCK_PORT_MAX> transmit;  ///< device by port, kNoDevice = not this worker's
   std::vector<pollfd> polled;                             ///< [0] is the io's own eventfd
+  rte_mempool* pool{};  ///< where allocate() takes buffers; none before there are ports
 };
 
 class DpdkIo final : public PacketIo {
@@ -41,6 +44,9 @@ class DpdkIo final : public PacketIo {
   [[nodiscard]] std::size_t receive(std::span<Frame> into) override;
   [[nodiscard]] std::size_t transmit(PortIndex port, std::span<Frame> frames) override;
   void drop(std::span<Frame> frames) override;
+  [[nodiscard]] std::size_t allocate(std::span<Frame> into) override;
+  [[nodiscard]] Frame share(const RawFrame& buffer) override;
+  [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override;
   [[nodiscard]] bool can_transmit(PortIndex port) const override;
   void wait(Duration at_most) override;
   void wake() override;

@@ -39,6 +39,7 @@ Status PortTable::distribute(Duration at_most) {
   for (std::size_t worker = 0; worker < ios_.size(); ++worker) {
     auto set = std::make_unique<QueueSet>();
     set->transmit.fill(kNoDevice);
+    set->pool = runtime_.pool();
     for (PortIndex index = 0; index < ports_.size(); ++index) {
       if (ports_[index] == nullptr || hidden_[index]) continue;
       const std::span<const DpdkPort::Queue> queues = ports_[index]->queues();

@@ -13,7 +13,6 @@ std::size_t SimIo::receive(std::span<Frame> into) {
       std::deque<Frame>& queue = device_.queue(port, q);
       for (; n < into.size() && !queue.empty(); queue.pop_front()) {
         into[n++] = std::move(queue.front());
-        ++device_.outstanding_;
       }
     }
   }
@@ -28,7 +27,10 @@ std::size_t SimIo::transmit(PortIndex port, std::span<Frame> frames) {
     require(frame.live() && frame.port() == port, "transmit of a frame that is gone or meant for another port");
     const ByteView bytes = frame.bytes();
     device_.sent_.push_back({port, worker_, {bytes.begin(), bytes.end()}});
-    device_.give_back(frame);
+    if (device_.hold_sent_)
+      device_.held_.push_back(std::move(frame));
+    else
+      device_.give_back(frame);
   }
   return n;
 }
@@ -36,6 +38,28 @@ std::size_t SimIo::transmit(PortIndex port, std::span<Frame> frames) {
 void SimIo::drop(std::span<Frame> frames) {
   for (Frame& frame : frames) device_.give_back(frame);
 }
+
+std::size_t SimIo::allocate(std::span<Frame> into) {
+  std::size_t n = 0;
+  for (; n < into.size(); ++n) {
+    SimDevice::Buffer* const buffer = device_.lend();
+    if (buffer == nullptr) break;
+    into[n] = Frame{RawFrame{.data = buffer->data() + kMadeHeadroom,
+                             .handle = buffer,
+                             .octets = 0,
+                             .headroom = kMadeHeadroom,
+                             .tailroom = static_cast<std::uint16_t>(buffer->size() - kMadeHeadroom),
+                             .port = kNoPort}};
+  }
+  return n;
+}
+
+Frame SimIo::share(const RawFrame& buffer) {
+  ++device_.lent_.at(buffer.handle);
+  return Frame{buffer};
+}
+
+bool SimIo::is_sole_owner(const RawFrame& buffer) const { return device_.lent_.at(buffer.handle) == 1; }
 
 bool SimIo::can_transmit(PortIndex port) const {
   return port < device_.options_.ports && worker_ < device_.options_.queues;
@@ -53,10 +77,27 @@ SimDevice::SimDevice(const SimOptions& options)
 
 SimDevice::~SimDevice() {
   for (std::deque<Frame>& queue : queues_)
-    for (Frame& frame : queue) {
-      ++outstanding_;
-      give_back(frame);
-    }
+    for (Frame& frame : queue) give_back(frame);
+  release_sent();
+}
+
+std::size_t SimDevice::outstanding() const {
+  std::size_t owners = 0;
+  for (const auto& [buffer, count] : lent_) owners += count;
+  return owners - waiting() - held_.size();
+}
+
+void SimDevice::release_sent() {
+  for (Frame& frame : held_) give_back(frame);
+  held_.clear();
+}
+
+SimDevice::Buffer* SimDevice::lend() {
+  if (free_.empty()) return nullptr;
+  Buffer* const buffer = free_.back().release();
+  free_.pop_back();
+  lent_.emplace(buffer, 1u);
+  return buffer;
 }
 
 std::size_t SimDevice::waiting() const {
@@ -84,13 +125,11 @@ void SimDevice::inject(PortIndex port, ByteView bytes, std::size_t q) {
 
 void SimDevice::deliver(PortIndex port, ByteView bytes, std::size_t q) {
   require(bytes.size() <= options_.frame_octets_max, "injected frame larger than a buffer");
-  if (free_.empty()) {
+  Buffer* const buffer = lend();
+  if (buffer == nullptr) {
     ++no_buffer_;
     return;
   }
-  Buffer* const buffer = free_.back().release();
-  free_.pop_back();
-  lent_.insert(buffer);
   std::copy(bytes.begin(), bytes.end(), buffer->begin() + options_.headroom);
   ++delivered_;
   queue(port, q).emplace_back(RawFrame{.data = buffer->data() + options_.headroom,
@@ -103,9 +142,11 @@ void SimDevice::deliver(PortIndex port, ByteView bytes, std::size_t q) {
 
 void SimDevice::give_back(Frame& frame) {
   const RawFrame raw = std::move(frame).release();
-  require(lent_.erase(raw.handle) == 1, "a buffer came back that was not lent");
+  const auto owners = lent_.find(raw.handle);
+  require(owners != lent_.end(), "a buffer came back that was not lent");
+  if (--owners->second > 0) return;
+  lent_.erase(owners);
   free_.emplace_back(static_cast<Buffer*>(raw.handle));
-  --outstanding_;
 }
 
 }  // namespace penstock::io

@@ -4,15 +4,16 @@
 //           workers transmitted. One SimIo per worker is its PacketIo. Queue q of a port belongs to worker
 //           q % workers, as on a device.
 // Faults    each injected frame may be lost, doubled, or overtaken by the next one, by a seeded generator.
-// Rule      outstanding() counts buffers that workers hold: 0 after everything is sent or dropped.
+// Rule      outstanding() counts what workers own of buffers: 0 after everything is sent or dropped. hold_sent() keeps
+//           transmitted buffers owned by the device, as one that sends later does.
 // Limits    `buffers` in all; inject() on an empty pool loses the frame and counts it (no_buffer).
 // Not here  threads: one caller drives everything.
 #pragma once
 #include <array>
 #include <deque>
+#include <map>
 #include <memory>
 #include <random>
-#include <set>
 #include <vector>
 
 #include "dataplane/io/packet_io.h"
@@ -50,6 +51,9 @@ class SimIo final : public PacketIo {
   [[nodiscard]] std::size_t receive(std::span<Frame> into) override;
   [[nodiscard]] std::size_t transmit(PortIndex port, std::span<Frame> frames) override;
   void drop(std::span<Frame> frames) override;
+  [[nodiscard]] std::size_t allocate(std::span<Frame> into) override;
+  [[nodiscard]] Frame share(const RawFrame& buffer) override;
+  [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override;
   [[nodiscard]] bool can_transmit(PortIndex port) const override;
   void wait(Duration) override {}
   void wake() override { ++wakes_; }
@@ -73,7 +77,10 @@ class SimDevice {
   [[nodiscard]] std::vector<SentFrame> take_sent() { return std::exchange(sent_, {}); }
   /// From now on transmit() on `port` takes at most `frames` per call (kBurstMax: everything).
   void limit_transmit(PortIndex port, std::size_t frames) { transmit_limit_[port] = frames; }
-  [[nodiscard]] std::size_t outstanding() const { return outstanding_; }
+  [[nodiscard]] std::size_t outstanding() const;
+  /// From now on the device owns transmitted buffers until release_sent().
+  void hold_sent() { hold_sent_ = true; }
+  void release_sent();
   /// Frames in receive queues.
   [[nodiscard]] std::size_t waiting() const;
   /// Frames that came into a receive queue.
@@ -88,6 +95,7 @@ class SimDevice {
     return queues_[port * options_.queues + q];
   }
   void deliver(PortIndex port, ByteView bytes, std::size_t queue);
+  [[nodiscard]] Buffer* lend();
   void give_back(Frame& frame);
   [[nodiscard]] bool chance(std::uint32_t percent) { return percent != 0 && random_() % 100 < percent; }
 
@@ -97,9 +105,10 @@ class SimDevice {
   std::vector<std::deque<Frame>> queues_;
   std::vector<std::size_t> transmit_limit_;
   std::vector<SentFrame> sent_;
-  std::set<void*> lent_;  // a buffer that comes back twice, or was never lent, is a fault of the worker
+  std::map<void*, unsigned> lent_;  // owners; a buffer that comes back too often, or was never lent, is a fault
+  std::vector<Frame> held_;         // transmitted, still owned by the device
+  bool hold_sent_{};
   std::minstd_rand random_;
-  std::size_t outstanding_{};
   std::uint64_t delivered_{}, lost_{}, no_buffer_{};
 };
 
