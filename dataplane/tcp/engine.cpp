@@ -4,8 +4,12 @@
 
 namespace penstock::tcp {
 
-Engine::Engine(const Limits& limits, const Secrets& secrets, Pools& pools)
-    : limits_{limits}, secrets_{secrets}, pools_{pools} {
+Engine::Engine(const Limits& limits, const Secrets& secrets, Pools& pools) : secrets_{secrets}, pools_{pools} {
+  configure(limits);
+}
+
+void Engine::configure(const Limits& limits) {
+  limits_ = limits;
   require(limits.window_shift <= kWindowShiftMax, "window shift above 14");
   require(limits.receive_budget_octets >> limits.window_shift >= 8, "window shift too coarse for the receive budget");
 }
@@ -149,6 +153,11 @@ std::size_t Engine::writable(const Endpoint& ep) const {
   if (ep.state == State::closed || ep.fin_queued) return 0;
   const std::uint32_t queued = ep.queue.end().since(ep.queue.una()).octets;
   return queued < ep.send_budget ? ep.send_budget - queued : 0;
+}
+
+std::uint32_t Engine::segments_writable(const Endpoint& ep) const {
+  const std::uint32_t queued = ep.queue.entries();
+  return queued < limits_.send_entries_max ? limits_.send_entries_max - queued : 0;
 }
 
 void Engine::consume(Endpoint& ep, std::uint32_t octets) {

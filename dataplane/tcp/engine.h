@@ -90,6 +90,8 @@ class Engine {
   /// entries, pools). The caller's reference stays the caller's.
   [[nodiscard]] bool write_block(Endpoint& ep, Index block, std::uint16_t offset, std::uint16_t octets);
   [[nodiscard]] std::size_t writable(const Endpoint& ep) const;
+  /// Segments that the send queue still takes, whatever they hold.
+  [[nodiscard]] std::uint32_t segments_writable(const Endpoint& ep) const;
   /// Payload octets queued or unacknowledged; SYN and FIN are not counted.
   [[nodiscard]] std::uint32_t outstanding(const Endpoint& ep) const;
   /// Replaces lent blocks in the send queue by copies, the oldest first, until `octets_max` were copied or the block
@@ -108,6 +110,9 @@ class Engine {
 
   /// The record of a connection in State::time_wait; the endpoint is closed by this.
   [[nodiscard]] TimeWait take_time_wait(Endpoint& ep, Instant now);
+
+  /// New limits, for what begins after this and for every decision from now on.
+  void configure(const Limits& limits);
 
   [[nodiscard]] ConnectionInfo info(const Endpoint& ep) const;
   [[nodiscard]] const Counters& counters() const { return counters_; }

@@ -105,6 +105,8 @@ class BlockPool {
     ++in_use_;
     return index;
   }
+  /// acquire() will succeed `count` times.
+  [[nodiscard]] bool has_room(std::uint32_t count) const { return capacity_ - in_use_ >= count; }
   void add_reference(Index index) {
     require(headers_[index].references < 0xffff, "too many references on a block");
     ++headers_[index].references;

@@ -73,6 +73,7 @@ class SendQueue {
   [[nodiscard]] bool split(Pools& pools, Index index, std::uint16_t octets);
   void sent(Pools& pools, Index index, Stamp now);
 
+  [[nodiscard]] std::uint16_t entries() const { return entries_; }
   [[nodiscard]] SeqNum una() const { return una_; }
   [[nodiscard]] SeqNum nxt() const { return nxt_; }
   [[nodiscard]] SeqNum end() const { return end_; }
