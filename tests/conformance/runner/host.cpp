@@ -1,0 +1,259 @@
+#include "tests/conformance/runner/host.h"
+
+#include <algorithm>
+
+#include "dataplane/tcp/stateless.h"
+#include "tests/conformance/runner/options_text.h"
+
+namespace penstock::script {
+namespace {
+
+// Enough for a script that writes a few megabytes in segments of 536 octets.
+constexpr std::uint32_t kEntries = 16384;
+constexpr std::uint32_t kBlocks = 8192;
+constexpr std::uint16_t kEphemeralPort = 32768;
+
+const tcp::Secrets kSecrets{{11, 12}, {13, 14}, {15, 16}};
+
+/// Puts the urgent pointer into a packet that write_packet() made, and keeps the checksum right (RFC 1624).
+void put_urgent(ByteSpan packet, std::size_t ip_octets, std::uint16_t urgent) {
+  const ByteSpan segment = packet.subspan(ip_octets);
+  std::uint32_t sum = load_be<std::uint16_t>(segment, 16).host() ^ 0xffffu;
+  sum += urgent;
+  sum = (sum & 0xffff) + (sum >> 16);
+  store_be(segment, 16, Be16::from_host(static_cast<std::uint16_t>(~sum)));
+  store_be(segment, 18, Be16::from_host(urgent));
+}
+
+}  // namespace
+
+Host::Host(Settings& settings, bool v4) : settings_{settings}, v4_{v4}, pools_{kEntries, kBlocks} {
+  local_ = v4 ? IpAddress::v4(192, 168, 0, 1) : *IpAddress::parse("fd3d:a0b:17d6::1");
+  remote_ = v4 ? IpAddress::v4(192, 0, 2, 1) : *IpAddress::parse("fd3d:fa7b:d17d::1");
+}
+
+Host::~Host() {
+  for (const auto& socket : sockets_)
+    if (socket->engine) static_cast<void>(socket->engine->abort(socket->ep));
+}
+
+tcp::ConnectionKey Host::key_of(std::uint16_t local_port, std::uint16_t remote_port) const {
+  return {local_, remote_, Be16::from_host(local_port), Be16::from_host(remote_port)};
+}
+
+Instant Host::next_deadline() const {
+  Instant out = tcp::kNever;
+  for (const auto& socket : sockets_)
+    if (socket->kind == Socket::Kind::connection && !socket->over())
+      out = std::min(out, tcp::Engine::deadline(socket->ep));
+  return out;
+}
+
+void Host::run_until(Instant until) {
+  for (Instant next = next_deadline(); next <= std::max(until, now_); next = next_deadline()) {
+    now_ = std::max(now_, next);
+    for (std::size_t i = 0; i < sockets_.size(); ++i) {
+      Socket& socket = *sockets_[i];
+      if (socket.kind != Socket::Kind::connection || socket.over()) continue;
+      if (tcp::Engine::deadline(socket.ep) > now_) continue;
+      note(socket, socket.engine->expire(socket.ep, now_));
+      pump(socket);
+    }
+  }
+  now_ = std::max(now_, until);
+}
+
+void Host::renew(Socket& socket) {
+  tcp::Limits& limits = socket.limits;
+  // The engine insists that the budget is worth several units of the scale.
+  limits.receive_budget_octets = std::max(limits.receive_budget_octets, 8u << limits.window_shift);
+  if (socket.engine) socket.retransmitted_before += socket.engine->counters().retransmitted;
+  socket.engine = std::make_unique<tcp::Engine>(limits, kSecrets, pools_);
+}
+
+Socket& Host::open_socket() {
+  sockets_.push_back(std::make_unique<Socket>());
+  Socket& socket = *sockets_.back();
+  socket.limits = settings_.limits;
+  give_descriptor(socket);
+  return socket;
+}
+
+void Host::give_descriptor(Socket& socket) {
+  int fd = 3;
+  while (find(fd) != nullptr) ++fd;
+  socket.fd = fd;
+}
+
+Socket* Host::find(std::int64_t fd) {
+  for (const auto& socket : sockets_)
+    if (socket->fd == fd) return socket.get();
+  return nullptr;
+}
+
+Socket* Host::find(const tcp::ConnectionKey& key) {
+  for (const auto& socket : sockets_)
+    if (socket->kind == Socket::Kind::connection && socket->key == key && (!socket->over() || socket->waiting))
+      return socket.get();
+  return nullptr;
+}
+
+void Host::listen(Socket& socket, std::size_t backlog) {
+  socket.kind = Socket::Kind::listening;
+  socket.backlog = backlog;
+}
+
+std::string Host::connect(Socket& socket, std::uint16_t port) {
+  socket.key = key_of(socket.port != 0 ? socket.port : next_port_++, port);
+  socket.kind = Socket::Kind::connection;
+  if (settings_.quick_acks) socket.limits.delayed_ack = Duration::zero();
+  renew(socket);
+  if (!socket.engine->connect(socket.ep, socket.key, mtu(), now_)) return "ENOBUFS";
+  pump(socket);
+  return "";
+}
+
+void Host::pump(Socket& socket) {
+  for (tcp::SegmentOut out; socket.engine->transmit(socket.ep, now_, out);) send(socket.key, out);
+  if (socket.ep.state == tcp::State::time_wait) {
+    socket.record = socket.engine->take_time_wait(socket.ep, now_);
+    socket.waiting = true;
+  }
+}
+
+void Host::send(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment) {
+  std::vector<std::byte> packet(tcp::packet_room(segment.payload.size()));
+  packet.resize(tcp::write_packet(packet, key, segment));
+  const Parsed<tcp::PacketIn> back = tcp::read_packet(packet);
+  require(static_cast<bool>(back), "the stack sent a packet that cannot be read");
+  const tcp::SegmentIn& in = back->segment;
+  Sent out{now_, key, in.seq, in.ack, segment.flags, in.window, static_cast<std::uint32_t>(in.payload.size()), {}};
+  out.options = decode(segment.options.view());
+  sent.push_back(std::move(out));
+}
+
+void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment, std::uint16_t urgent) {
+  const tcp::ConnectionKey from{key.remote, key.local, key.remote_port, key.local_port};
+  std::vector<std::byte> packet(tcp::packet_room(segment.payload.size()));
+  packet.resize(tcp::write_packet(packet, from, segment));
+  if (urgent != 0) put_urgent(packet, v4_ ? 20 : 40, urgent);
+  const Parsed<tcp::PacketIn> parsed = tcp::read_packet(packet);
+  if (!parsed) return;  // the wire layer refuses it
+  Socket* socket = find(parsed->key);
+  const bool asks = tcp::opens_connection(parsed->segment);
+  if (socket != nullptr && socket->waiting) {
+    if (socket->record.expired(now_)) {
+      socket->waiting = false;
+      socket = nullptr;
+    } else {
+      const tcp::TimeWaitVerdict verdict = tcp::receive(socket->record, parsed->segment, now_);
+      if (verdict == tcp::TimeWaitVerdict::reply) send(key, tcp::time_wait_ack(socket->record, now_));
+      if (verdict != tcp::TimeWaitVerdict::reuse) return;
+      socket->waiting = false;
+      socket = nullptr;
+    }
+  }
+  if (socket != nullptr) return receive(*socket, parsed->segment);
+  for (const auto& one : sockets_)
+    if (asks && one->kind == Socket::Kind::listening && one->port == key.local_port.host())
+      return accept(*one, key, parsed->segment);
+  stray(key, parsed->segment);
+}
+
+void Host::receive(Socket& socket, const tcp::SegmentIn& segment) {
+  const tcp::Events events = socket.engine->receive(socket.ep, segment, now_, socket);
+  note(socket, events);
+  if (events.has(tcp::Events::kResetReply)) stray(socket.key, segment);
+  pump(socket);
+}
+
+void Host::stray(const tcp::ConnectionKey& key, const tcp::SegmentIn& segment) {
+  if (const auto reset = tcp::reset_for(segment)) send(key, *reset);
+}
+
+void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& syn) {
+  std::size_t pending = listener.ready.size();
+  for (const auto& one : sockets_) pending += one->parent == &listener && !one->connected() && !one->over() ? 1 : 0;
+  if (pending > std::max<std::size_t>(listener.backlog, 1)) return;  // a full queue drops the SYN
+  sockets_.push_back(std::make_unique<Socket>());
+  Socket& socket = *sockets_.back();
+  socket.kind = Socket::Kind::connection;
+  socket.limits = listener.limits;
+  socket.keepalive = listener.keepalive;
+  socket.keepalive_idle = listener.keepalive_idle;
+  socket.linger = listener.linger;
+  socket.linger_seconds = listener.linger_seconds;
+  socket.parent = &listener;
+  socket.key = key;
+  socket.connect_told = true;
+  if (settings_.quick_acks) socket.limits.delayed_ack = Duration::zero();
+  renew(socket);
+  if (socket.engine->accept(socket.ep, key, mtu(), syn, now_)) pump(socket);
+}
+
+void Host::established(Socket& socket) {
+  if (settings_.round_buffer) {
+    const std::uint32_t mss = socket.ep.pmtu.mss();
+    socket.limits.receive_budget_octets = (socket.limits.receive_budget_octets + mss - 1) / mss * mss;
+    renew(socket);
+  }
+  if (socket.parent == nullptr) return;
+  if (socket.parent->kind == Socket::Kind::listening)
+    socket.parent->ready.push_back(&socket);
+  else
+    abort(socket);
+}
+
+void Host::note(Socket& socket, tcp::Events events) {
+  const bool was_connected = socket.connected();
+  socket.seen.add(events.bits);
+  if (!was_connected && socket.connected()) established(socket);
+  const bool refused = !was_connected && socket.parent == nullptr;
+  if (events.has(tcp::Events::kReset)) {
+    socket.error = refused ? "ECONNREFUSED" : socket.seen.has(tcp::Events::kPeerClosed) ? "EPIPE" : "ECONNRESET";
+  } else if (events.has(tcp::Events::kTimedOut)) {
+    socket.error = "ETIMEDOUT";
+  }
+  if (!events.has(tcp::Events::kReset) && !events.has(tcp::Events::kTimedOut)) return;
+  if (socket.parent != nullptr && socket.fd < 0 && !was_connected) socket.parent = nullptr;
+}
+
+void Host::receive_icmp(const tcp::ConnectionKey& key, bool too_big, std::uint16_t mtu, const std::string& error,
+                        std::optional<SeqNum> quoted) {
+  Socket* socket = find(key);
+  if (socket == nullptr || socket->waiting) return;
+  const SeqNum una = socket->ep.queue.una();
+  if (too_big) {
+    socket->engine->path_too_big(socket->ep, mtu, quoted.value_or(una));
+    return pump(*socket);
+  }
+  // RFC 5927 s6: only while the connection is being opened is a hard error believed.
+  const bool quotes_us = !quoted || *quoted == una;
+  if (socket->ep.state != tcp::State::syn_sent || !settings_.icmp_aborts_syn_sent || !quotes_us || error.empty())
+    return;
+  note(*socket, socket->engine->abort(socket->ep));
+  socket->error = error;
+  pump(*socket);
+}
+
+void Host::abort(Socket& socket) {
+  note(socket, socket.engine->abort(socket.ep));
+  pump(socket);
+}
+
+void Host::close(Socket& socket) {
+  socket.fd = -1;
+  if (socket.kind == Socket::Kind::listening) {
+    socket.kind = Socket::Kind::fresh;
+    for (const auto& one : sockets_)
+      if (one->parent == &socket && one->fd < 0 && !one->over()) abort(*one);
+    socket.ready.clear();
+    return;
+  }
+  if (socket.kind != Socket::Kind::connection) return;
+  if (socket.linger && socket.linger_seconds == 0) return abort(socket);
+  note(socket, socket.engine->close(socket.ep, now_));
+  pump(socket);
+}
+
+}  // namespace penstock::script

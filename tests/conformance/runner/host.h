@@ -1,0 +1,117 @@
+// host.h - the stack under test with sockets on top: listening, blocking, errno; in virtual time.
+//
+// Model     sockets over one Engine each (so that options can differ), all on the same Pools. Time moves in run_until()
+//           only; whatever leaves is queued in `sent` with its time. Calls are in syscalls.h.
+// Units     Instant; octets.
+// Errors    as errno names; those of our own invariants end the program.
+// Not here  script numbers (runner.h): here everything is as on the wire.
+#pragma once
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dataplane/tcp/engine.h"
+#include "tests/conformance/runner/script.h"
+#include "tests/conformance/runner/settings.h"
+
+namespace penstock::script {
+
+/// A segment that left, read back from its packet.
+struct Sent {
+  Instant at;
+  tcp::ConnectionKey key;
+  SeqNum seq;
+  SeqNum ack;
+  std::uint8_t flags{};
+  std::uint16_t window{};
+  std::uint32_t octets{};
+  std::vector<Option> options;  ///< SACK numbers as on the wire
+};
+
+class Socket final : public tcp::Delivery {
+ public:
+  enum class Kind : std::uint8_t { fresh, listening, connection };
+  Kind kind{Kind::fresh};
+  int fd{-1};  ///< -1: closed by the application, or not yet accepted
+  tcp::Limits limits;
+  std::unique_ptr<tcp::Engine> engine;
+  tcp::Endpoint ep;
+  tcp::ConnectionKey key;
+  std::uint16_t port{};  ///< bound
+  tcp::Events seen;
+  std::string error;  ///< SO_ERROR
+  std::uint32_t readable{};
+  bool nonblocking{}, keepalive{}, no_delay{}, read_shut{}, write_shut{}, linger{}, waiting{};
+  bool connect_told{};  ///< connect() has returned success, or the outcome is known
+  bool read_any{};
+  std::int64_t linger_seconds{};
+  Duration keepalive_idle{std::chrono::hours{2}};
+  tcp::TimeWait record;
+  Socket* parent{};
+  std::size_t backlog{};
+  std::deque<Socket*> ready;                                  ///< connections that accept() gives out
+  std::vector<std::pair<std::string, std::int64_t>> options;  ///< kept values of socket options without effect
+  std::uint64_t retransmitted_before{};                       ///< by engines with earlier limits
+
+  void deliver(ByteView payload) override { readable += static_cast<std::uint32_t>(payload.size()); }
+  [[nodiscard]] bool connected() const { return kind == Kind::connection && seen.has(tcp::Events::kConnected); }
+  [[nodiscard]] bool over() const { return kind == Kind::connection && ep.state == tcp::State::closed; }
+  [[nodiscard]] bool end_of_stream() const { return seen.has(tcp::Events::kPeerClosed) || read_shut; }
+};
+
+class Host {
+ public:
+  Host(Settings& settings, bool v4);
+  ~Host();
+
+  // Time.
+  [[nodiscard]] Instant now() const { return now_; }
+  [[nodiscard]] Instant next_deadline() const;
+  /// Everything that is due until `until` happens; now() is `until` afterwards, unless it is later already.
+  void run_until(Instant until);
+
+  // Network.
+  void receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment, std::uint16_t urgent);
+  /// An ICMP message about segment `quoted` of the connection.
+  void receive_icmp(const tcp::ConnectionKey& key, bool too_big, std::uint16_t mtu, const std::string& error,
+                    std::optional<SeqNum> quoted);
+  std::deque<Sent> sent;
+
+  // Sockets.
+  Socket& open_socket();
+  [[nodiscard]] Socket* find(std::int64_t fd);
+  void listen(Socket& socket, std::size_t backlog);
+  /// Empty or the error.
+  std::string connect(Socket& socket, std::uint16_t port);
+  void give_descriptor(Socket& socket);
+  void close(Socket& socket);
+  void abort(Socket& socket);
+  /// After limits of the socket changed.
+  void renew(Socket& socket);
+  /// Sends what can be sent, and notes what happened.
+  void pump(Socket& socket);
+  void note(Socket& socket, tcp::Events events);
+  [[nodiscard]] tcp::ConnectionKey key_of(std::uint16_t local_port, std::uint16_t remote_port) const;
+  [[nodiscard]] Socket* find(const tcp::ConnectionKey& key);
+  [[nodiscard]] const tcp::Pools& pools() const { return pools_; }
+  [[nodiscard]] bool v4() const { return v4_; }
+
+ private:
+  void receive(Socket& socket, const tcp::SegmentIn& segment);
+  void accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& syn);
+  void stray(const tcp::ConnectionKey& key, const tcp::SegmentIn& segment);
+  void send(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
+  void established(Socket& socket);
+  [[nodiscard]] std::uint16_t mtu() const { return v4_ ? settings_.mtu_v4 : settings_.mtu_v6; }
+
+  Settings& settings_;
+  bool v4_;
+  tcp::Pools pools_;
+  Instant now_{std::chrono::seconds{1000}};
+  std::vector<std::unique_ptr<Socket>> sockets_;
+  std::uint16_t next_port_{33000};
+  IpAddress local_, remote_;
+};
+
+}  // namespace penstock::script

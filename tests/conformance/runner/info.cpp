@@ -1,0 +1,135 @@
+#include "tests/conformance/runner/info.h"
+
+#include <array>
+
+namespace penstock::script {
+namespace {
+
+using tcp::Entry;
+
+struct Named {
+  std::string_view name;
+  std::int64_t value;
+};
+constexpr std::array kConstants{
+    Named{"TCP_ESTABLISHED", 1},     Named{"TCP_SYN_SENT", 2},   Named{"TCP_SYN_RECV", 3},
+    Named{"TCP_FIN_WAIT1", 4},       Named{"TCP_FIN_WAIT2", 5},  Named{"TCP_TIME_WAIT", 6},
+    Named{"TCP_CLOSE", 7},           Named{"TCP_CLOSE_WAIT", 8}, Named{"TCP_LAST_ACK", 9},
+    Named{"TCP_LISTEN", 10},         Named{"TCP_CLOSING", 11},   Named{"TCP_CA_Open", 0},
+    Named{"TCP_CA_Disorder", 1},     Named{"TCP_CA_CWR", 2},     Named{"TCP_CA_Recovery", 3},
+    Named{"TCP_CA_Loss", 4},         Named{"True", 1},           Named{"False", 0},
+    Named{"TCPI_OPT_TIMESTAMPS", 1}, Named{"TCPI_OPT_SACK", 2},  Named{"TCPI_OPT_WSCALE", 4},
+};
+
+struct Connection {
+  const Socket& socket;
+  const tcp::Pools& pools;
+  Instant now;
+  [[nodiscard]] const tcp::Endpoint& ep() const { return socket.ep; }
+  /// Entries sent and not acknowledged that have `flag`; all of them when it is zero.
+  [[nodiscard]] std::int64_t count(std::uint8_t flag) const {
+    std::int64_t out = 0;
+    if (socket.over()) return out;
+    for (tcp::Index i = ep().queue.head(); i != ep().queue.first_unsent() && i != tcp::kNoIndex;
+         i = pools.entries[i].next)
+      out += flag == 0 || pools.entries[i].is(flag) ? 1 : 0;
+    return out;
+  }
+};
+
+std::int64_t state_of(const Connection& c) {
+  if (c.socket.waiting) return 6;
+  constexpr std::array<std::int64_t, tcp::kStateCount> kStates{7, 2, 3, 1, 4, 5, 11, 6, 8, 9};
+  return kStates[static_cast<std::size_t>(c.ep().state)];
+}
+
+std::int64_t congestion_state_of(const Connection& c) {
+  switch (c.ep().recovery.phase()) {
+    case tcp::Phase::recovery:
+      return 3;
+    case tcp::Phase::loss:
+      return 4;
+    case tcp::Phase::open:
+      break;
+  }
+  return c.ep().queue.sacked() > 0 ? 1 : 0;
+}
+
+std::int64_t options_of(const Connection& c) {
+  return (c.ep().timestamps.on ? 1 : 0) + (c.ep().sack ? 2 : 0) + (c.ep().window_scaling ? 4 : 0);
+}
+
+std::int64_t threshold_of(const Connection& c) {
+  const std::uint32_t octets = c.ep().congestion.ssthresh();
+  return octets >= 0x7fffffff ? 0x7fffffff : octets / c.ep().payload_max();
+}
+
+std::int64_t age_ms(const Connection& c, Instant then) { return (c.now - then) / std::chrono::milliseconds{1}; }
+
+struct Field {
+  std::string_view name;
+  std::int64_t (*value)(const Connection&);
+};
+constexpr std::array kFields{
+    Field{"tcpi_state", state_of},
+    Field{"tcpi_ca_state", congestion_state_of},
+    Field{"tcpi_options", options_of},
+    Field{"tcpi_retransmits", [](const Connection& c) -> std::int64_t { return c.ep().retries; }},
+    Field{"tcpi_probes",
+          [](const Connection& c) -> std::int64_t {
+            const bool persists = c.ep().timer_kind == tcp::TimerKind::persist;
+            return c.ep().keepalive_probes + (persists ? c.ep().retries : 0);
+          }},
+    Field{"tcpi_backoff",
+          [](const Connection& c) -> std::int64_t {
+            return c.ep().timer_kind == tcp::TimerKind::persist ? c.ep().persist_backoff : c.ep().rto.backoff();
+          }},
+    Field{"tcpi_rto",
+          [](const Connection& c) -> std::int64_t {
+            return c.ep().rto.timeout(c.socket.limits) / std::chrono::microseconds{1};
+          }},
+    Field{"tcpi_rtt", [](const Connection& c) -> std::int64_t { return c.ep().rto.srtt_us(); }},
+    Field{"tcpi_min_rtt", [](const Connection& c) -> std::int64_t { return c.ep().rto.min_rtt_us(); }},
+    Field{"tcpi_snd_mss", [](const Connection& c) -> std::int64_t { return c.ep().payload_max(); }},
+    Field{"tcpi_advmss",
+          [](const Connection& c) -> std::int64_t { return c.ep().pmtu.offered() - (c.ep().timestamps.on ? 12 : 0); }},
+    Field{"tcpi_unacked", [](const Connection& c) { return c.count(0); }},
+    Field{"tcpi_sacked", [](const Connection& c) { return c.count(Entry::kSacked); }},
+    Field{"tcpi_lost", [](const Connection& c) { return c.count(Entry::kLost); }},
+    Field{"tcpi_retrans", [](const Connection& c) { return c.count(Entry::kRetransmitted); }},
+    Field{"tcpi_total_retrans",
+          [](const Connection& c) -> std::int64_t {
+            return static_cast<std::int64_t>(c.socket.retransmitted_before + c.socket.engine->counters().retransmitted);
+          }},
+    Field{"tcpi_snd_cwnd",
+          [](const Connection& c) -> std::int64_t { return c.ep().congestion.cwnd() / c.ep().payload_max(); }},
+    Field{"tcpi_snd_ssthresh", threshold_of},
+    Field{"tcpi_snd_wscale", [](const Connection& c) -> std::int64_t { return c.ep().send_window.shift(); }},
+    Field{"tcpi_rcv_wscale", [](const Connection& c) -> std::int64_t { return c.ep().receive_window.shift(); }},
+    Field{"tcpi_snd_wnd", [](const Connection& c) -> std::int64_t { return c.ep().send_window.octets(); }},
+    Field{"tcpi_rcv_wnd",
+          [](const Connection& c) -> std::int64_t { return c.ep().receive_window.size(c.ep().rcv_nxt); }},
+    Field{"tcpi_notsent_bytes", [](const Connection& c) -> std::int64_t { return c.ep().queue.unsent_span(); }},
+    Field{"tcpi_last_data_sent", [](const Connection& c) { return age_ms(c, c.ep().last_sent); }},
+    Field{"tcpi_last_ack_recv", [](const Connection& c) { return age_ms(c, c.ep().last_heard); }},
+};
+
+}  // namespace
+
+std::optional<std::int64_t> info_of(const Socket& socket, const tcp::Pools& pools, Instant now,
+                                    std::string_view field) {
+  if (field == "tcpi_state" && socket.kind == Socket::Kind::listening) return 10;
+  if (field == "tcpi_state" && socket.kind == Socket::Kind::fresh) return 7;
+  if (socket.kind != Socket::Kind::connection) return std::nullopt;
+  for (const Field& one : kFields)
+    if (one.name == field) return one.value(Connection{socket, pools, now});
+  return std::nullopt;
+}
+
+std::optional<std::int64_t> info_constant(std::string_view name) {
+  for (const Named& one : kConstants)
+    if (one.name == name) return one.value;
+  return std::nullopt;
+}
+
+}  // namespace penstock::script

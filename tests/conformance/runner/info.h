@@ -1,0 +1,27 @@
+// info.h - what TCP_INFO would say of a connection, by field name.
+//
+// Model     a table of names and functions. Only values that the engine has are there.
+// Units     as in TCP_INFO: segments, octets, microseconds.
+// Errors    an unknown name has no value: the script that asks is unsupported.
+#pragma once
+#include <optional>
+#include <string_view>
+
+#include "tests/conformance/runner/host.h"
+
+namespace penstock::script {
+
+[[nodiscard]] std::optional<std::int64_t> info_of(const Socket& socket, const tcp::Pools& pools, Instant now,
+                                                  std::string_view field);
+/// Constants that scripts compare with: TCP_ESTABLISHED, TCP_CA_Open.
+[[nodiscard]] std::optional<std::int64_t> info_constant(std::string_view name);
+
+/// Checks lines `assert expression[, text]`. Empty when all hold.
+struct AssertionResult {
+  std::string failure;
+  std::string unsupported;
+};
+[[nodiscard]] AssertionResult check_assertions(std::string_view text, const Socket* socket, const tcp::Pools& pools,
+                                               Instant now);
+
+}  // namespace penstock::script

@@ -1,0 +1,376 @@
+#include "tests/conformance/runner/runner.h"
+
+#include <algorithm>
+#include <array>
+
+#include "tests/conformance/runner/info.h"
+#include "tests/conformance/runner/match.h"
+#include "tests/conformance/runner/options_text.h"
+#include "tests/conformance/runner/syscalls.h"
+
+namespace penstock::script {
+namespace {
+
+using std::chrono::microseconds;
+
+constexpr std::uint16_t kLocalPort = 8080;
+constexpr std::uint16_t kFirstRemotePort = 40000;
+// Longest silence that "at any time" waits through.
+constexpr Duration kAnyTimeMax = std::chrono::hours{4};
+
+std::int64_t in_us(Duration d) { return d / microseconds{1}; }
+
+/// ICMP messages by the words of scripts: what they are and what a connection being opened fails with.
+struct IcmpKind {
+  std::string_view type;
+  std::string_view code;
+  bool v4, v6;
+  bool too_big;
+  std::string_view error;  ///< empty: soft, ignored
+};
+constexpr std::array kIcmpKinds{
+    IcmpKind{"unreachable", "frag_needed", true, false, true, ""},
+    IcmpKind{"packet_too_big", "", false, true, true, ""},
+    IcmpKind{"unreachable", "port_unreachable", true, true, false, "ECONNREFUSED"},
+    IcmpKind{"unreachable", "port", true, true, false, "ECONNREFUSED"},
+    IcmpKind{"unreachable", "protocol_unreachable", true, false, false, "ECONNREFUSED"},
+    IcmpKind{"unreachable", "net_prohibited", true, false, false, "ECONNREFUSED"},
+    IcmpKind{"unreachable", "host_prohibited", true, false, false, "ECONNREFUSED"},
+    IcmpKind{"unreachable", "packet_filtered", true, false, false, "ECONNREFUSED"},
+    IcmpKind{"unreachable", "", true, true, false, ""},
+    IcmpKind{"time_exceeded", "", true, true, false, ""},
+    IcmpKind{"parameter_problem", "", true, true, false, ""},
+    IcmpKind{"redirect", "", true, false, false, ""},
+    IcmpKind{"source_quench", "", true, false, false, ""},
+};
+
+class Player {
+ public:
+  Player(const Script& script, const Settings& settings, bool v4)
+      : script_{script}, settings_{settings}, host_{settings_, v4}, calls_{host_, settings_} {
+    flow_.key = host_.key_of(kLocalPort, kFirstRemotePort);
+    start_ = host_.now();
+  }
+
+  Verdict run() {
+    for (const Event& event : script_.events) {
+      event_ = &event;
+      begin(event);
+      std::visit([this](const auto& what) { on(what); }, event.what);
+      if (decided_) break;
+    }
+    if (!decided_) finish();
+    verdict_.notes = settings_.notes;
+    return verdict_;
+  }
+
+ private:
+  struct Flow {
+    tcp::ConnectionKey key;
+    bool listening{};  ///< the next SYN makes a connection
+    bool opened{};
+    int fd{-1};
+    Mapping mapping;
+  };
+  struct Blocked {
+    const Event* event;
+    const Call* call;
+    Progress progress;
+    std::optional<Instant> due;
+  };
+
+  void decide(Result result, const Event& event, const std::string& why) {
+    if (decided_) return;
+    decided_ = true;
+    verdict_.result = result;
+    verdict_.reason = "line " + std::to_string(event.line) + ": " + why;
+  }
+  void fail(const std::string& why) { decide(Result::fail, *event_, why); }
+  void refuse(const std::string& why) { decide(Result::unsupported, *event_, why); }
+
+  [[nodiscard]] std::string clock(Instant at) const {
+    const std::int64_t us = in_us(at - start_);
+    std::string fraction = std::to_string(us % 1'000'000);
+    fraction.insert(0, 6 - fraction.size(), '0');
+    return std::to_string(us / 1'000'000) + "." + fraction + " s";
+  }
+
+  /// Sets due_ (and due_end_), and lets time pass until then; a packet that must leave is waited for elsewhere.
+  void begin(const Event& event) {
+    const When& when = event.when;
+    any_ = when.kind == When::Kind::any;
+    due_ = host_.now();
+    if (!any_) due_ = (when.kind == When::Kind::absolute ? start_ : last_) + microseconds{when.us};
+    due_end_ = due_;
+    if (when.end_us && !any_)
+      due_end_ = (when.kind == When::Kind::absolute ? start_ : last_) + microseconds{*when.end_us};
+    const Packet* packet = std::get_if<Packet>(&event.what);
+    const bool waits = packet != nullptr && !packet->inbound;
+    if (waits) return;
+    if (host_.now() > due_ + tolerance()) fail("this is due at " + clock(due_) + ", but it is " + clock(host_.now()));
+    run_until(due_);
+    last_ = std::max(due_, host_.now());
+  }
+  [[nodiscard]] Duration tolerance() const { return microseconds{settings_.tolerance_us}; }
+
+  /// Time passes; blocked calls are asked again whenever something may have happened.
+  void run_until(Instant until) {
+    for (;;) {
+      retry();
+      const Instant next = std::min(host_.next_deadline(), wake_);
+      if (next > until || decided_) break;
+      host_.run_until(std::max(next, host_.now()));
+      if (next == wake_) wake_ = tcp::kNever;
+    }
+    host_.run_until(until);
+    retry();
+  }
+
+  void retry() {
+    if (!blocked_ || decided_) return;
+    const Event* const current = std::exchange(event_, blocked_->event);
+    const Outcome outcome = calls_.attempt(*blocked_->call, blocked_->progress);
+    if (!outcome.blocks) {
+      const Blocked done = *blocked_;
+      blocked_.reset();
+      if (done.due && (host_.now() > *done.due + tolerance() || host_.now() < *done.due - tolerance()))
+        fail(done.call->name + "() returns at " + clock(host_.now()) + ", expected at " + clock(*done.due));
+      judge(*done.call, outcome);
+    }
+    event_ = current;
+  }
+
+  void on(const Shell& shell) {
+    const std::string problem = settings_.shell(shell.text);
+    if (!problem.empty()) refuse(problem);
+  }
+
+  void on(const Assertions& assertions) {
+    if (blocked_) return refuse("statements while a call blocks");
+    const Socket* socket = flow_.fd >= 0 ? host_.find(flow_.fd) : nullptr;
+    if (const Socket* found = host_.find(flow_.key)) socket = found;
+    const AssertionResult result = check_assertions(assertions.text, socket, host_.pools(), host_.now());
+    if (!result.failure.empty()) return fail(result.failure);
+    if (!result.unsupported.empty()) refuse(result.unsupported);
+  }
+
+  void on(const Call& call) {
+    if (blocked_) {  // one call at a time: the one before must return first
+      wait_for_blocked();
+      if (decided_) return;
+    }
+    const std::optional<Instant> due = event_->when.end_us ? std::optional{due_end_} : std::nullopt;
+    blocked_ = Blocked{event_, &call, {}, due};
+    if (call.name == "usleep" || call.name == "sleep" || call.name == "poll") set_wake(call);
+    retry();
+    follow(call);
+    if (blocked_ && !due) {
+      wait_for_blocked();
+      last_ = std::max(last_, host_.now());
+    }
+  }
+
+  void set_wake(const Call& call) {
+    const std::int64_t n =
+        call.arguments.empty() ? 0 : call.arguments[call.name == "poll" ? call.arguments.size() - 1 : 0].number;
+    if (n < 0 || n > 1'000'000'000) return;
+    wake_ = host_.now() + (call.name == "sleep"    ? Duration{std::chrono::seconds{n}}
+                           : call.name == "usleep" ? Duration{microseconds{n}}
+                                                   : Duration{std::chrono::milliseconds{n}});
+  }
+
+  void wait_for_blocked() {
+    const Instant limit = host_.now() + kAnyTimeMax;
+    while (blocked_ && !decided_) {
+      const Instant next = std::min(host_.next_deadline(), wake_);
+      if (next > limit) {
+        decide(Result::fail, *blocked_->event, blocked_->call->name + "() blocks and nothing will wake it");
+        return;
+      }
+      run_until(next);
+    }
+  }
+
+  /// The connection that packets of the script are about changes with these calls.
+  void follow(const Call& call) {
+    const std::int64_t fd = call.arguments.empty() ? -1 : call.arguments[0].number;
+    Socket* socket = host_.find(fd);
+    if (socket == nullptr || decided_) return;
+    if (call.name == "listen" && socket->kind == Socket::Kind::listening) {
+      flow_ = Flow{};
+      flow_.listening = true;
+      flow_.fd = socket->fd;
+      flow_.key = host_.key_of(socket->port, next_remote_port_++);
+    } else if (call.name == "connect" && socket->kind == Socket::Kind::connection && !(flow_.key == socket->key)) {
+      flow_ = Flow{};
+      flow_.opened = true;
+      flow_.fd = socket->fd;
+      flow_.key = socket->key;
+    }
+  }
+
+  void judge(const Call& call, const Outcome& outcome) {
+    if (!outcome.unsupported.empty()) return refuse(outcome.unsupported);
+    const std::string came = std::to_string(outcome.result) + (outcome.error.empty() ? "" : " " + outcome.error);
+    const bool any = call.result.is(Value::Kind::any);
+    std::string expected = any ? "..." : std::to_string(call.result.number);
+    if (!call.error.empty()) expected += " " + call.error;
+    if (!any && !call.result.is(Value::Kind::number)) return refuse("result '" + call.result.text + "'");
+    const bool same = any || (call.result.number == outcome.result &&
+                              (outcome.result >= 0 || call.error.empty() || call.error == outcome.error));
+    if (!same) return fail(call.name + "(): expected " + expected + ", came " + came);
+    if (!outcome.mismatch.empty()) fail(call.name + "(): " + outcome.mismatch);
+  }
+
+  void on(const Packet& packet) { packet.inbound ? inject(packet) : expect(packet); }
+
+  void inject(const Packet& packet) {
+    const bool syn = (packet.flags & kFlagSyn) != 0 && (packet.flags & kFlagAck) == 0;
+    if (syn && flow_.listening && !flow_.opened) flow_.opened = true;
+    const Mapping& map = flow_.mapping;
+    tcp::SegmentOut segment;
+    segment.seq = SeqNum{packet.seq + map.remote};
+    if (packet.ack) segment.ack = SeqNum{*packet.ack + ((packet.flags & kFlagAck) != 0 ? map.local : 0)};
+    segment.flags = packet.flags;
+    segment.window = packet.window.value_or(0);
+    std::vector<Option> options = packet.options;
+    for (Option& option : options) {
+      for (auto& [start, end] : option.blocks) start += map.local, end += map.local;
+      if (option.kind != Option::Kind::timestamps || option.b == 0) continue;
+      const auto known = map.ts.find(option.b);
+      option.b = known != map.ts.end() ? known->second : option.b - map.first_ts_script + map.first_ts_wire;
+    }
+    const std::optional<tcp::OptionBytes> bytes = encode(options);
+    if (!bytes || packet.any_options) return refuse("options that do not fit");
+    segment.options = *bytes;
+    payload_.assign(packet.octets, std::byte{0});
+    segment.payload = payload_;
+    host_.receive(flow_.key, segment, packet.urgent);
+    retry();
+  }
+
+  /// The next segment of this connection that has left; others' are passed over.
+  const Sent* front() {
+    while (!host_.sent.empty() && !(host_.sent.front().key == flow_.key)) host_.sent.pop_front();
+    return host_.sent.empty() ? nullptr : &host_.sent.front();
+  }
+
+  void expect(const Packet& packet) {
+    if ((packet.flags & (kFlagEce | kFlagCwr)) != 0 || packet.ecn != 0) return refuse("ECN is expected");
+    const Instant limit = any_ ? host_.now() + kAnyTimeMax : due_end_ + tolerance();
+    while (front() == nullptr) {
+      const Instant next = std::min(host_.next_deadline(), wake_);
+      if (next > limit || decided_) break;
+      run_until(next);
+    }
+    if (decided_) return;
+    if (front() == nullptr) return fail("expected " + text_of(packet) + " until " + clock(limit) + ", nothing came");
+    Sent sent = *front();
+    host_.sent.pop_front();
+    while (sent.octets < packet.octets && front() != nullptr && joins(sent, *front(), settings_.tolerance_us)) {
+      sent.octets += front()->octets;
+      sent.flags |= front()->flags;
+      host_.sent.pop_front();
+    }
+    const Sent came = to_script(sent, packet, flow_.mapping);
+    const std::string what = difference(came, packet, flow_.mapping, settings_);
+    if (!what.empty())
+      return fail(what + ": expected " + text_of(packet) + ", came " + text_of(came) + " at " + clock(sent.at));
+    if (!any_ && (sent.at > limit || sent.at < due_ - tolerance()))
+      return fail("time: expected " + text_of(packet) + " at " + clock(due_) + ", came at " + clock(sent.at));
+    last_ = std::max(sent.at, last_);
+    if (last_ < due_ && !event_->when.end_us) last_ = sent.at;
+  }
+
+  void on(const Icmp& icmp) {
+    if (!icmp.inbound) return refuse("an ICMP message that leaves");
+    for (const IcmpKind& kind : kIcmpKinds) {
+      if (kind.type != icmp.type || (kind.code != icmp.code && !kind.code.empty())) continue;
+      if (!kind.code.empty() && kind.code != icmp.code) continue;
+      if (!(host_.v4() ? kind.v4 : kind.v6)) return refuse("ICMP " + icmp.type + " of the other family");
+      std::optional<SeqNum> quoted;
+      if (icmp.quoted) quoted = SeqNum{*icmp.quoted + flow_.mapping.local};
+      host_.receive_icmp(flow_.key, kind.too_big, static_cast<std::uint16_t>(std::min<std::uint32_t>(icmp.mtu, 65535)),
+                         std::string{kind.error}, quoted);
+      return retry();
+    }
+    refuse("ICMP " + icmp.type + " " + icmp.code);
+  }
+
+  void finish() {
+    event_ = &script_.events.back();
+    if (blocked_) {
+      run_until(blocked_->due.value_or(host_.now()) + tolerance());
+      if (blocked_ && !decided_)
+        decide(Result::fail, *blocked_->event, blocked_->call->name + "() still blocks at the end");
+    }
+    if (decided_ || !settings_.strict_end || front() == nullptr) return;
+    const Sent left = to_script(*front(), Packet{}, flow_.mapping);
+    fail("the script ends, but " + text_of(left) + " had left at " + clock(left.at));
+  }
+
+  const Script& script_;
+  Settings settings_;
+  Host host_;
+  Calls calls_;
+  Flow flow_;
+  std::uint16_t next_remote_port_{kFirstRemotePort};
+  Instant start_{}, last_{}, due_{}, due_end_{}, wake_{tcp::kNever};
+  bool any_{};
+  std::optional<Blocked> blocked_;
+  std::vector<std::byte> payload_;
+  const Event* event_{};
+  bool decided_{};
+  Verdict verdict_;
+};
+
+/// Words that only one family has fix the family.
+void narrow(const Script& script, Settings& settings) {
+  for (const Event& event : script.events) {
+    const Icmp* icmp = std::get_if<Icmp>(&event.what);
+    if (icmp == nullptr) continue;
+    if (icmp->type == "packet_too_big" || icmp->v6) settings.v4 = false;
+    if (icmp->code == "frag_needed" || icmp->v4) settings.v6 = false;
+  }
+}
+
+}  // namespace
+
+Verdict play(const Script& script, const Settings& settings, bool v4) { return Player{script, settings, v4}.run(); }
+
+std::vector<FamilyVerdict> run_text(std::string_view text, const Settings& base) {
+  const std::variant<Script, Refusal> parsed = parse(text);
+  const auto refused = [](int line, const std::string& why) {
+    return Verdict{Result::unsupported, "line " + std::to_string(line) + ": " + why, {}};
+  };
+  if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) return {{base.v4, refused(refusal->line, refusal->why)}};
+  const Script& script = std::get<Script>(parsed);
+  Settings settings = base;
+  for (const Setting& one : script.directives)
+    if (const std::string problem = settings.set(one.key, one.value); !problem.empty())
+      return {{base.v4, refused(one.line, problem)}};
+  for (const Setting& one : script.options)
+    if (const std::string problem = settings.option(one.key, one.value); !problem.empty())
+      return {{base.v4, refused(one.line, problem)}};
+  settings.v4 = settings.v4 && base.v4;
+  settings.v6 = settings.v6 && base.v6;
+  narrow(script, settings);
+  std::vector<FamilyVerdict> out;
+  if (settings.v4) out.push_back({true, play(script, settings, true)});
+  if (settings.v6) out.push_back({false, play(script, settings, false)});
+  return out;
+}
+
+std::string_view name_of(Result result) {
+  switch (result) {
+    case Result::pass:
+      return "pass";
+    case Result::fail:
+      return "fail";
+    case Result::unsupported:
+      break;
+  }
+  return "unsupported";
+}
+
+}  // namespace penstock::script

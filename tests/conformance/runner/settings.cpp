@@ -1,0 +1,300 @@
+#include "tests/conformance/runner/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+namespace penstock::script {
+namespace {
+
+std::optional<std::int64_t> to_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+/// "40ms", "2s", "150us"; a plain number is microseconds.
+std::optional<Duration> to_duration(std::string_view text) {
+  std::int64_t unit_ns = 1000;
+  for (const auto& [suffix, ns] :
+       {std::pair<std::string_view, std::int64_t>{"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}})
+    if (text.ends_with(suffix)) {
+      text.remove_suffix(suffix.size());
+      unit_ns = ns;
+      break;
+    }
+  const std::optional<std::int64_t> count = to_number(text);
+  if (!count || *count < 0 || *count > 1'000'000'000) return std::nullopt;
+  return Duration{*count * unit_ns};
+}
+
+using Milliseconds = std::chrono::milliseconds;
+
+struct DurationKey {
+  std::string_view key;
+  Duration tcp::Limits::*member;
+};
+constexpr std::array kDurations{
+    DurationKey{"rto_initial", &tcp::Limits::rto_initial},
+    DurationKey{"rto_min", &tcp::Limits::rto_min},
+    DurationKey{"rto_max", &tcp::Limits::rto_max},
+    DurationKey{"delayed_ack", &tcp::Limits::delayed_ack},
+    DurationKey{"persist_max", &tcp::Limits::persist_max},
+    DurationKey{"time_wait", &tcp::Limits::time_wait},
+    DurationKey{"fin_wait_2", &tcp::Limits::fin_wait_2},
+    DurationKey{"keepalive_idle", &tcp::Limits::keepalive_idle},
+    DurationKey{"keepalive_interval", &tcp::Limits::keepalive_interval},
+    DurationKey{"user_timeout", &tcp::Limits::user_timeout},
+};
+
+struct FlagKey {
+  std::string_view key;
+  bool tcp::Limits::*member;
+};
+constexpr std::array kFlags{
+    FlagKey{"nagle", &tcp::Limits::nagle},
+    FlagKey{"sack", &tcp::Limits::sack},
+    FlagKey{"rack", &tcp::Limits::rack},
+    FlagKey{"timestamps", &tcp::Limits::timestamps},
+    FlagKey{"window_scaling", &tcp::Limits::window_scaling},
+};
+
+struct OwnFlagKey {
+  std::string_view key;
+  bool Settings::*member;
+};
+constexpr std::array kOwnFlags{
+    OwnFlagKey{"strict_options", &Settings::strict_options},
+    OwnFlagKey{"strict_push", &Settings::strict_push},
+    OwnFlagKey{"strict_end", &Settings::strict_end},
+    OwnFlagKey{"quick_acks", &Settings::quick_acks},
+    OwnFlagKey{"round_buffer", &Settings::round_buffer},
+    OwnFlagKey{"icmp_aborts_syn_sent", &Settings::icmp_aborts_syn_sent},
+};
+
+std::string bad(std::string_view key, std::string_view value) {
+  return "no such setting or value: " + std::string{key} + "=" + std::string{value};
+}
+
+std::uint8_t shift_for(std::int64_t buffer_max) {
+  std::uint8_t shift = 0;
+  while (shift < 14 && (std::int64_t{65535} << shift) < buffer_max) ++shift;
+  return shift;
+}
+
+/// False when the key is no number key.
+bool set_number(Settings& into, std::string_view key, std::int64_t n) {
+  tcp::Limits& limits = into.limits;
+  if (key == "retries")
+    limits.retries_max = static_cast<std::uint8_t>(n);
+  else if (key == "syn_retries")
+    limits.syn_retries_max = static_cast<std::uint8_t>(n);
+  else if (key == "keepalive_probes")
+    limits.keepalive_probes = static_cast<std::uint8_t>(n);
+  else if (key == "challenge_acks")
+    limits.challenge_acks_per_second = static_cast<std::uint8_t>(n);
+  else if (key == "initial_window" && n > 0)
+    limits.initial_window_segments = static_cast<std::uint8_t>(n);
+  else if (key == "window_shift" && n >= 0 && n <= 14)
+    limits.window_shift = static_cast<std::uint8_t>(n);
+  else if (key == "receive_budget" && n >= 0 && n < (std::int64_t{1} << 30))
+    limits.receive_budget_octets = static_cast<std::uint32_t>(n);
+  else if (key == "send_budget" && n >= 0 && n < (std::int64_t{1} << 30))
+    limits.send_budget_octets = static_cast<std::uint32_t>(n);
+  else if (key == "mtu" && n >= 72 && n <= 65535)
+    into.mtu_v4 = into.mtu_v6 = static_cast<std::uint16_t>(n);
+  else
+    return false;
+  return true;
+}
+
+}  // namespace
+
+bool Settings::start(std::string_view profile) {
+  *this = Settings{};
+  limits.send_entries_max = 8192;
+  if (profile == "penstock") return true;
+  strict_push = strict_end = false;
+  limits.nagle = true;
+  limits.send_budget_octets = 4 << 20;
+  limits.send_entries_max = 8192;
+  tolerance_us = 10000;
+  if (profile == "linux") {
+    quick_acks = true;
+    buffer_factor = 2;
+    limits.window_shift = 8;
+    limits.receive_budget_octets = 540000;
+    return true;
+  }
+  if (profile != "freebsd") return false;
+  strict_options = false;
+  round_buffer = true;
+  mtu_v6 = 1500;
+  limits.window_shift = 6;
+  limits.receive_budget_octets = 65536;
+  limits.rto_min = Milliseconds{230};
+  limits.rack = false;
+  return true;
+}
+
+std::string Settings::set(std::string_view key_in, std::string_view value) {
+  std::string key{key_in};
+  std::replace(key.begin(), key.end(), '-', '_');
+  if (key == "profile") return start(value) ? "" : bad(key, value);
+  if (key == "ip_version") return option(key, value);
+  for (const DurationKey& one : kDurations)
+    if (one.key == key) {
+      const std::optional<Duration> duration = to_duration(value);
+      if (!duration) return bad(key, value);
+      limits.*one.member = *duration;
+      return "";
+    }
+  if (key == "tolerance" || key == "ts_tick") {
+    const std::optional<Duration> duration = to_duration(value);
+    if (!duration) return bad(key, value);
+    (key == "tolerance" ? tolerance_us : ts_tick_us) = duration->count() / 1000;
+    return "";
+  }
+  const std::optional<std::int64_t> number = to_number(value);
+  const bool boolean = number && (*number == 0 || *number == 1);
+  for (const FlagKey& one : kFlags)
+    if (one.key == key && boolean) {
+      limits.*one.member = *number != 0;
+      return "";
+    }
+  for (const OwnFlagKey& one : kOwnFlags)
+    if (one.key == key && boolean) {
+      this->*one.member = *number != 0;
+      return "";
+    }
+  return number && set_number(*this, key, *number) ? "" : bad(key, value);
+}
+
+std::string Settings::option(std::string_view key, std::string_view value) {
+  if (key == "tolerance_usecs") return set("tolerance", value);
+  if (key == "tcp_ts_tick_usecs") return set("ts_tick", value);
+  if (key == "mtu") return set("mtu", value);
+  if (key == "ip_version") {
+    const bool four = value == "ipv4" || value == "4", six = value == "ipv6" || value == "6";
+    if (!four && !six && value != "both") return bad(key, value);
+    v4 = v4 && !six;
+    v6 = v6 && !four;
+    return "";
+  }
+  if (key.starts_with("wire_") || key.starts_with("so_") || key == "udp_encaps" || key == "define")
+    return "option --" + std::string{key};
+  notes.push_back("option --" + std::string{key} + " ignored");
+  return "";
+}
+
+std::string Settings::shell(std::string_view text) {
+  std::size_t at = 0;
+  bool known = false;
+  while ((at = text.find('=', at)) != std::string_view::npos) {
+    std::size_t begin = at;
+    while (begin > 0 && std::string_view{" \t\n\r;`\"'"}.find(text[begin - 1]) == std::string_view::npos) --begin;
+    std::string name{text.substr(begin, at - begin)};
+    ++at;
+    const bool quoted = at < text.size() && (text[at] == '"' || text[at] == '\'');
+    const std::size_t end =
+        std::min(text.size(), quoted ? text.find(text[at], at + 1) : text.find_first_of(" \t\n\r;`", at));
+    if (quoted) ++at;
+    std::replace(name.begin(), name.end(), '/', '.');
+    if (name.starts_with(".proc.sys.")) name.erase(0, 10);
+    const std::string problem = sysctl(name, text.substr(at, end - std::min(at, end)));
+    if (!problem.empty()) return problem;
+    known = true;
+  }
+  if (!known) notes.push_back("shell block ignored");
+  return "";
+}
+
+std::string Settings::sysctl(std::string_view name, std::string_view value) {
+  if (name.starts_with("net.ipv4.")) return sysctl_linux(name.substr(9), value);
+  const std::optional<std::int64_t> number = to_number(value);
+  if (number && (name.starts_with("net.inet.tcp.") || name.starts_with("kern.ipc.")))
+    return sysctl_freebsd(name.substr(name.starts_with("net") ? 13 : 9), *number);
+  if (name == "net.inet.tcp.functions_default" && value != "freebsd" && value != "rack")
+    return "TCP stack " + std::string{value};
+  notes.push_back(std::string{name} + " ignored");
+  return "";
+}
+
+std::string Settings::sysctl_freebsd(std::string_view name, std::int64_t value) {
+  if (value < 0) return "sysctl " + std::string{name} + "=" + std::to_string(value);
+  const auto milliseconds = [&](Duration& into) { into = Milliseconds{value}; };
+  // What changes the protocol away from the RFCs we follow.
+  for (const std::string_view refused :
+       {"insecure_rst", "insecure_syn", "insecure_ack", "blackhole", "tolerate_missing_ts", "rexmit_drop_options",
+        "udp_tunneling_port", "syncookies_only"})
+    if (name == refused && value != 0) return "sysctl " + std::string{name} + "=" + std::to_string(value);
+  if (name == "rfc1323") {
+    limits.timestamps = value == 1 || value == 3;
+    limits.window_scaling = value == 1 || value == 2;
+  } else if (name == "sack.enable") {
+    limits.sack = value != 0;
+  } else if (name == "recvspace") {
+    limits.receive_budget_octets = static_cast<std::uint32_t>(std::min<std::int64_t>(value, 1 << 30));
+  } else if (name == "maxsockbuf") {
+    limits.window_shift = shift_for(value);
+  } else if (name == "rexmit_initial") {
+    milliseconds(limits.rto_initial);
+  } else if (name == "delacktime") {
+    milliseconds(limits.delayed_ack);
+  } else if (name == "delayed_ack") {
+    if (value == 0) limits.delayed_ack = Duration::zero();
+  } else if (name == "keepintvl") {
+    milliseconds(limits.keepalive_interval);
+  } else if (name == "keepcnt") {
+    limits.keepalive_probes = static_cast<std::uint8_t>(std::min<std::int64_t>(value, 255));
+  } else if (name == "msl") {
+    limits.time_wait = 2 * Milliseconds{value};
+  } else if (name == "finwait2_timeout") {
+    milliseconds(limits.fin_wait_2);
+  } else if (name == "initcwnd_segments" && value > 0) {
+    limits.initial_window_segments = static_cast<std::uint8_t>(std::min<std::int64_t>(value, 255));
+  } else if (name == "icmp_may_rst") {
+    icmp_aborts_syn_sent = value != 0;
+  } else {
+    notes.push_back("sysctl " + std::string{name} + " ignored");
+  }
+  return "";
+}
+
+std::string Settings::sysctl_linux(std::string_view name, std::string_view value) {
+  const std::string_view last = value.substr(value.find_last_of(" \t") + 1);
+  const std::optional<std::int64_t> number = to_number(last);
+  if (!number || *number < 0) {
+    notes.push_back("sysctl " + std::string{name} + " ignored");
+    return "";
+  }
+  const std::int64_t n = *number;
+  if (name == "tcp_timestamps") {
+    limits.timestamps = n != 0;
+  } else if (name == "tcp_sack") {
+    limits.sack = n != 0;
+  } else if (name == "tcp_window_scaling") {
+    limits.window_scaling = n != 0;
+  } else if (name == "tcp_syn_retries" || name == "tcp_synack_retries") {
+    limits.syn_retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
+  } else if (name == "tcp_retries2") {
+    limits.retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
+  } else if (name == "tcp_rmem") {
+    limits.window_shift = shift_for(n);
+  } else if (name == "tcp_recovery" || name == "tcp_early_retrans") {
+    limits.rack = n != 0;
+  } else if (name == "tcp_keepalive_intvl") {
+    limits.keepalive_interval = std::chrono::seconds{n};
+  } else if (name == "tcp_keepalive_probes") {
+    limits.keepalive_probes = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
+  } else if (name == "tcp_fin_timeout") {
+    limits.fin_wait_2 = std::chrono::seconds{n};
+  } else {
+    notes.push_back("sysctl " + std::string{name} + " ignored");
+  }
+  return "";
+}
+
+}  // namespace penstock::script

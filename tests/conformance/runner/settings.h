@@ -1,0 +1,53 @@
+// settings.h - how the stack under test is set up, and how strictly a script is compared.
+//
+// Model     a profile gives the starting values; flags, directives (//@ key=value), option lines (--key=value) and
+// known
+//           sysctl names in shell blocks change single ones. The same keys serve flags and directives.
+//             penstock   our defaults; everything is compared, option order and PSH too
+//             linux      what public scripts for Linux expect: shift 8, quick acknowledgements, Nagle, IPv6 MTU 1520
+//             freebsd    shift 6, 64 KiB buffer rounded to segments, RTO floor 230 ms, no RACK, options in any order
+// Units     microseconds or Duration; octets.
+// Errors    an unknown key, or a value that asks for what is not there, gives the reason; the script is then
+// unsupported.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/tcp/limits.h"
+
+namespace penstock::script {
+
+struct Settings {
+  tcp::Limits limits;
+  std::uint16_t mtu_v4{1500};
+  std::uint16_t mtu_v6{1520};  ///< so that the segment size is 1460 in both families
+  std::int64_t tolerance_us{4000};
+  std::int64_t ts_tick_us{0};       ///< zero: TS values are not compared
+  bool strict_options{true};        ///< order and padding
+  bool strict_push{true};           ///< the PSH bit
+  bool strict_end{true};            ///< nothing unexpected may have left at the end
+  bool quick_acks{false};           ///< no delay until the application has written
+  bool round_buffer{false};         ///< receive budget is a multiple of the segment size
+  bool icmp_aborts_syn_sent{true};  ///< a hard ICMP error ends a connection in SYN-SENT
+  std::uint32_t buffer_factor{1};   ///< SO_RCVBUF and SO_SNDBUF hold this many times what was asked
+  bool v4{true}, v6{true};          ///< families to run in
+  std::vector<std::string> notes;   ///< what was ignored
+
+  /// Starting values of a profile; false if there is no such one.
+  bool start(std::string_view profile);
+  /// Empty, or why the setting cannot be had.
+  [[nodiscard]] std::string set(std::string_view key, std::string_view value);
+  /// A line `--key=value` of a script.
+  [[nodiscard]] std::string option(std::string_view key, std::string_view value);
+  /// A shell block: known sysctl names are set, the rest is noted.
+  [[nodiscard]] std::string shell(std::string_view text);
+
+ private:
+  [[nodiscard]] std::string sysctl(std::string_view name, std::string_view value);
+  [[nodiscard]] std::string sysctl_freebsd(std::string_view name, std::int64_t value);
+  [[nodiscard]] std::string sysctl_linux(std::string_view name, std::string_view value);
+};
+
+}  // namespace penstock::script
