@@ -82,6 +82,8 @@ class Engine {
   [[nodiscard]] static Instant deadline(const Endpoint& ep);
   /// False: transmit() would say no and change nothing. True: it may have something.
   [[nodiscard]] static bool wants_transmit(const Endpoint& ep);
+  /// Asks for the endpoint's memory ahead of receive() or transmit().
+  static void prefetch(const Endpoint& ep);
 
   // Application.
   /// Octets taken; the rest is for later (Events::kAcked).
@@ -171,7 +173,7 @@ class Engine {
   void count_retransmission(Endpoint& ep);
   void transmit_probe(Endpoint& ep, Instant now, SegmentOut& out);
   void emit(Endpoint& ep, Index index, Instant now, SegmentOut& out);
-  void fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack);
+  void fill_common(Endpoint& ep, Instant now, SegmentOut& out, bool with_sack);
 
   Limits limits_;
   Secrets secrets_;

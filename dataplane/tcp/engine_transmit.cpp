@@ -31,6 +31,12 @@ bool Engine::transmit(Endpoint& ep, Instant now, SegmentOut& out) {
   return sent;
 }
 
+void Engine::prefetch(const Endpoint& ep) {
+  constexpr std::size_t kLine = 64;
+  const char* at = reinterpret_cast<const char*>(&ep);
+  for (std::size_t offset = 0; offset < sizeof(Endpoint); offset += kLine) __builtin_prefetch(at + offset, 1);
+}
+
 bool Engine::wants_transmit(const Endpoint& ep) {
   if (ep.state == State::closed) return ep.reset_due;
   if (ep.acks.due() || ep.acks.duplicate_due() || ep.probe_due || ep.tail_probe_due) return true;
@@ -83,28 +89,31 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   return true;
 }
 
-void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, std::size_t option_room, bool with_sack) {
+void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, bool with_sack) {
   out.ack = ep.rcv_nxt;
   out.window = ep.receive_window.offer(ep.rcv_nxt, ep.receive_budget, ep.payload_max());
+  const std::uint32_t ts_value = milliseconds_of(now) + ep.timestamps.offset;
+  ep.last_ack = ep.rcv_nxt;
+  if (!with_sack || !ep.sack || (!ep.has_dsack && ep.reassembly.range_count() == 0)) {
+    if (ep.timestamps.on) write_timestamps(ts_value, ep.timestamps.recent, out.options);
+    return;
+  }
   Options options;
   options.has_timestamps = ep.timestamps.on;
-  options.ts_value = milliseconds_of(now) + ep.timestamps.offset;
+  options.ts_value = ts_value;
   options.ts_echo = ep.timestamps.recent;
-  if (with_sack && ep.sack) {
-    if (ep.has_dsack) options.sack[options.sack_count++] = ep.dsack;
-    for (std::size_t i = 0; i < ep.reassembly.range_count() && options.sack_count < kSackBlocksMax; ++i)
-      options.sack[options.sack_count++] = ep.reassembly.range(i);
-    ep.has_dsack = false;
-  }
-  out.options = write_options(options, option_room);
-  ep.last_ack = ep.rcv_nxt;
+  if (ep.has_dsack) options.sack[options.sack_count++] = ep.dsack;
+  for (std::size_t i = 0; i < ep.reassembly.range_count() && options.sack_count < kSackBlocksMax; ++i)
+    options.sack[options.sack_count++] = ep.reassembly.range(i);
+  ep.has_dsack = false;
+  out.options = write_options(options);
 }
 
 void Engine::transmit_ack(Endpoint& ep, Instant now, SegmentOut& out) {
   out = SegmentOut{};
   out.seq = ep.queue.nxt();  // even when the peer took window back: it promised that edge once (RFC 7323 s2.4)
   out.flags = kTcpAck;
-  fill_common(ep, now, out, kOptionOctetsMax, true);
+  fill_common(ep, now, out, true);
   ep.acks.sent(true);
 }
 
@@ -126,7 +135,7 @@ void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   out.block = entry.octets > 0 ? entry.block : kNoIndex;
   out.block_offset = entry.offset;
   out.retransmission = entry.sends > 0;
-  fill_common(ep, now, out, static_cast<std::size_t>(ep.pmtu.mss() - entry.octets), false);
+  fill_common(ep, now, out, false);
   if (ep.queue.flight() == 0) ep.progress = now;
   ep.queue.sent(pools_, index, Stamp::of(now));
   ep.acks.sent(false);

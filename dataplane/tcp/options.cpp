@@ -6,6 +6,8 @@ namespace penstock::tcp {
 namespace {
 
 constexpr std::uint8_t kEnd = 0, kNop = 1, kMss = 2, kWindowShift = 3, kSackPermitted = 4, kSack = 5, kTimestamps = 8;
+// NOP, NOP, kind, length: how nearly every segment begins that carries timestamps (RFC 7323 appendix A).
+constexpr std::uint32_t kTimestampsAligned = 0x0101080a;
 
 void read_sack(ByteView body, Options& into) {
   if (body.empty() || body.size() % 8 != 0) {
@@ -74,6 +76,12 @@ class Writer {
 Options parse_options(ByteView bytes) {
   Options out;
   std::size_t at = 0;
+  if (bytes.size() >= 12 && load_be<std::uint32_t>(bytes, 0).host() == kTimestampsAligned) {
+    out.has_timestamps = true;
+    out.ts_value = load_be<std::uint32_t>(bytes, 4).host();
+    out.ts_echo = load_be<std::uint32_t>(bytes, 8).host();
+    at = 12;
+  }
   while (at < bytes.size()) {
     const auto kind = std::to_integer<std::uint8_t>(bytes[at]);
     if (kind == kEnd) break;
@@ -91,6 +99,14 @@ Options parse_options(ByteView bytes) {
     at += length;
   }
   return out;
+}
+
+void write_timestamps(std::uint32_t value, std::uint32_t echo, OptionBytes& into) {
+  const ByteSpan bytes{into.bytes};
+  store_be(bytes, 0, Be32::from_host(kTimestampsAligned));
+  store_be(bytes, 4, Be32::from_host(value));
+  store_be(bytes, 8, Be32::from_host(echo));
+  into.octets = 12;
 }
 
 OptionBytes write_syn_options(const Options& options) {

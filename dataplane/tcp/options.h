@@ -47,5 +47,7 @@ struct OptionBytes {
 [[nodiscard]] OptionBytes write_syn_options(const Options& options);
 /// Options of any other segment: timestamps if set, then as many of the SACK blocks as fit into `room` octets.
 [[nodiscard]] OptionBytes write_options(const Options& options, std::size_t room = kOptionOctetsMax);
+/// What write_options() gives for timestamps alone, in place.
+void write_timestamps(std::uint32_t value, std::uint32_t echo, OptionBytes& into);
 
 }  // namespace penstock::tcp

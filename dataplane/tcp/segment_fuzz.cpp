@@ -1,7 +1,8 @@
 // Any sequence of operations against a live connection: segments near its own numbers, time, the application.
 //
-// Input   a stream of commands, each one octet and its arguments; checksums play no part. After each command the
-//         invariants of the endpoint are recomputed, and at the end every entry and block is back in its pool.
+// Input   a stream of commands, each one octet and its arguments; checksums play no part. What is delivered is passed
+//         on to a second connection, by reference as a relay does. After each command the invariants of both endpoints
+//         are recomputed, and at the end every entry, block and lent buffer is back where it came from.
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -36,10 +37,57 @@ class Input {
   ByteView bytes_;
 };
 
-class Sink final : public Delivery {
+/// Device buffers, lent to the engine's pools and taken back.
+class Buffers {
  public:
-  void deliver(const Piece& piece) override { octets += static_cast<std::uint32_t>(piece.bytes.size()); }
-  std::uint32_t octets{};
+  static constexpr std::size_t kCount = 40, kOctets = 4096;
+  Buffers() {
+    for (std::size_t i = 0; i < kCount; ++i) free_.push_back(memory_.data() + i * kOctets);
+  }
+  /// kNoIndex when all are lent.
+  Index lend(Pools& pools) {
+    if (free_.empty()) return kNoIndex;
+    const RawFrame raw{.data = free_.back(), .handle = free_.back(), .octets = kOctets};
+    const Index block = pools.lend(raw);
+    if (block != kNoIndex) free_.pop_back();
+    return block;
+  }
+  void take_back(Pools& pools) {
+    for (RawFrame raw; pools.take_returned(raw);) {
+      std::memset(raw.data, 0xdd, 64);
+      free_.push_back(raw.data);
+    }
+  }
+  [[nodiscard]] bool all_here() const { return free_.size() == kCount; }
+
+ private:
+  std::vector<std::byte> memory_ = std::vector<std::byte>(kCount * kOctets);
+  std::vector<std::byte*> free_;
+};
+
+/// Passes on: what lies in a block is shared, the rest goes into a lent buffer.
+class Relay final : public Delivery {
+ public:
+  Relay(Engine& engine, Pools& pools, Buffers& buffers, Endpoint& to)
+      : engine_{engine}, pools_{pools}, buffers_{buffers}, to_{to} {}
+  void deliver(const Piece& piece) override {
+    const auto octets = static_cast<std::uint16_t>(std::min<std::size_t>(piece.bytes.size(), 4000));
+    if (piece.block != kNoIndex) {
+      static_cast<void>(engine_.write_block(to_, piece.block, piece.offset, octets));
+      return;
+    }
+    const Index block = buffers_.lend(pools_);
+    if (block == kNoIndex) return;
+    std::memcpy(pools_.lent_frame(block).data + 66, piece.bytes.data(), octets);
+    static_cast<void>(engine_.write_block(to_, block, 66, octets));
+    pools_.release_block(block);
+  }
+
+ private:
+  Engine& engine_;
+  Pools& pools_;
+  Buffers& buffers_;
+  Endpoint& to_;
 };
 
 class Session {
@@ -52,19 +100,24 @@ class Session {
       require(engine_.connect(ep_, key_, 1500, now_), "pool empty at the start");
     else
       require(engine_.accept(ep_, key_, 1500, syn(), now_), "pool empty at the start");
+    open_other();
   }
   void run() {
     drain();
     for (int steps = 0; !input_.empty() && steps < 500; ++steps) {
       step();
       drain();
-      const std::string_view problem = audit(ep_, pools_);
-      require(problem.empty(), problem);
+      for (const Endpoint* each : {&ep_, &other_}) {
+        const std::string_view problem = audit(*each, pools_);
+        require(problem.empty(), problem);
+      }
     }
     if (ep_.state == State::time_wait) static_cast<void>(engine_.take_time_wait(ep_, now_));
     static_cast<void>(engine_.abort(ep_));
+    static_cast<void>(engine_.abort(other_));
     drain();
     require(pools_.entries.in_use() == 0 && pools_.blocks.in_use() == 0, "pool leak");
+    require(pools_.lent_in_use() == 0 && buffers_.all_here(), "buffer leak");
   }
 
  private:
@@ -92,6 +145,40 @@ class Session {
     out.options.window_shift = static_cast<std::uint8_t>(bits >> 4 & 7);
     return out;
   }
+  void open_other() {
+    ConnectionKey key = key_;
+    key.remote_port = Be16::from_host(3);
+    require(engine_.connect(other_, key, 1000, now_), "pool empty at the start");
+    SegmentOut out;
+    require(engine_.transmit(other_, now_, out), "no SYN");
+    SegmentIn answer = syn();
+    answer.flags = kTcpSyn | kTcpAck;
+    answer.ack = other_.queue.nxt();
+    static_cast<void>(engine_.receive(other_, answer, now_, relay_));
+  }
+  /// The far end of the second connection acknowledges up to some of what was sent.
+  void acknowledge_other() {
+    if (other_.state != State::established) return;
+    SegmentIn ack;
+    ack.flags = kTcpAck;
+    ack.seq = other_.rcv_nxt;
+    ack.ack = other_.queue.una() + SeqSpan{std::min(other_.queue.flight(), input_.half())};
+    ack.window = static_cast<std::uint16_t>(input_.half());
+    ack.options.has_timestamps = other_.timestamps.on;
+    ack.options.ts_value = other_.timestamps.recent;
+    static_cast<void>(engine_.receive(other_, ack, now_, relay_));
+  }
+  void write_lent() {
+    const Index block = buffers_.lend(pools_);
+    if (block == kNoIndex) return;
+    const std::uint32_t offset = input_.half() % Buffers::kOctets;
+    const std::uint32_t octets = input_.half() % (Buffers::kOctets - offset);
+    const std::uint32_t second = octets > 0 ? input_.half() % octets : 0;
+    const auto half = [](std::uint32_t n) { return static_cast<std::uint16_t>(n); };
+    static_cast<void>(engine_.write_block(ep_, block, half(offset), half(octets - second)));
+    static_cast<void>(engine_.write_block(ep_, block, half(offset + octets - second), half(second)));
+    pools_.release_block(block);
+  }
   SegmentIn segment() {
     SegmentIn out;
     out.flags = static_cast<std::uint8_t>(input_.octet() & kFlagsUnderstood);
@@ -110,13 +197,13 @@ class Session {
     return out;
   }
   void step() {
-    switch (input_.octet() % 10) {
+    switch (input_.octet() % 14) {
       case 0: {
         const SegmentIn reply = syn();
         SegmentIn arrived = reply;
         arrived.flags = input_.octet() % 2 == 0 ? kTcpSyn : kTcpSyn | kTcpAck;
         arrived.ack = ep_.queue.nxt();
-        static_cast<void>(engine_.receive(ep_, arrived, now_, sink_));
+        static_cast<void>(engine_.receive(ep_, arrived, now_, relay_));
         break;
       }
       case 1:
@@ -142,24 +229,52 @@ class Session {
       case 7:
         if (input_.octet() < 10) static_cast<void>(engine_.close(ep_, now_));
         break;
+      case 8:
+        write_lent();
+        break;
+      case 9:
+        if (input_.octet() % 2 == 0)
+          static_cast<void>(engine_.unlend(ep_, input_.half()));
+        else
+          engine_.set_receive_budget(ep_, input_.half() << (input_.octet() % 3));
+        break;
+      case 10:
+        acknowledge_other();
+        break;
       default:
-        static_cast<void>(engine_.receive(ep_, segment(), now_, sink_));
+        static_cast<void>(engine_.receive(ep_, segment(), now_, relay_));
     }
   }
   void drain() {
-    SegmentOut out;
-    for (int i = 0; engine_.transmit(ep_, now_, out); ++i) {
-      require(i < 5000, "endless transmission");
-      require(out.payload.size() + out.options.octets <= 1460, "segment above the MTU");
+    for (Endpoint* each : {&ep_, &other_}) {
+      SegmentOut out;
+      if (!Engine::wants_transmit(*each)) {
+        const Instant before = Engine::deadline(*each);
+        require(!engine_.transmit(*each, now_, out), "something left that was not wanted");
+        require(Engine::deadline(*each) == before, "something was armed that was not wanted");
+      }
+      for (int i = 0; engine_.transmit(*each, now_, out); ++i) {
+        require(i < 5000, "endless transmission");
+        require(out.payload.size() + out.options.octets <= 1460, "segment above the MTU");
+        check_place(out);
+      }
     }
+    buffers_.take_back(pools_);
+  }
+  void check_place(const SegmentOut& out) const {
+    if (out.payload.empty()) return;
+    const ByteView place = pools_.bytes_of(out.block, out.block_offset, static_cast<std::uint16_t>(out.payload.size()));
+    require(place.data() == out.payload.data(), "the payload is not where the segment says");
+    require(pools_.references(out.block) > 0, "payload in a block that nobody holds");
   }
 
   Input input_;
-  Pools pools_{300, 200};
+  Pools pools_{300, 100, 2048, 32};
+  Buffers buffers_;
   Engine engine_;
-  Sink sink_;
   ConnectionKey key_;
-  Endpoint ep_;
+  Endpoint ep_, other_;
+  Relay relay_{engine_, pools_, buffers_, other_};
   Instant now_{std::chrono::seconds{1000}};
   std::vector<std::byte> payload_ = std::vector<std::byte>(5000);
 };

@@ -107,7 +107,6 @@ class SendQueue {
   std::uint32_t retransmitted_{};
   std::uint32_t unrepaired_{};  ///< lost and not retransmitted
   std::uint16_t entries_{};
-  std::uint16_t spare_{};
 };
 static_assert(sizeof(SendQueue) == 48);
 
