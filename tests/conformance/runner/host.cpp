@@ -67,8 +67,14 @@ void Host::renew(Socket& socket) {
   tcp::Limits& limits = socket.limits;
   // The engine insists that the budget is worth several units of the scale.
   limits.receive_budget_octets = std::max(limits.receive_budget_octets, 8u << limits.window_shift);
-  if (socket.engine) socket.retransmitted_before += socket.engine->counters().retransmitted;
-  socket.engine = std::make_unique<tcp::Engine>(limits, kSecrets, pools_);
+  if (!socket.engine) {
+    socket.engine = std::make_unique<tcp::Engine>(limits, kSecrets, pools_);
+    return;
+  }
+  socket.engine->configure(limits);
+  if (socket.over() || socket.waiting) return;
+  socket.engine->set_receive_budget(socket.ep, limits.receive_budget_octets);
+  socket.engine->set_send_budget(socket.ep, limits.send_budget_octets);
 }
 
 Socket& Host::open_socket() {

@@ -52,9 +52,8 @@ class Socket final : public tcp::Delivery {
   std::size_t backlog{};
   std::deque<Socket*> ready;                                  ///< connections that accept() gives out
   std::vector<std::pair<std::string, std::int64_t>> options;  ///< kept values of socket options without effect
-  std::uint64_t retransmitted_before{};                       ///< by engines with earlier limits
 
-  void deliver(ByteView payload) override { readable += static_cast<std::uint32_t>(payload.size()); }
+  void deliver(const tcp::Piece& piece) override { readable += static_cast<std::uint32_t>(piece.bytes.size()); }
   [[nodiscard]] bool connected() const { return kind == Kind::connection && seen.has(tcp::Events::kConnected); }
   [[nodiscard]] bool over() const { return kind == Kind::connection && ep.state == tcp::State::closed; }
   [[nodiscard]] bool end_of_stream() const { return seen.has(tcp::Events::kPeerClosed) || read_shut; }

@@ -99,7 +99,7 @@ constexpr std::array kFields{
     Field{"tcpi_retrans", [](const Connection& c) { return c.count(Entry::kRetransmitted); }},
     Field{"tcpi_total_retrans",
           [](const Connection& c) -> std::int64_t {
-            return static_cast<std::int64_t>(c.socket.retransmitted_before + c.socket.engine->counters().retransmitted);
+            return static_cast<std::int64_t>(c.socket.engine->counters().retransmitted);
           }},
     Field{"tcpi_snd_cwnd",
           [](const Connection& c) -> std::int64_t { return c.ep().congestion.cwnd() / c.ep().payload_max(); }},

@@ -49,7 +49,7 @@ class Player {
   Player(const Script& script, const Settings& settings, bool v4)
       : script_{script}, settings_{settings}, host_{settings_, v4}, calls_{host_, settings_} {
     flow_.key = host_.key_of(kLocalPort, kFirstRemotePort);
-    start_ = host_.now();
+    start_ = last_ = host_.now();
   }
 
   Verdict run() {
