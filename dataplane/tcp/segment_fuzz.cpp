@@ -40,9 +40,9 @@ class Input {
 /// Device buffers, lent to the engine's pools and taken back.
 class Buffers {
  public:
-  static constexpr std::size_t kCount = 40, kOctets = 4096;
+  static constexpr std::uint32_t kCount = 40, kOctets = 4096;
   Buffers() {
-    for (std::size_t i = 0; i < kCount; ++i) free_.push_back(memory_.data() + i * kOctets);
+    for (std::size_t i = 0; i < kCount; ++i) free_.push_back(memory_.data() + i * std::size_t{kOctets});
   }
   /// kNoIndex when all are lent.
   Index lend(Pools& pools) {
@@ -61,7 +61,7 @@ class Buffers {
   [[nodiscard]] bool all_here() const { return free_.size() == kCount; }
 
  private:
-  std::vector<std::byte> memory_ = std::vector<std::byte>(kCount * kOctets);
+  std::vector<std::byte> memory_ = std::vector<std::byte>(std::size_t{kCount} * kOctets);
   std::vector<std::byte*> free_;
 };
 
