@@ -83,7 +83,7 @@ std::vector<EffectiveListener> effective_listeners(const config::Config& config,
 std::uint32_t count_ms(std::chrono::milliseconds value) { return static_cast<std::uint32_t>(value.count()); }
 
 control::NodeRecord node_record(const config::Node& node) {
-  control::NodeRecord out = control::default_node_record();
+  control::NodeRecord out{};
   out.source_port_low = node.source_ports.low;
   out.source_port_high = node.source_ports.high;
   out.flow_max = node.limits.flows_per_worker;
@@ -94,6 +94,14 @@ control::NodeRecord node_record(const config::Node& node) {
   out.udp_unreplied_ms = count_ms(node.timeouts.udp_unreplied);
   out.udp_stream_ms = count_ms(node.timeouts.udp_stream);
   out.parked_max = node.limits.parked_flows;
+  out.proxy_connections_max = node.proxy.connections_per_worker;
+  out.proxy_half_open_max = node.proxy.half_open_max;
+  out.proxy_idle_ms = count_ms(node.proxy.idle_timeout);
+  out.proxy_connect_ms = count_ms(node.proxy.connect_timeout);
+  out.proxy_keepalive_ms = count_ms(node.proxy.keepalive);
+  out.proxy_buffer_octets = node.proxy.buffer_octets;
+  out.proxy_time_wait_ms = count_ms(node.proxy.time_wait);
+  out.proxy_congestion = node.proxy.congestion;
   return out;
 }
 
@@ -152,6 +160,7 @@ class Builder {
     record.proto = listener.protocol;
     record.policy = listener.policy;
     record.forwarding = listener.forwarding;
+    record.mode = listener.mode;
     if (effective.draining) record.flags = control::kListenerDraining;
     record.ask_default = listener.ask.default_decision;
     record.id = ids.id;

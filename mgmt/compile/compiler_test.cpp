@@ -54,6 +54,84 @@ TEST(Compiler, defaults_of_the_configuration_are_those_of_the_snapshot) {
   EXPECT_EQ(std::memcmp(&made, &documented, sizeof made), 0);
 }
 
+TEST(Compiler, proxy_values_and_modes_reach_the_snapshot) {
+  config::Config config = example_config();
+  config.node.proxy = {2000,
+                       100,
+                       config::seconds{1},
+                       config::seconds{2},
+                       config::seconds{3},
+                       1 << 16,
+                       config::seconds{4},
+                       control::Congestion::reno};
+  config.listeners[0].mode = control::ListenerMode::proxy;
+  Compiler compiler;
+  const Compiled c = compiled(compiler, config);
+  EXPECT_EQ(refusal(c), "");
+  const control::NodeRecord& node = c.content.node;
+  EXPECT_EQ(node.proxy_connections_max, 2000u);
+  EXPECT_EQ(node.proxy_half_open_max, 100u);
+  EXPECT_EQ(node.proxy_idle_ms, 1000u);
+  EXPECT_EQ(node.proxy_connect_ms, 2000u);
+  EXPECT_EQ(node.proxy_keepalive_ms, 3000u);
+  EXPECT_EQ(node.proxy_buffer_octets, 65536u);
+  EXPECT_EQ(node.proxy_time_wait_ms, 4000u);
+  EXPECT_EQ(node.proxy_congestion, control::Congestion::reno);
+  EXPECT_EQ(c.content.listeners[0].mode, control::ListenerMode::proxy);
+  EXPECT_EQ(c.content.listeners[1].mode, control::ListenerMode::l4);
+}
+
+TEST(Compiler, a_changed_mode_drains_nothing_and_keeps_identity_and_steering) {
+  const config::Config before = example_config();
+  config::Config after = before;
+  after.listeners[0].mode = control::ListenerMode::proxy;
+  EXPECT_EQ(removed_between(before, after), Draining{});
+  Compiler compiler;
+  const Compiled first = compiled(compiler, before);
+  const Compiled second = compiled(compiler, after);
+  EXPECT_EQ(second.content.listeners[0].id, first.content.listeners[0].id);
+  EXPECT_EQ(second.content.listeners[0].stat_slot, first.content.listeners[0].stat_slot);
+  EXPECT_EQ(second.steering, first.steering) << "packets of both kinds of connections reach the worker";
+  EXPECT_EQ(second.fallback, first.fallback);
+  EXPECT_NE(hash_of(second), hash_of(first));
+}
+
+TEST(Compiler, replies_to_dnat_flows_are_steered_on_when_their_listener_becomes_a_proxy) {
+  config::Config before = example_config();
+  before.listeners[0].forwarding = control::Forwarding::dnat;
+  config::Config after = before;
+  after.listeners[0].forwarding = control::Forwarding::fullnat;
+  after.listeners[0].mode = control::ListenerMode::proxy;
+  const Draining draining = removed_between(before, after);
+  EXPECT_TRUE(draining.listeners.empty());
+  EXPECT_EQ(draining.sources.size(), 2u) << "the endpoints of its cluster";
+  Compiler compiler;
+  compiled(compiler, before);
+  EXPECT_EQ(compiled(compiler, after, draining).steering.sources.size(), 4u);
+}
+
+TEST(Compiler, a_removed_proxy_listener_and_endpoint_drain_like_others) {
+  config::Config before = example_config();
+  before.listeners[0].mode = before.listeners[1].mode = control::ListenerMode::proxy;
+  config::Config after = before;
+  after.listeners.erase(after.listeners.begin());
+  after.clusters[0].endpoints.pop_back();
+  const Draining draining = removed_between(before, after);
+  ASSERT_EQ(draining.listeners.size(), 1u);
+  ASSERT_EQ(draining.endpoints.size(), 1u);
+  EXPECT_TRUE(draining.sources.empty());
+  Compiler compiler;
+  const Compiled first = compiled(compiler, before);
+  const Compiled c = compiled(compiler, after, draining);
+  EXPECT_EQ(refusal(c), "");
+  ASSERT_EQ(c.content.listeners.size(), 3u);
+  EXPECT_EQ(c.content.listeners[2].flags, control::kListenerDraining);
+  EXPECT_EQ(c.content.listeners[2].mode, control::ListenerMode::proxy);
+  EXPECT_EQ(c.content.listeners[2].id, first.content.listeners[0].id);
+  EXPECT_EQ(c.content.endpoints[1].weight, 0) << "no new connections";
+  EXPECT_EQ(c.content.endpoints[1].id, first.content.endpoints[1].id);
+}
+
 TEST(Compiler, endpoints_share_the_table_by_weight) {
   Compiler compiler;
   const auto table = table_of(compiled(compiler, example_config()), 0);

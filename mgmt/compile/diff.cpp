@@ -39,6 +39,7 @@ std::vector<std::string> node_changes(const config::Node& before, const config::
   field_changes("metrics.", before.metrics, after.metrics, out);
   field_changes("limits.", before.limits, after.limits, out);
   field_changes("timeouts.", before.timeouts, after.timeouts, out);
+  field_changes("proxy.", before.proxy, after.proxy, out);
   if (before.addresses != after.addresses) out.emplace_back("addresses");
   if (before.cpus != after.cpus) out.emplace_back("cpus");
   return out;
@@ -125,6 +126,7 @@ std::vector<std::string> restart_needed(const Config& before, const Config& afte
   check(was.hugepages == is.hugepages, "node.hugepages");
   check(was.memory_mib == is.memory_mib, "node.memory_mib");
   check(was.limits.flows_per_worker == is.limits.flows_per_worker, "node.limits.flows_per_worker");
+  check(was.proxy.connections_per_worker == is.proxy.connections_per_worker, "node.proxy.connections_per_worker");
   check(was.limits.buffers_per_worker == is.limits.buffers_per_worker, "node.limits.buffers_per_worker");
   return out;
 }

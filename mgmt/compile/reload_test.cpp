@@ -62,7 +62,10 @@ config::Config changed(Random& random, config::Config config) {
     const std::uint32_t number = random.below(12);  // one draw per statement: every compiler plays the same game
     const auto port = static_cast<std::uint16_t>(1 + random.below(20));
     config::Listener fresh = make_listener("l" + std::to_string(number), "10.96.0.1", port, cluster_name);
-    if (random.one_in(3)) fresh.forwarding = control::Forwarding::dnat;
+    if (random.one_in(3))
+      fresh.forwarding = control::Forwarding::dnat;
+    else if (random.one_in(2))
+      fresh.mode = control::ListenerMode::proxy;
     std::erase_if(config.listeners, [&](const auto& l) { return l.name == fresh.name || l.port == fresh.port; });
     config.listeners.push_back(fresh);
   }

@@ -36,6 +36,7 @@ class Checks {
     node_addresses();
     workers();
     node_sizes();
+    proxy();
     ports();
     clusters();
     listeners();
@@ -59,11 +60,13 @@ class Checks {
   void node_addresses();
   void workers();
   void node_sizes();
+  void proxy();
   void ports();
   void clusters();
   void cluster(std::size_t i);
   void listeners();
   void listener(std::size_t i);
+  void listener_mode(std::size_t i);
   void listener_cluster(std::size_t i, const Cluster& cluster);
   void ask(std::size_t i);
 
@@ -141,6 +144,25 @@ void Checks::node_sizes() {
             "watchdog " + duration_text(node.watchdog) + " is not above heartbeat_limit " +
                 duration_text(node.heartbeat_limit),
             "raise watchdog: failing open comes first, the restart after");
+}
+
+void Checks::proxy() {
+  const Proxy& p = config_.node.proxy;
+  const bool counted = good({"node", "proxy", "connections_per_worker"});
+  if (counted && good({"node", "limits", "flows_per_worker"}) &&
+      p.connections_per_worker > config_.node.limits.flows_per_worker)
+    problem({"node", "proxy", "connections_per_worker"},
+            std::to_string(p.connections_per_worker) + " proxied connections, but limits.flows_per_worker is " +
+                std::to_string(config_.node.limits.flows_per_worker),
+            "raise limits.flows_per_worker: every proxied connection takes a flow");
+  if (counted && good({"node", "proxy", "half_open_max"}) && p.half_open_max > p.connections_per_worker)
+    problem({"node", "proxy", "half_open_max"},
+            "half_open_max " + std::to_string(p.half_open_max) + " is above connections_per_worker " +
+                std::to_string(p.connections_per_worker),
+            "lower it: SYN cookies come before the table is full");
+  if (p.keepalive.count() != 0 && p.keepalive < seconds{1})
+    problem({"node", "proxy", "keepalive"}, "keepalive " + duration_text(p.keepalive) + " is below 1s",
+            "use 1s or more, or 0s for no probes");
 }
 
 void Checks::ports() {
@@ -251,7 +273,21 @@ void Checks::listener(std::size_t i) {
     else
       listener_cluster(i, config_.clusters[found->second]);
   }
+  listener_mode(i);
   ask(i);
+}
+
+void Checks::listener_mode(std::size_t i) {
+  const Listener& l = config_.listeners[i];
+  if (l.mode != control::ListenerMode::proxy) return;
+  if (good({"listeners", i, "protocol"}) && l.protocol != IpProto::tcp)
+    problem({"listeners", i, "mode"},
+            "mode proxy ends TCP connections, but the protocol is " + std::string{proto_name(l.protocol)},
+            "write `mode: l4`, or leave it out");
+  if (good({"listeners", i, "forwarding"}) && l.forwarding != control::Forwarding::fullnat)
+    problem({"listeners", i, "mode"},
+            "mode proxy connects to endpoints from a node address, but the forwarding is dnat",
+            "write `forwarding: fullnat`, or `mode: l4`");
 }
 
 void Checks::listener_cluster(std::size_t i, const Cluster& cluster) {

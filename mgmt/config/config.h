@@ -60,6 +60,19 @@ struct Timeouts {
   friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
+/// Connections of listeners with mode proxy. Numbers are per worker.
+struct Proxy {
+  std::uint32_t connections_per_worker{16384};  ///< flows_per_worker when only that is given and lower
+  std::uint32_t half_open_max{1024};            ///< connections_per_worker when that is lower
+  milliseconds idle_timeout{std::chrono::hours{1}};
+  milliseconds connect_timeout{seconds{5}};
+  milliseconds keepalive{minutes{10}};  ///< 0 = no probes
+  std::uint32_t buffer_octets{256 * 1024};
+  milliseconds time_wait{seconds{60}};
+  control::Congestion congestion{control::Congestion::cubic};
+  friend bool operator==(const Proxy&, const Proxy&) = default;
+};
+
 struct Node {
   std::string runtime_dir{"/run/penstock"};
   std::vector<IpAddress> addresses;  ///< FullNAT sources, in order of preference per family
@@ -76,6 +89,7 @@ struct Node {
   bool fallback{true};
   Limits limits;
   Timeouts timeouts;
+  Proxy proxy;
   friend bool operator==(const Node&, const Node&) = default;
 };
 
@@ -125,6 +139,7 @@ struct Listener {
   std::uint16_t port{};
   IpProto protocol{IpProto::tcp};
   std::string cluster;  ///< name of one of Config::clusters
+  control::ListenerMode mode{control::ListenerMode::l4};
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
   Ask ask;  ///< read only with policy ask

@@ -2,6 +2,7 @@
 #include <set>
 #include <string_view>
 
+#include "dataplane/control/limits.h"
 #include "dataplane/core/require.h"
 #include "mgmt/config/loader.h"
 
@@ -13,10 +14,17 @@ void check(const Config& config) {
   require(config.node.workers >= 1, "no worker");
   require(config.node.cpus.empty() || config.node.cpus.size() == config.node.workers, "CPUs and workers differ");
   require(config.node.source_ports.low <= config.node.source_ports.high, "source ports reversed");
+  const Proxy& p = config.node.proxy;
+  require(p.connections_per_worker <= config.node.limits.flows_per_worker, "more proxied connections than flows");
+  require(p.half_open_max <= p.connections_per_worker, "more half-open than proxied connections");
+  require(p.buffer_octets >= control::kProxyBufferMin && p.buffer_octets <= control::kProxyBufferMax, "proxy buffer");
   std::set<std::string_view> names;
   for (const Listener& listener : config.listeners) {
     require(names.insert(listener.name).second, "listener name twice");
     require(listener.port != 0, "listener port 0");
+    const bool proxy = listener.mode == control::ListenerMode::proxy;
+    require(!proxy || listener.protocol == IpProto::tcp, "proxy of another protocol than TCP");
+    require(!proxy || listener.forwarding == control::Forwarding::fullnat, "proxy without FullNAT");
     const Cluster* cluster = find_cluster(config, listener.cluster);
     require(cluster != nullptr, "cluster of a listener does not exist");
     for (const Endpoint& endpoint : cluster->endpoints)

@@ -25,6 +25,10 @@ inline constexpr std::array kVerifyChecksums{ChoiceName<VerifyChecksums>{VerifyC
                                              ChoiceName<VerifyChecksums>{VerifyChecksums::no, "false"}};
 inline constexpr std::array kProtocols{ChoiceName<IpProto>{IpProto::tcp, "tcp"},
                                        ChoiceName<IpProto>{IpProto::udp, "udp"}};
+inline constexpr std::array kModes{ChoiceName<control::ListenerMode>{control::ListenerMode::l4, "l4"},
+                                   ChoiceName<control::ListenerMode>{control::ListenerMode::proxy, "proxy"}};
+inline constexpr std::array kCongestions{ChoiceName<control::Congestion>{control::Congestion::reno, "reno"},
+                                         ChoiceName<control::Congestion>{control::Congestion::cubic, "cubic"}};
 inline constexpr std::array kForwardings{ChoiceName<control::Forwarding>{control::Forwarding::fullnat, "fullnat"},
                                          ChoiceName<control::Forwarding>{control::Forwarding::dnat, "dnat"}};
 inline constexpr std::array kPolicies{ChoiceName<control::Policy>{control::Policy::allow, "allow"},
@@ -69,6 +73,32 @@ struct Table<Timeouts> {
 };
 
 template <>
+struct Table<Proxy> {
+  static constexpr std::string_view name = "proxy";
+  static constexpr std::array fields{
+      field<&Proxy::connections_per_worker, Integer{16, control::kProxyConnectionMax}>(
+          "connections_per_worker", optional,
+          "proxied connections that one worker can hold; new ones beyond are refused. Each also takes a flow of "
+          "`limits.flows_per_worker`. A change takes effect when the dataplane restarts"),
+      field<&Proxy::half_open_max, Integer{0, control::kProxyConnectionMax}>(
+          "half_open_max", optional,
+          "handshakes of clients that a worker remembers; beyond, it answers with SYN cookies. 0 always does"),
+      field<&Proxy::idle_timeout, kIdleTime>("idle_timeout", optional,
+                                             "a connection without payload in either direction is ended"),
+      field<&Proxy::connect_timeout, Span{100, 5 * 60 * 1000}>("connect_timeout", optional,
+                                                               "how long the endpoint may take to accept"),
+      field<&Proxy::keepalive, Span{0, control::kTimeoutMsMax}>(
+          "keepalive", optional, "silence of a peer before it is probed, at least 1s; 0s never probes"),
+      field<&Proxy::buffer_octets, Octets{control::kProxyBufferMin, control::kProxyBufferMax}>(
+          "buffer", optional,
+          "payload that a connection may hold per direction; the window offered to the sender shrinks with it"),
+      field<&Proxy::time_wait, Span{1000, 10 * 60 * 1000}>(
+          "time_wait", optional, "how long the addresses and ports of an ended connection are remembered"),
+      field<&Proxy::congestion, Choice<&kCongestions>{}>("congestion", optional, "congestion control"),
+  };
+};
+
+template <>
 struct Table<Node> {
   static constexpr std::string_view name = "node";
   static constexpr std::array fields{
@@ -102,6 +132,7 @@ struct Table<Node> {
                                      "keep kernel rules that serve new connections while the fast path is away"),
       field<&Node::limits, Map<Limits>{}>("limits", optional, "sizes of tables and pools"),
       field<&Node::timeouts, Map<Timeouts>{}>("timeouts", optional, "idle times after which a flow is forgotten"),
+      field<&Node::proxy, Map<Proxy>{}>("proxy", optional, "connections of listeners with `mode: proxy`"),
   };
 };
 
@@ -176,6 +207,10 @@ struct Table<Listener> {
       field<&Listener::port, kPortNumber>("port", required, "service port"),
       field<&Listener::protocol, Choice<&kProtocols>{}>("protocol", required, "transport"),
       field<&Listener::cluster, Name{kConfigNameMax}>("cluster", required, "name of the cluster that serves it"),
+      field<&Listener::mode, Choice<&kModes>{}>(
+          "mode", optional,
+          "`l4` translates packets; `proxy` ends the client's TCP connection here and opens another to the endpoint "
+          "([proxy](proxy.md)), with protocol tcp and forwarding fullnat only"),
       field<&Listener::forwarding, Choice<&kForwardings>{}>(
           "forwarding", optional,
           "`fullnat` also replaces the source by a node address; `dnat` keeps the client's, and the endpoint's "

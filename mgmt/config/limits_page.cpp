@@ -35,6 +35,13 @@ constexpr std::array kConfigLimits{
     Limit{"workers", kWorkerMax, "kWorkerMax", kRefused},
     Limit{"connections per worker", kFlowMax, "kFlowMax",
           "`limits.flows_per_worker` cannot be set higher; at the set number new flows are dropped (flow_table_full)"},
+    Limit{"proxied connections per worker", kProxyConnectionMax, "kProxyConnectionMax",
+          "`proxy.connections_per_worker` cannot be set higher; at the set number new connections are refused "
+          "(refused_full)"},
+    Limit{"half-open proxied connections per worker", kProxyConnectionMax, "kProxyConnectionMax",
+          "`proxy.half_open_max` cannot be set higher; at the set number SYN cookies answer (cookies_sent)"},
+    Limit{"payload held per direction of a proxied connection (octets)", kProxyBufferMax, "kProxyBufferMax",
+          "`proxy.buffer` cannot be set higher; at the set amount the sender's window is closed"},
     Limit{"parked flows per worker", kParkedMax, "kParkedMax",
           "`limits.parked_flows` cannot be set higher; at the set number the default action decides (parked_full)"},
     Limit{"idle time, deadline, lifetime (ms)", kTimeoutMsMax, "kTimeoutMsMax", kRefused},

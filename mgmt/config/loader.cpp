@@ -36,6 +36,20 @@ bool is_other_version(const YamlNode& root) {
   return version != nullptr && version->kind == YamlNode::Kind::scalar && version->text != kApiVersion;
 }
 
+/// Values that follow others when the text does not give them.
+void derive_defaults(const YamlNode& root, Node& node) {
+  const YamlNode* text = root.find("node");
+  if (text == nullptr) return;
+  if (text->find("workers") == nullptr && !node.cpus.empty())
+    node.workers = static_cast<std::uint16_t>(node.cpus.size());
+  const YamlNode* proxy = text->find("proxy");
+  const auto given = [proxy](std::string_view key) { return proxy != nullptr && proxy->find(key) != nullptr; };
+  if (!given("connections_per_worker"))
+    node.proxy.connections_per_worker = std::min(node.proxy.connections_per_worker, node.limits.flows_per_worker);
+  if (!given("half_open_max"))
+    node.proxy.half_open_max = std::min(node.proxy.half_open_max, node.proxy.connections_per_worker);
+}
+
 Problems file_problem(const std::string& path, std::string what, std::string remedy) {
   return {Problem{path, std::move(what), std::move(remedy)}};
 }
@@ -65,9 +79,7 @@ Result<Config, Problems> load_text(std::string_view text, std::string_view file_
     ApiVersion{}.read(reader, *root->find("apiVersion"), config.api_version);
   } else {
     read_map(reader, *root, config);
-    const YamlNode* node = root->find("node");
-    if (node != nullptr && node->find("workers") == nullptr && !config.node.cpus.empty())
-      config.node.workers = static_cast<std::uint16_t>(config.node.cpus.size());
+    derive_defaults(*root, config.node);
     check_relations(config, *root, machine, reader);
   }
   if (!findings.empty()) return problems_of(std::move(findings), file_name);

@@ -43,6 +43,8 @@ TEST(Loader, every_field_arrives_in_its_member) {
   EXPECT_EQ(c.node.metrics.port, 9464);
   EXPECT_EQ(c.node.limits, Limits{});
   EXPECT_EQ(c.node.timeouts, Timeouts{});
+  EXPECT_EQ(c.node.proxy, (Proxy{8192, 512, minutes{30}, seconds{3}, milliseconds{0}, 1 << 20, seconds{30},
+                                 control::Congestion::reno}));
   ASSERT_EQ(c.ports.size(), 3u);
   EXPECT_EQ(c.ports[0], (Port{"veth-client", std::nullopt, std::nullopt, VerifyChecksums::automatic, false}));
   EXPECT_EQ(c.ports[1], (Port{"eth1", "blue", 4, VerifyChecksums::yes, true}));
@@ -50,8 +52,10 @@ TEST(Loader, every_field_arrives_in_its_member) {
   EXPECT_EQ(c.clusters[0].maglev_table_size, 65537u);
   EXPECT_EQ(c.clusters[0].endpoints[1], (Endpoint{*IpAddress::parse("10.10.2.12"), 8080, 0}));
   EXPECT_EQ(c.clusters[1].endpoints[0].weight, 1);
-  ASSERT_EQ(c.listeners.size(), 2u);
+  ASSERT_EQ(c.listeners.size(), 3u);
+  EXPECT_EQ(c.listeners[2].mode, control::ListenerMode::proxy);
   const Listener& web = c.listeners[0];
+  EXPECT_EQ(web.mode, control::ListenerMode::l4);
   EXPECT_EQ(web.policy, control::Policy::ask);
   EXPECT_EQ(web.ask.default_decision, control::Decision::deny);
   EXPECT_EQ(web.ask.deadline, milliseconds{200});
@@ -75,6 +79,19 @@ TEST(Loader, durations_of_all_units_are_kept_in_milliseconds) {
 
 TEST(Loader, workers_are_as_many_as_the_cpus_when_only_those_are_given) {
   EXPECT_EQ(loaded("node: {cpus: [0, 1]}\n").node.workers, 2);
+}
+
+TEST(Loader, proxied_connections_follow_lower_bounds_that_are_given) {
+  EXPECT_EQ(loaded("node: {limits: {flows_per_worker: 2048}}\n").node.proxy.connections_per_worker, 2048u);
+  const Node node = loaded("node: {proxy: {connections_per_worker: 100}}\n").node;
+  EXPECT_EQ(node.proxy.connections_per_worker, 100u);
+  EXPECT_EQ(node.proxy.half_open_max, 100u);
+  EXPECT_EQ(loaded("node: {proxy: {half_open_max: 0}}\n").node.proxy.half_open_max, 0u);
+}
+
+TEST(Loader, memory_is_kept_in_octets) {
+  EXPECT_EQ(loaded("node: {proxy: {buffer: 16KiB}}\n").node.proxy.buffer_octets, 16384u);
+  EXPECT_EQ(loaded("node: {proxy: {buffer: 16MiB}}\n").node.proxy.buffer_octets, 16u << 20);
 }
 
 TEST(Loader, a_file_that_cannot_be_read_is_a_problem_of_its_path) {

@@ -39,6 +39,9 @@ Beyond the bounds of single values these must hold:
   ports per worker;
 - `cpus`, when given, lists one available CPU per worker; `workers` is at most the number of CPUs;
 - `memory_mib` holds the packet buffers (2.5 KiB each) of all workers; `watchdog` is above `heartbeat_limit`;
+- `mode: proxy` goes with `protocol: tcp` and `forwarding: fullnat`;
+- `proxy.connections_per_worker` is at most `limits.flows_per_worker`, `proxy.half_open_max` at most
+  `connections_per_worker`; left out, both follow a lower bound by themselves;
 - `policy: ask` comes with an `ask` section that has rules of the listener's family, each source once; other policies
   come without one.
 )";
@@ -52,6 +55,7 @@ std::string config_page() {
   out += section<Metrics>("`node.metrics`", "");
   out += section<Limits>("`node.limits`", "Changes take effect when the dataplane restarts.");
   out += section<Timeouts>("`node.timeouts`", "");
+  out += section<Proxy>("`node.proxy`", "All numbers are per worker. What the mode does: [proxy](proxy.md).");
   out += section<Port>("`ports[]`", "");
   out += section<Cluster>("`clusters[]`", "");
   out += section<Endpoint>("`clusters[].endpoints[]`", "");

@@ -11,10 +11,12 @@ namespace {
 
 struct Unit {
   std::string_view name;
-  std::int64_t ms;
+  std::int64_t size;  ///< milliseconds or octets
 };
 // Longest first for showing.
 constexpr std::array kUnits{Unit{"h", 3600 * 1000}, Unit{"m", 60 * 1000}, Unit{"s", 1000}, Unit{"ms", 1}};
+
+constexpr std::array kOctetUnits{Unit{"MiB", 1 << 20}, Unit{"KiB", 1 << 10}};
 
 /// The whole of `text` as a decimal number.
 std::optional<std::int64_t> whole_number(std::string_view text) {
@@ -59,8 +61,8 @@ const std::string* scalar(Reader& reader, const YamlNode& node, std::string_view
 
 std::string duration_text(milliseconds value) {
   for (const Unit& unit : kUnits)
-    if (value.count() % unit.ms == 0 && (value.count() != 0 || unit.name == "s"))
-      return text_of(value.count() / unit.ms) + std::string{unit.name};
+    if (value.count() % unit.size == 0 && (value.count() != 0 || unit.name == "s"))
+      return text_of(value.count() / unit.size) + std::string{unit.name};
   return text_of(value.count()) + "ms";
 }
 
@@ -113,11 +115,42 @@ void Span::read(Reader& reader, const YamlNode& node, milliseconds& out) const {
   if (!number || unit == kUnits.end())
     return reader.bad_value(node, key + " must be a duration, not " + quoted(*text),
                             "write a whole number and ms, s, m or h, as 10s");
-  if (*number > high_ms / unit->ms || *number * unit->ms < low_ms)
+  if (*number > high_ms / unit->size || *number * unit->size < low_ms)
     return reader.bad_value(
         node, key + " is " + *text + ", out of range",
         "use " + duration_text(milliseconds{low_ms}) + " to " + duration_text(milliseconds{high_ms}));
-  out = milliseconds{*number * unit->ms};
+  out = milliseconds{*number * unit->size};
+}
+
+std::string Octets::show(std::uint32_t value) const {
+  for (const Unit& unit : kOctetUnits)
+    if (value % unit.size == 0) return text_of(value / unit.size) + std::string{unit.name};
+  return text_of(value);
+}
+
+std::string Octets::type() const {
+  return "memory " + show(static_cast<std::uint32_t>(low)) + ".." + show(static_cast<std::uint32_t>(high));
+}
+
+void Octets::read(Reader& reader, const YamlNode& node, std::uint32_t& out) const {
+  const std::string key = "`" + std::string{reader.key()} + "`";
+  const std::string* text = scalar(reader, node, "an amount of memory as 256KiB");
+  if (text == nullptr) return;
+  const std::size_t digits = std::min(text->find_first_not_of("0123456789"), text->size());
+  const std::string_view unit_text = std::string_view{*text}.substr(digits);
+  const auto number = whole_number(std::string_view{*text}.substr(0, digits));
+  if (number && unit_text.empty())
+    return reader.bad_value(node, key + " has no unit", "write KiB or MiB behind the number, as " + *text + "KiB");
+  const auto unit =
+      std::find_if(kOctetUnits.begin(), kOctetUnits.end(), [&](const Unit& u) { return u.name == unit_text; });
+  if (!number || unit == kOctetUnits.end())
+    return reader.bad_value(node, key + " must be an amount of memory, not " + quoted(*text),
+                            "write a whole number and KiB or MiB, as 256KiB");
+  if (*number > high / unit->size || *number * unit->size < low)
+    return reader.bad_value(
+        node, key + " is " + *text + ", out of range",
+        "use " + show(static_cast<std::uint32_t>(low)) + " to " + show(static_cast<std::uint32_t>(high)));
+  out = static_cast<std::uint32_t>(*number * unit->size);
 }
 
 void Flag::read(Reader& reader, const YamlNode& node, bool& out) const {

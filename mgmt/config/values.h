@@ -3,8 +3,8 @@
 // Model     each kind is a constant object with three functions: type() for the reference page, show() writes a
 //           value as in YAML, read() parses one or leaves a finding. Bounds are data members, so the page and the
 //           check cannot differ.
-// Units     durations are written with a unit (ms, s, m, h) and kept in milliseconds.
-// Shape     usable as template arguments (make_field).
+// Units     durations are written with a unit (ms, s, m, h) and kept in milliseconds; amounts of memory with KiB or
+// MiB. Shape     usable as template arguments (make_field).
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -47,6 +47,15 @@ struct Span {
   [[nodiscard]] std::string type() const;
   [[nodiscard]] std::string show(milliseconds value) const { return duration_text(value); }
   void read(Reader& reader, const YamlNode& node, milliseconds& out) const;
+};
+
+/// An amount of memory, written with a unit (KiB, MiB) and kept in octets.
+struct Octets {
+  std::int64_t low;
+  std::int64_t high;
+  [[nodiscard]] std::string type() const;
+  [[nodiscard]] std::string show(std::uint32_t value) const;
+  void read(Reader& reader, const YamlNode& node, std::uint32_t& out) const;
 };
 
 struct Flag {

@@ -101,6 +101,32 @@ TEST_F(PublisherTest, workers_know_a_service_before_the_kernel_steers_it) {
   EXPECT_EQ(publisher_.epoch_acknowledged(), publisher_.epoch_compiled());
 }
 
+TEST_F(PublisherTest, a_mode_changes_under_live_connections_by_one_snapshot_and_nothing_else) {
+  ASSERT_TRUE(apply(config_with(2)).problems.empty());
+  set_active("web1", 3);
+  log_.clear();
+  config::Config proxied = config_with(2);
+  proxied.listeners[1].mode = control::ListenerMode::proxy;
+  ASSERT_TRUE(apply(proxied).problems.empty());
+  EXPECT_THAT(log_, ElementsAre("snapshot with 2 listeners"));
+  EXPECT_TRUE(publisher_.draining().listeners.empty());
+  EXPECT_EQ(dataplane_.segment.block(0).counters.slots[publisher_.compiled().listeners[1].stat_slot].active.read(), 3u)
+      << "the connections that began before count where they did";
+  EXPECT_EQ(publisher_.epoch_acknowledged(), publisher_.epoch_compiled());
+}
+
+TEST_F(PublisherTest, a_removed_proxy_listener_waits_for_its_connections_up_to_the_drain_timeout) {
+  config::Config proxied = config_with(2);
+  proxied.listeners[1].mode = control::ListenerMode::proxy;
+  ASSERT_TRUE(apply(proxied).problems.empty());
+  set_active("web1", 1);
+  ASSERT_TRUE(apply(config_with(1), at(10)).problems.empty());
+  ASSERT_TRUE(drain(at(39)).ok());
+  EXPECT_EQ(kernel_.services, 2u) << "one connection is still alive";
+  ASSERT_TRUE(drain(at(40)).ok());
+  EXPECT_EQ(kernel_.services, 1u) << "its time is up";
+}
+
 TEST_F(PublisherTest, a_removed_service_loses_steering_only_when_its_flows_have_ended_and_its_place_last) {
   ASSERT_TRUE(apply(config_with(2)).problems.empty());
   set_active("web1", 3);
