@@ -44,6 +44,13 @@ void flows(Backend& backend, const Request& request, const Respond& respond) {
   respond(json_response(telemetry::flows_json(backend.flows(*filter), report)));
 }
 
+void connections(Backend& backend, const Request& request, const Respond& respond) {
+  const telemetry::Report report = backend.report();
+  const auto filter = flow_filter(request.query, report);
+  if (!filter) return respond(problem_response(400, {filter.error()}));
+  respond(json_response(telemetry::connections_json(backend.connections(*filter), report)));
+}
+
 using Route = void (*)(Backend&, const Request&, const Respond&);
 struct RouteRow {
   std::string_view method;
@@ -65,6 +72,7 @@ constexpr std::array kRoutes{
                respond(json_response(telemetry::counters_json(b.report())));
              }},
     RouteRow{"GET", "/v1/flows", false, flows},
+    RouteRow{"GET", "/v1/connections", false, connections},
     RouteRow{"GET", "/v1/config", false,
              [](Backend& b, const Request&, const Respond& respond) {
                respond({200, "application/yaml", b.config_text()});

@@ -1,18 +1,19 @@
 // router.h - which request asks the daemon for what.
 //
 // Model     a function from Request to Response over a Backend, without any I/O.
-//             GET  /v1/status /v1/services /v1/counters /v1/flows /v1/config /v1/version
+//             GET  /v1/status /v1/services /v1/counters /v1/flows /v1/connections /v1/config /v1/version
 //             POST /v1/check /v1/apply[?dry_run=1]      body: YAML
 //             GET  /metrics /healthz /readyz            also on the metrics listener, which has nothing else
 // Errors    JSON {"problems": [{place, what, remedy}]} with 400 (request), 404, 405, 409 (refused by the dataplane),
 //           422 (configuration), 503 (not ready).
-// Limits    kFlowLimitMax rows of /v1/flows.
+// Limits    kFlowLimitMax rows of /v1/flows and /v1/connections.
 #pragma once
 #include <functional>
 #include <string>
 #include <vector>
 
 #include "mgmt/api/http.h"
+#include "mgmt/telemetry/connection_reader.h"
 #include "mgmt/telemetry/flow_reader.h"
 #include "mgmt/telemetry/report.h"
 
@@ -35,6 +36,7 @@ class Backend {
   virtual ~Backend() = default;
   [[nodiscard]] virtual telemetry::Report report() = 0;
   [[nodiscard]] virtual telemetry::FlowList flows(const telemetry::FlowFilter& filter) = 0;
+  [[nodiscard]] virtual telemetry::ConnectionList connections(const telemetry::FlowFilter& filter) = 0;
   [[nodiscard]] virtual std::string config_text() = 0;
   [[nodiscard]] virtual Problems check(const std::string& yaml) = 0;
   virtual void apply(const std::string& yaml, bool dry_run, const std::string& who,
@@ -48,7 +50,7 @@ void handle_admin(Backend& backend, Request request, const Respond& respond);
 /// The metrics listener's requests: reading only, nothing of /v1.
 void handle_metrics(Backend& backend, Request request, const Respond& respond);
 
-/// A FlowFilter from the query of /v1/flows; `report` resolves service names. Also used by the CLI.
+/// A FlowFilter from the query of /v1/flows or /v1/connections; `report` resolves service names. Also used by the CLI.
 [[nodiscard]] Result<telemetry::FlowFilter> flow_filter(const std::map<std::string, std::string>& query,
                                                         const telemetry::Report& report);
 

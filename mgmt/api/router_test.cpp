@@ -17,6 +17,10 @@ class FakeBackend : public Backend {
     asked = filter;
     return {};
   }
+  telemetry::ConnectionList connections(const telemetry::FlowFilter& filter) override {
+    asked = filter;
+    return {};
+  }
   std::string config_text() override { return "apiVersion: penstock/v1\n"; }
   Problems check(const std::string& yaml) override {
     return yaml == "good" ? Problems{} : Problems{{"body:1:1", "is bad", "make it good"}};
@@ -52,8 +56,8 @@ Response admin(Backend& backend, std::string method, const std::string& target, 
 
 TEST(Router, every_reading_resource_answers) {
   FakeBackend backend;
-  for (const char* path : {"/v1/status", "/v1/services", "/v1/counters", "/v1/flows", "/v1/config", "/v1/version",
-                           "/metrics", "/healthz", "/readyz"})
+  for (const char* path : {"/v1/status", "/v1/services", "/v1/counters", "/v1/flows", "/v1/connections", "/v1/config",
+                           "/v1/version", "/metrics", "/healthz", "/readyz"})
     EXPECT_EQ(admin(backend, "GET", path).status, 200u) << path;
 }
 
@@ -115,6 +119,9 @@ TEST(Router, flow_filters_take_names_addresses_and_prefixes) {
   EXPECT_EQ(backend.asked.client, IpPrefix::parse("10.0.0.0/8"));
   EXPECT_EQ(admin(backend, "GET", "/v1/flows?service=10.96.0.10:80").status, 200u);
   EXPECT_EQ(backend.asked.service_port, 80);
+  EXPECT_EQ(admin(backend, "GET", "/v1/connections?service=web&limit=8").status, 200u);
+  EXPECT_EQ(backend.asked.limit, 8u);
+  EXPECT_EQ(admin(backend, "GET", "/v1/connections?colour=red").status, 400u);
   for (const char* wrong : {"limit=x", "limit=1000000", "client=a", "endpoint=b", "service=unknown", "colour=red"})
     EXPECT_EQ(admin(backend, "GET", std::string{"/v1/flows?"} + wrong).status, 400u) << wrong;
 }

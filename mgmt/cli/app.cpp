@@ -19,6 +19,13 @@ void add_global(CLI::App& app, Context& context) {
       ->capture_default_str();
 }
 
+void add_filters(CLI::App& command, FlowsOptions& into) {
+  command.add_option("--service", into.service, "name, address or address:port of a service");
+  command.add_option("--client", into.client, "address or prefix of the client");
+  command.add_option("--endpoint", into.endpoint, "address or address:port of the endpoint");
+  command.add_option("--limit", into.limit, "rows at most")->capture_default_str();
+}
+
 void add_reading(CLI::App& app, Invocation& into) {
   CLI::App* status = app.add_subcommand("status", "Verdict, reasons, workers, ports, services; exit 0 when it is ok");
   status->add_flag("--wait", into.status.wait, "until the verdict is ok");
@@ -32,12 +39,14 @@ void add_reading(CLI::App& app, Invocation& into) {
     into.run = [&into] { return run_services(into.context); };
   });
 
-  CLI::App* flows = app.add_subcommand("flows", "Connections in the dataplane");
-  flows->add_option("--service", into.flows.service, "name, address or address:port of a service");
-  flows->add_option("--client", into.flows.client, "address or prefix of the client");
-  flows->add_option("--endpoint", into.flows.endpoint, "address or address:port of the endpoint");
-  flows->add_option("--limit", into.flows.limit, "rows at most")->capture_default_str();
+  CLI::App* flows = app.add_subcommand("flows", "Connections in the dataplane, of every tier");
+  add_filters(*flows, into.flows);
   flows->callback([&into] { into.run = [&into] { return run_flows(into.context, into.flows); }; });
+
+  CLI::App* connections =
+      app.add_subcommand("connections", "Connections that end in the dataplane (mode proxy): TCP state of both legs");
+  add_filters(*connections, into.flows);
+  connections->callback([&into] { into.run = [&into] { return run_connections(into.context, into.flows); }; });
 
   CLI::App* counters = app.add_subcommand("counters", "Every counter, drop reason and steering reason");
   counters->add_flag("--nonzero", into.nonzero, "leave out zeros");

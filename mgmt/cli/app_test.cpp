@@ -39,6 +39,15 @@ TEST(App, global_options_may_stand_on_both_sides_of_the_command) {
   }
 }
 
+TEST(App, connections_takes_the_filters_of_flows) {
+  Invocation invocation;
+  make_app(invocation)->parse("connections --service web --client 10.0.0.0/8 --endpoint 10.1.1.1:80 --limit 3");
+  EXPECT_EQ(invocation.flows.service, "web");
+  EXPECT_EQ(invocation.flows.client, "10.0.0.0/8");
+  EXPECT_EQ(invocation.flows.endpoint, "10.1.1.1:80");
+  EXPECT_EQ(invocation.flows.limit, 3u);
+}
+
 TEST(App, wrong_usage_is_refused) {
   for (const char* line : {"", "frobnicate", "status --frobnicate", "completion tcsh", "status --wait --watch"}) {
     Invocation invocation;
@@ -50,7 +59,8 @@ TEST(App, completion_of_every_shell_names_every_command) {
   Invocation invocation;
   const auto app = make_app(invocation);
   for (const char* shell : {"bash", "zsh", "fish"})
-    for (const char* command : {"status", "ports", "services", "flows", "counters", "check", "apply", "preflight"})
+    for (const char* command :
+         {"status", "ports", "services", "flows", "connections", "counters", "check", "apply", "preflight"})
       EXPECT_THAT(completion_script(*app, shell), HasSubstr(command)) << shell;
 }
 

@@ -42,6 +42,14 @@ int show(const Context& context, const std::string& path, const Query& query, Re
   return kExitGood;
 }
 
+Query query_of(const FlowsOptions& options) {
+  Query query{{"limit", std::to_string(options.limit)}};
+  if (!options.service.empty()) query["service"] = options.service;
+  if (!options.client.empty()) query["client"] = options.client;
+  if (!options.endpoint.empty()) query["endpoint"] = options.endpoint;
+  return query;
+}
+
 Result<std::string, Fault> read_text(const std::string& file) {
   if (file == "-") return std::string{std::istreambuf_iterator<char>{std::cin}, {}};
   std::ifstream stream{file};
@@ -98,11 +106,11 @@ int run_ports(const Context& context) {
 int run_services(const Context& context) { return show(context, "/v1/services", {}, render_services); }
 
 int run_flows(const Context& context, const FlowsOptions& options) {
-  Query query{{"limit", std::to_string(options.limit)}};
-  if (!options.service.empty()) query["service"] = options.service;
-  if (!options.client.empty()) query["client"] = options.client;
-  if (!options.endpoint.empty()) query["endpoint"] = options.endpoint;
-  return show(context, "/v1/flows", query, render_flows);
+  return show(context, "/v1/flows", query_of(options), render_flows);
+}
+
+int run_connections(const Context& context, const FlowsOptions& options) {
+  return show(context, "/v1/connections", query_of(options), render_connections);
 }
 
 int run_counters(const Context& context, bool nonzero) {

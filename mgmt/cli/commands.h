@@ -36,6 +36,7 @@ struct FlowsOptions {
 [[nodiscard]] int run_ports(const Context& context);
 [[nodiscard]] int run_services(const Context& context);
 [[nodiscard]] int run_flows(const Context& context, const FlowsOptions& options);
+[[nodiscard]] int run_connections(const Context& context, const FlowsOptions& options);
 [[nodiscard]] int run_counters(const Context& context, bool nonzero);
 /// `file` empty: the running configuration; "-": standard input. A file needs no daemon.
 [[nodiscard]] int run_check(const Context& context, const std::string& file);

@@ -127,8 +127,9 @@ std::string cli_doc(const CLI::App& app) {
       "| exit code | meaning |\n|---|---|\n"
       "| 0 | good |\n| 1 | negative result: not ok, refused, wrong configuration |\n| 2 | usage |\n"
       "| 3 | penstockd is not reachable, and the dataplane cannot be asked instead |\n| 4 | time is up |\n\n"
-      "When penstockd does not run, `status`, `ports`, `services`, `counters` and `flows` read the dataplane's shared\n"
-      "memory through its control socket beside the daemon's. Steering counters and next hops are missing then.\n\n"
+      "When penstockd does not run, `status`, `ports`, `services`, `counters`, `flows` and `connections` read the\n"
+      "dataplane's shared memory through its control socket beside the daemon's. Steering counters and next hops are "
+      "missing then.\n\n"
       "## Options of every command\n\n| option | meaning |\n|---|---|\n" +
       option_rows(app);
   for (const CLI::App* command : commands_of(app)) {

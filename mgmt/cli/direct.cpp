@@ -28,15 +28,17 @@ std::string slurp(const std::filesystem::path& path) {
   return text.str();
 }
 
-/// Listeners and endpoints of the last good configuration, under the ids and slots that the daemon gave them.
-void name_things(const std::filesystem::path& directory, const control::SegmentView& segment,
-                 telemetry::Report& report) {
+/// Listeners, endpoints and bounds of the last good configuration, under the ids and slots that the daemon gave them.
+void name_things(const std::filesystem::path& directory, const publish::ReaderView& reader, telemetry::Report& report) {
+  const control::SegmentView& segment = reader.segment.view;
   const auto config = config::load_text(slurp(directory / "last-good.yaml"), "last-good.yaml", config::this_machine());
   if (!config) return;
   compile::Compiler compiler;
   if (!compiler.restore_ids(slurp(directory / "ids"))) return;
   const auto compiled = compiler.compile(*config);
   if (!compiled) return;
+  report.proxy =
+      telemetry::proxy_report(compiled->content.node, telemetry::ArenaMappings::open(reader.connection_arenas).views);
   for (const auto& info : compiled->listeners) {
     const config::Listener* described = config::find_listener(*config, info.name);
     telemetry::ListenerReport listener;
@@ -49,6 +51,7 @@ void name_things(const std::filesystem::path& directory, const control::SegmentV
     listener.steered = std::nullopt;
     listener.values = telemetry::slot_values(segment, info.stat_slot);
     if (described != nullptr) {
+      listener.mode = described->mode;
       listener.forwarding = described->forwarding;
       listener.policy = described->policy;
     }
@@ -62,15 +65,13 @@ void name_things(const std::filesystem::path& directory, const control::SegmentV
 }  // namespace
 
 telemetry::FlowList DirectView::flows(const telemetry::FlowFilter& filter) const {
-  std::vector<telemetry::Mapping> mappings;
-  std::vector<ByteView> arenas;
-  for (const Fd& arena : reader.arenas) {
-    auto mapping = telemetry::Mapping::open(arena.get(), false);
-    if (!mapping) continue;
-    arenas.push_back(mapping->bytes());
-    mappings.push_back(std::move(*mapping));
-  }
-  return telemetry::read_flows(arenas, filter, CoarseMs::of(now()).ms);
+  const auto arenas = telemetry::ArenaMappings::open(reader.arenas);
+  return telemetry::read_flows(arenas.views, filter, CoarseMs::of(now()).ms);
+}
+
+telemetry::ConnectionList DirectView::connections(const telemetry::FlowFilter& filter) const {
+  const auto arenas = telemetry::ArenaMappings::open(reader.connection_arenas);
+  return telemetry::read_connections(arenas.views, filter, CoarseMs::of(now()).ms);
 }
 
 Result<DirectView> open_direct(const std::string& api_socket) {
@@ -108,7 +109,7 @@ Result<DirectView> open_direct(const std::string& api_socket) {
     port.values = telemetry::port_values(segment, told.index());
     report.ports.push_back(std::move(port));
   }
-  name_things(directory, segment, report);
+  name_things(directory, view.reader, report);
   telemetry::judge(report);
   return view;
 }

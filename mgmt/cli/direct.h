@@ -9,6 +9,7 @@
 #include <string>
 
 #include "mgmt/publish/dataplane_client.h"
+#include "mgmt/telemetry/connection_reader.h"
 #include "mgmt/telemetry/flow_reader.h"
 #include "mgmt/telemetry/report.h"
 
@@ -20,6 +21,7 @@ struct DirectView {
   publish::ReaderView reader;
   telemetry::Report report;
   [[nodiscard]] telemetry::FlowList flows(const telemetry::FlowFilter& filter) const;
+  [[nodiscard]] telemetry::ConnectionList connections(const telemetry::FlowFilter& filter) const;
 };
 /// `api_socket`: the daemon's socket path; the dataplane's lies beside it.
 [[nodiscard]] Result<DirectView> open_direct(const std::string& api_socket);

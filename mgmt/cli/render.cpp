@@ -101,6 +101,33 @@ std::string dataplane_line(const Json& status) {
   return out + "\n";
 }
 
+/// Microseconds as milliseconds; "-" before the first sample.
+std::string round_trip(const Json& leg) {
+  const std::uint64_t us = count(leg, "srtt_microseconds");
+  return us == 0 ? "-" : decimal(static_cast<double>(us) / 1000, "ms");
+}
+
+void add_leg(Table& table, std::vector<std::string> row, const Json& leg, const std::string& age) {
+  const std::string state = text(leg["state"]) + (leg["recovering"].get<bool>() ? " (recovering)" : "");
+  row.insert(row.end(), {state, round_trip(leg)});
+  for (const char* key : {"cwnd_octets", "flight_octets", "queued_octets", "send_window_octets",
+                          "receive_window_octets", "retransmitted_segments", "octets_received", "octets_sent"})
+    row.push_back(short_count(count(leg, key)));
+  row.push_back(age);
+  table.add(std::move(row));
+}
+
+std::string proxy_lines(const Json& proxy) {
+  std::string limit = text(proxy["limit"]);
+  if (count(proxy, "reserved") == 0) return "";  // the dataplane was not reached
+  return "proxied    " + text(proxy["active"]) + " of " + limit + ", half open " + text(proxy["half_open"]) +
+         " (cookies beyond " + text(proxy["half_open_max"]) + " per worker), TIME-WAIT " + text(proxy["time_wait"]) +
+         ", refused " + text(proxy["refused_full"]) + "\n           memory: buffers lent " +
+         text(proxy["lent_buffers"]) + ", entries " + text(proxy["entries_in_use"]) + ", blocks " +
+         text(proxy["blocks_in_use"]) + "; dropped " + text(proxy["memory_dropped"]) + ", windows clamped " +
+         text(proxy["window_clamped"]) + "\n";
+}
+
 void add_counters(Table& table, const std::string& scope, const Json& values, bool nonzero_only) {
   for (const auto& [name, value] : values.items()) {
     if (!value.is_number() || name == "index") continue;
@@ -125,7 +152,8 @@ std::string render_status(const Json& status, Style style) {
   const Json& epochs = status["epochs"];
   out += "epochs     compiled " + text(epochs["compiled"]) + ", acknowledged " + text(epochs["acknowledged"]) +
          ", active " + text(epochs["active"]) + "\n";
-  out += "flows      " + text(status["flows"]["active"]) + " of " + text(status["flows"]["capacity"]) + "\n";
+  out += "flows      " + text(status["flows"]["active"]) + " of " + text(status["flows"]["capacity"]) + "\n" +
+         proxy_lines(status["proxy"]);
   if (daemon["running"].get<bool>())
     out +=
         "fallback   " + std::string{status["fallback"]["installed"].get<bool>() ? "installed" : "not installed"} + "\n";
@@ -147,11 +175,11 @@ std::string render_services(const Json& services) {
 }
 
 std::string render_flows(const Json& flows) {
-  Table table{
-      {"SERVICE", "PROTO", "CLIENT", "ADDRESS", "SOURCE", "ENDPOINT", "STATE", ">AGE", ">IDLE", ">PACKETS", ">OCTETS"}};
+  Table table{{"SERVICE", "TIER", "PROTO", "CLIENT", "ADDRESS", "SOURCE", "ENDPOINT", "STATE", ">AGE", ">IDLE",
+               ">PACKETS", ">OCTETS"}};
   for (const Json& flow : flows["flows"])
-    table.add({text(flow["service_name"]), text(flow["protocol"]), text(flow["client"]), text(flow["service"]),
-               text(flow["source"]), text(flow["endpoint"]), text(flow["state"]),
+    table.add({text(flow["service_name"]), text(flow["tier"]), text(flow["protocol"]), text(flow["client"]),
+               text(flow["service"]), text(flow["source"]), text(flow["endpoint"]), text(flow["state"]),
                duration_text(count(flow, "age_milliseconds")), duration_text(count(flow, "idle_milliseconds")),
                short_count(count(flow, "packets_forward") + count(flow, "packets_reverse")),
                short_count(count(flow, "octets_forward") + count(flow, "octets_reverse"))});
@@ -160,11 +188,26 @@ std::string render_flows(const Json& flows) {
          text(flows["active"]) + " active\n";
 }
 
+std::string render_connections(const Json& connections) {
+  Table table{{"SERVICE", "LEG", "PEER", "LOCAL", "STATE", ">RTT", ">CWND", ">FLIGHT", ">QUEUED", ">SEND WINDOW",
+               ">OWN WINDOW", ">RETRANS", ">RECEIVED", ">SENT", ">AGE"}};
+  for (const Json& row : connections["connections"]) {
+    const std::string age = duration_text(count(row, "age_milliseconds"));
+    add_leg(table, {text(row["service_name"]), "down", text(row["client"]), text(row["service"])}, row["downstream"],
+            age);
+    add_leg(table, {"", "up", text(row["endpoint"]), text(row["source"])}, row["upstream"], "");
+  }
+  return table.text() + std::to_string(connections["connections"].size()) + " of " + text(connections["matched"]) +
+         " matching, " + text(connections["active"]) + " active\n";
+}
+
 std::string render_counters(const Json& counters, bool nonzero_only) {
   Table table{{"SCOPE", "COUNTER", ">VALUE"}};
   add_counters(table, "drops", counters["drops"], nonzero_only);
   for (const Json& worker : counters["workers"])
     add_counters(table, "worker " + text(worker["index"]), worker, nonzero_only);
+  for (const Json& worker : counters["workers"])
+    add_counters(table, "proxy " + text(worker["index"]), worker["proxy"], nonzero_only);
   for (const Json& port : counters["ports"]) {
     add_counters(table, "port " + text(port["name"]), port, nonzero_only);
     add_counters(table, "steer " + text(port["name"]), port["reasons"], nonzero_only);

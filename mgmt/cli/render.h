@@ -17,6 +17,8 @@ struct Style {
 [[nodiscard]] std::string render_ports(const Json& status);
 [[nodiscard]] std::string render_services(const Json& services);
 [[nodiscard]] std::string render_flows(const Json& flows);
+/// Two lines per connection: its legs.
+[[nodiscard]] std::string render_connections(const Json& connections);
 [[nodiscard]] std::string render_counters(const Json& counters, bool nonzero_only);
 /// One line per problem, with its remedy.
 [[nodiscard]] std::string render_problems(const Json& body);

@@ -28,7 +28,11 @@ telemetry::Report sample() {
   report.ports.push_back(port);
   telemetry::WorkerReport worker;
   worker.thread_cpu_percent = 0.4;
+  worker.proxy[telemetry::kProxyActive] = 7;
+  worker.proxy[telemetry::kProxyHalfOpen] = 2;
+  worker.proxy[telemetry::kProxyEntries] = 40;
   report.workers.push_back(worker);
+  report.proxy = {200, 100, 10, 65536};
   telemetry::ListenerReport listener;
   listener.name = "web";
   listener.cluster = "web";
@@ -54,8 +58,9 @@ telemetry::Report sample() {
 TEST(Render, status_begins_with_the_verdict_and_shows_every_part) {
   const std::string text = render_status(telemetry::status_json(sample()), {});
   EXPECT_THAT(text, StartsWith("ok\n"));
-  for (const char* part : {"pid 11", "pid 12", "veth0", "steering", "20.5k", "0.4%", "[fd00::5]:80", "L4", "75.0%",
-                           "unresolved", "02:00:00:00:00:01"})
+  for (const char* part :
+       {"pid 11", "pid 12", "veth0", "steering", "20.5k", "0.4%", "[fd00::5]:80", "l4", "proxied    7 of 100",
+        "half open 2 (cookies beyond 10 per worker)", "entries 40", "75.0%", "unresolved", "02:00:00:00:00:01"})
     EXPECT_THAT(text, HasSubstr(part));
   EXPECT_THAT(text, Not(HasSubstr("\033")));
 }
@@ -77,7 +82,42 @@ TEST(Render, counters_leave_out_zeros_on_request) {
   EXPECT_THAT(render_counters(counters, false), HasSubstr("no_endpoint"));
   const std::string nonzero = render_counters(counters, true);
   EXPECT_THAT(nonzero, HasSubstr("no_flow"));
+  EXPECT_THAT(nonzero, ::testing::ContainsRegex("proxy 0 +connections_active +7"));
   EXPECT_THAT(nonzero, Not(HasSubstr("no_endpoint")));
+}
+
+TEST(Render, a_connection_is_two_lines_one_for_each_leg) {
+  telemetry::ConnectionRow row;
+  row.client = IpAddress::v4(10, 0, 0, 5);
+  row.client_port = 4242;
+  row.service = *IpAddress::parse("fd00::5");
+  row.service_port = 80;
+  row.endpoint = IpAddress::v4(10, 10, 2, 11);
+  row.endpoint_port = 8080;
+  row.age_ms = 5000;
+  row.downstream.state = control::LegState::established;
+  row.downstream.srtt_us = 1250;
+  row.downstream.flags = control::kLegRecovery;
+  row.upstream.state = control::LegState::syn_sent;
+  row.upstream.queued_octets = 12'345;
+  telemetry::ConnectionList list;
+  list.rows = {row};
+  list.matched = 1;
+  list.active = 3;
+  const std::string text = render_connections(telemetry::connections_json(list, sample()));
+  EXPECT_THAT(text, ::testing::ContainsRegex(
+                        "web +down +10.0.0.5:4242 +\\[fd00::5\\]:80 +established \\(recovering\\) +1.2ms"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("up +10.10.2.11:8080 .*syn_sent +-"));
+  for (const char* part : {"12.3k", "5s", "1 of 1 matching, 3 active"}) EXPECT_THAT(text, HasSubstr(part));
+}
+
+TEST(Render, flows_show_their_tier) {
+  telemetry::FlowList list;
+  list.rows.resize(2);
+  list.rows[1].proxied = true;
+  const std::string text = render_flows(telemetry::flows_json(list, sample()));
+  EXPECT_THAT(text, ::testing::ContainsRegex("web +l4 +tcp"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("web +proxy +tcp"));
 }
 
 TEST(Render, services_list_the_endpoints_of_a_shared_cluster_once) {

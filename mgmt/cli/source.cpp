@@ -24,9 +24,10 @@ Result<Json, Problem> read_directly(const std::string& socket_path, const std::s
   if (path == "/v1/status") return telemetry::status_json(view->report);
   if (path == "/v1/services") return telemetry::services_json(view->report);
   if (path == "/v1/counters") return telemetry::counters_json(view->report);
-  if (path != "/v1/flows") return Problem{path, "needs penstockd", ""};
+  if (path != "/v1/flows" && path != "/v1/connections") return Problem{path, "needs penstockd", ""};
   const auto filter = api::flow_filter(query, view->report);
   if (!filter) return filter.error();
+  if (path == "/v1/connections") return telemetry::connections_json(view->connections(*filter), view->report);
   return telemetry::flows_json(view->flows(*filter), view->report);
 }
 

@@ -12,6 +12,7 @@
 #include "mgmt/daemon/clock.h"
 #include "mgmt/daemon/files.h"
 #include "mgmt/daemon/sd_notify.h"
+#include "mgmt/daemon/start_check.h"
 
 namespace penstock::daemon {
 namespace {
@@ -36,12 +37,20 @@ const char* text_of(config::Hugepages hugepages) {
 }
 
 std::vector<std::string> dataplane_arguments(const config::Node& node) {
-  std::vector<std::string> out{"--control-socket", node.runtime_dir + "/" + kDataplaneSocket,
-                               "--workers",        std::to_string(node.workers),
-                               "--memory-mib",     std::to_string(node.memory_mib),
-                               "--hugepages",      text_of(node.hugepages),
-                               "--buffers",        std::to_string(node.limits.buffers_per_worker),
-                               "--flows",          std::to_string(node.limits.flows_per_worker)};
+  std::vector<std::string> out{"--control-socket",
+                               node.runtime_dir + "/" + kDataplaneSocket,
+                               "--workers",
+                               std::to_string(node.workers),
+                               "--memory-mib",
+                               std::to_string(node.memory_mib),
+                               "--hugepages",
+                               text_of(node.hugepages),
+                               "--buffers",
+                               std::to_string(node.limits.buffers_per_worker),
+                               "--flows",
+                               std::to_string(node.limits.flows_per_worker),
+                               "--proxy-connections",
+                               std::to_string(node.proxy.connections_per_worker)};
   std::string cpus;
   for (const std::uint16_t cpu : node.cpus) cpus += (cpus.empty() ? "" : ",") + std::to_string(cpu);
   if (!cpus.empty()) out.insert(out.end(), {"--cpus", cpus});
@@ -123,6 +132,17 @@ void Daemon::lost(const DataplaneClient::Pointer& client, const std::string& why
   wakeup_.notify();
 }
 
+/// What the running dataplane reserved, against what is configured now.
+Problems reserved_problems_of(const DataplaneClient& client, const config::Node& node) {
+  Reserved reserved;
+  reserved.workers = client.segment().worker_count();
+  for (std::size_t w = 0; w < reserved.workers; ++w)
+    reserved.flows += client.segment().counters(w).flows_capacity.read();
+  const auto arenas = telemetry::ArenaMappings::open(client.hello().connection_arenas);
+  reserved.proxy_connections = telemetry::connection_room(arenas.views, ~std::uint32_t{0});
+  return reserved_problems(node, reserved);
+}
+
 Task<Problems> Daemon::start() {
   auto kernel = KernelPath::open(current_.config.node, options_.generic_xdp);
   if (!kernel) co_return Problems{kernel.error()};
@@ -159,6 +179,9 @@ Task<Problems> Daemon::first_dataplane() {
   if (stopping_) co_return Problems{{"penstockd", "stopped while starting", ""}};
   fresh_client_ = false;
   const DataplaneClient::Pointer dataplane = client();
+  if (supervisor_->adopted())
+    for (const Problem& problem : reserved_problems_of(*dataplane, current_.config.node))
+      spdlog::warn("{}", problem.text());
   if (supervisor_->adopted())
     if (const auto ids = read_file(runtime_file(kIds)))
       if (const Status restored = publisher_->compiler().restore_ids(*ids); !restored)

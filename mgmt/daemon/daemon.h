@@ -48,6 +48,7 @@ class Daemon : public api::Backend {
   // api::Backend
   [[nodiscard]] telemetry::Report report() override;
   [[nodiscard]] telemetry::FlowList flows(const telemetry::FlowFilter& filter) override;
+  telemetry::ConnectionList connections(const telemetry::FlowFilter& filter) override;
   [[nodiscard]] std::string config_text() override { return current_.text; }
   [[nodiscard]] Problems check(const std::string& yaml) override;
   void apply(const std::string& yaml, bool dry_run, const std::string& who,

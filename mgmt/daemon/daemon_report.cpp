@@ -75,6 +75,7 @@ void Daemon::report_listeners(telemetry::Report& report) const {
     for (const compile::DrainingListener& draining : publisher_->draining().listeners)
       if (info.draining && draining.listener.name == info.name) described = &draining.listener;
     if (described != nullptr) {
+      listener.mode = described->mode;
       listener.forwarding = described->forwarding;
       listener.policy = described->policy;
     }
@@ -125,6 +126,10 @@ telemetry::Report Daemon::report() {
     report.config.epoch_active = telemetry::active_epoch(dataplane->segment());
   }
   if (publisher_) {
+    if (const DataplaneClient::Pointer dataplane = client())
+      report.proxy =
+          telemetry::proxy_report(publisher_->compiled().content.node,
+                                  telemetry::ArenaMappings::open(dataplane->hello().connection_arenas).views);
     report.config.epoch_compiled = publisher_->epoch_compiled();
     report.config.epoch_acknowledged = publisher_->epoch_acknowledged();
     report.fallback_wanted = publisher_->config().node.fallback;
@@ -141,15 +146,15 @@ telemetry::Report Daemon::report() {
 telemetry::FlowList Daemon::flows(const telemetry::FlowFilter& filter) {
   const DataplaneClient::Pointer dataplane = client();
   if (!dataplane) return {};
-  std::vector<telemetry::Mapping> mappings;
-  std::vector<ByteView> arenas;
-  for (const Fd& arena : dataplane->hello().arenas) {
-    auto mapping = telemetry::Mapping::open(arena.get(), false);
-    if (!mapping) continue;
-    arenas.push_back(mapping->bytes());
-    mappings.push_back(std::move(*mapping));
-  }
-  return telemetry::read_flows(arenas, filter, CoarseMs::of(now()).ms);
+  const auto arenas = telemetry::ArenaMappings::open(dataplane->hello().arenas);
+  return telemetry::read_flows(arenas.views, filter, CoarseMs::of(now()).ms);
+}
+
+telemetry::ConnectionList Daemon::connections(const telemetry::FlowFilter& filter) {
+  const DataplaneClient::Pointer dataplane = client();
+  if (!dataplane) return {};
+  const auto arenas = telemetry::ArenaMappings::open(dataplane->hello().connection_arenas);
+  return telemetry::read_connections(arenas.views, filter, CoarseMs::of(now()).ms);
 }
 
 bool Daemon::ready() {

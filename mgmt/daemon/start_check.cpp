@@ -3,6 +3,7 @@
 #include <fstream>
 #include <map>
 
+#include "dataplane/control/connection_layout.h"
 #include "dataplane/control/flow_layout.h"
 #include "mgmt/api/server.h"
 #include "mgmt/kernel/links.h"
@@ -70,7 +71,8 @@ MemoryNeed memory_need(const config::Node& node) {
   need.flow_octets =
       (control::flow_arena_octets(node.limits.flows_per_worker) + node.limits.flows_per_worker * kFlowIndexOctets) *
       node.workers;
-  need.total_octets = node.memory_mib * kMiB + need.flow_octets;
+  need.proxy_octets = control::connection_arena_octets(node.proxy.connections_per_worker) * node.workers;
+  need.total_octets = node.memory_mib * kMiB + need.flow_octets + need.proxy_octets;
   return need;
 }
 
@@ -87,8 +89,24 @@ Problems memory_problems(const config::Node& node, std::uint64_t available_octet
   if (need.total_octets > available_octets)
     problems.push_back({"memory",
                         "the configuration needs " + mib(need.total_octets) + " (" + mib(need.flow_octets) +
-                            " of flow tables), " + mib(available_octets) + " are available",
-                        "lower node.memory_mib, limits.flows_per_worker or workers"});
+                            " of flow tables, " + mib(need.proxy_octets) + " of proxied connections), " +
+                            mib(available_octets) + " are available",
+                        "lower node.memory_mib, limits.flows_per_worker, proxy.connections_per_worker or workers"});
+  return problems;
+}
+
+Problems reserved_problems(const config::Node& node, const Reserved& reserved) {
+  Problems problems;
+  const auto compare = [&](const char* setting, std::uint64_t has, std::uint64_t per_worker, const char* what) {
+    if (has < reserved.workers * per_worker)
+      problems.push_back({setting,
+                          "the running dataplane has room for " + std::to_string(has) + " " + what +
+                              ", configured are " + std::to_string(reserved.workers * per_worker),
+                          "the lower number holds until it restarts: stop penstockd and start it again"});
+  };
+  compare("node.limits.flows_per_worker", reserved.flows, node.limits.flows_per_worker, "flows");
+  compare("node.proxy.connections_per_worker", reserved.proxy_connections, node.proxy.connections_per_worker,
+          "proxied connections");
   return problems;
 }
 

@@ -12,11 +12,21 @@ namespace penstock::daemon {
 struct MemoryNeed {
   std::uint64_t pool_octets;   ///< packet buffers, inside memory_mib
   std::uint64_t flow_octets;   ///< flow tables of all workers, beside it
-  std::uint64_t total_octets;  ///< memory_mib and flow tables
+  std::uint64_t proxy_octets;  ///< proxied connections of all workers, beside it
+  std::uint64_t total_octets;  ///< memory_mib, flow tables, proxied connections
 };
 [[nodiscard]] MemoryNeed memory_need(const config::Node& node);
 /// Against what is available, in octets.
 [[nodiscard]] Problems memory_problems(const config::Node& node, std::uint64_t available_octets);
+
+/// What a running dataplane reserved at its start, all workers together.
+struct Reserved {
+  std::uint64_t workers{};
+  std::uint64_t flows{};
+  std::uint64_t proxy_connections{};
+};
+/// What an adopted dataplane has too little of: the lower number holds until it restarts.
+[[nodiscard]] Problems reserved_problems(const config::Node& node, const Reserved& reserved);
 
 /// The whole check. `dataplane_binary`: as found, empty when there is none.
 [[nodiscard]] Problems start_problems(const config::Config& config, const std::string& dataplane_binary,

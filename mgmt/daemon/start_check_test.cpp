@@ -43,6 +43,33 @@ TEST(StartCheck, flow_tables_count_beside_the_pool) {
   EXPECT_THAT(problems.back().text(), HasSubstr("flow tables"));
 }
 
+TEST(StartCheck, what_an_adopted_dataplane_reserved_too_little_of_is_told) {
+  config::Node node;
+  node.limits.flows_per_worker = 1000;
+  node.proxy.connections_per_worker = 100;
+  EXPECT_TRUE(reserved_problems(node, {2, 2000, 200}).empty());
+  EXPECT_TRUE(reserved_problems(node, {2, 4000, 400}).empty()) << "more is no problem";
+  const Problems problems = reserved_problems(node, {2, 1999, 100});
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_THAT(problems[0].text(),
+              HasSubstr("node.limits.flows_per_worker: the running dataplane has room for 1999 flows, "
+                        "configured are 2000"));
+  EXPECT_THAT(problems[1].text(), HasSubstr("room for 100 proxied connections, configured are 200"));
+}
+
+TEST(StartCheck, proxied_connections_count_beside_the_pool) {
+  config::Node node;
+  node.workers = 4;
+  const std::uint64_t before = memory_need(node).total_octets;
+  node.proxy.connections_per_worker *= 2;
+  EXPECT_GE(memory_need(node).total_octets, before + std::uint64_t{4} * 16384 * 256);
+  node.proxy.connections_per_worker = 1 << 20;
+  const Problems problems = memory_problems(node, kGiB);
+  ASSERT_FALSE(problems.empty());
+  EXPECT_THAT(problems.back().text(), HasSubstr("proxied connections"));
+  EXPECT_THAT(problems.back().remedy, HasSubstr("proxy.connections_per_worker"));
+}
+
 TEST(StartCheck, everything_that_is_wrong_is_told_at_once) {
   boost::asio::io_context loop;
   api::Server holder{loop};

@@ -44,6 +44,8 @@ std::string counters_doc() {
   out += "## Drop reasons\n\n`penstock_drops_total{reason}`, over all workers.\n\n" + reason_rows(kDropReasons, 1);
   out += "## Daemon\n\n" + metric_rows("", kDaemonMetrics);
   out += "## Workers\n\nLabel `worker`.\n\n" + metric_rows(kWorkerPrefix, kWorkerMetrics);
+  out += "## Proxied connections\n\nOf listeners with `mode: proxy`. Label `worker`.\n\n" +
+         metric_rows(kProxyPrefix, kProxyMetrics);
   out += "## Ports\n\nLabels `port` and, for ports of other namespaces, `netns`.\n\n" +
          metric_rows(kPortPrefix, kPortMetrics);
   out += "## Listeners\n\nLabel `listener`.\n\n" + metric_rows(kListenerPrefix, kSlotMetrics);

@@ -64,11 +64,6 @@ std::optional<Record> copy_record(const Arena& arena, std::size_t i) {
   return std::nullopt;
 }
 
-std::uint32_t elapsed(std::uint32_t now_ms, std::uint32_t then_ms) {
-  const std::int32_t since = CoarseMs{now_ms}.since(CoarseMs{then_ms});
-  return since < 0 ? 0 : static_cast<std::uint32_t>(since);
-}
-
 FlowRow row_of_record(const Record& record, std::uint32_t worker, std::uint32_t now_ms) {
   const auto& [forward, reverse, cold] = record;
   FlowRow row;
@@ -83,11 +78,12 @@ FlowRow row_of_record(const Record& record, std::uint32_t worker, std::uint32_t 
   row.source = reverse.dst;
   row.source_port = reverse.dst_port.host();
   row.state = forward.state;
+  row.proxied = (forward.flags & control::kFlowProxy) != 0;
   row.listener_id = cold.listener_id;
   row.endpoint_id = cold.endpoint_id;
   row.out_port = reverse.out_port;
-  row.age_ms = elapsed(now_ms, cold.created_ms);
-  row.idle_ms = std::min(elapsed(now_ms, forward.last_seen_ms), elapsed(now_ms, reverse.last_seen_ms));
+  row.age_ms = elapsed_ms(now_ms, cold.created_ms);
+  row.idle_ms = std::min(elapsed_ms(now_ms, forward.last_seen_ms), elapsed_ms(now_ms, reverse.last_seen_ms));
   row.packets_forward = cold.packets[0] + forward.packets;
   row.packets_reverse = cold.packets[1] + reverse.packets;
   row.octets_forward = cold.octets[0] + forward.octets;
@@ -104,14 +100,9 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
 
 }  // namespace
 
-bool matches(const FlowFilter& filter, const FlowRow& row) {
-  if (filter.client && (filter.client->address.family() != row.client.family() || !filter.client->contains(row.client)))
-    return false;
-  if (filter.service && *filter.service != row.service) return false;
-  if (filter.service_port && *filter.service_port != row.service_port) return false;
-  if (filter.listener_id && *filter.listener_id != row.listener_id) return false;
-  if (filter.endpoint && *filter.endpoint != row.endpoint) return false;
-  return !filter.endpoint_port || *filter.endpoint_port == row.endpoint_port;
+std::uint32_t elapsed_ms(std::uint32_t now_ms, std::uint32_t then_ms) {
+  const std::int32_t since = CoarseMs{now_ms}.since(CoarseMs{then_ms});
+  return since < 0 ? 0 : static_cast<std::uint32_t>(since);
 }
 
 std::optional<HostPort> parse_host_port(std::string_view text) {

@@ -23,6 +23,7 @@ struct FlowRow {
   IpAddress client, service, source, endpoint;  ///< source: what the endpoint sees as its peer
   std::uint16_t client_port{}, service_port{}, source_port{}, endpoint_port{};
   control::FlowState state{control::FlowState::free};
+  bool proxied{};  ///< ends here; the rest of it is in connection_reader.h
   std::uint32_t listener_id{};
   std::uint32_t endpoint_id{};
   std::uint32_t out_port{};  ///< port index towards the client
@@ -40,7 +41,17 @@ struct FlowFilter {
   std::optional<std::uint16_t> endpoint_port;
   std::size_t limit{100};
 };
-[[nodiscard]] bool matches(const FlowFilter& filter, const FlowRow& row);
+/// `row` is a FlowRow or a ConnectionRow.
+template <typename Row>
+[[nodiscard]] bool matches(const FlowFilter& filter, const Row& row) {
+  if (filter.client && (filter.client->address.family() != row.client.family() || !filter.client->contains(row.client)))
+    return false;
+  if (filter.service && *filter.service != row.service) return false;
+  if (filter.service_port && *filter.service_port != row.service_port) return false;
+  if (filter.listener_id && *filter.listener_id != row.listener_id) return false;
+  if (filter.endpoint && *filter.endpoint != row.endpoint) return false;
+  return !filter.endpoint_port || *filter.endpoint_port == row.endpoint_port;
+}
 
 /// "10.0.0.1", "10.0.0.1:80", "fd00::1", "[fd00::1]:80"; nullopt when it is none of these.
 struct HostPort {
@@ -56,6 +67,9 @@ struct FlowList {
   std::uint64_t matched{};  ///< rows that match, listed or not
   std::uint64_t active{};   ///< flows of all arenas
 };
+
+/// From one CoarseMs to another, 0 when `then_ms` is later.
+[[nodiscard]] std::uint32_t elapsed_ms(std::uint32_t now_ms, std::uint32_t then_ms);
 
 /// Looks through the arenas of all workers. `now_ms` is CoarseMs of CLOCK_MONOTONIC. An arena that is none is skipped.
 [[nodiscard]] FlowList read_flows(std::span<const ByteView> arenas, const FlowFilter& filter, std::uint32_t now_ms);

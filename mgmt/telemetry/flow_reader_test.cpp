@@ -91,6 +91,16 @@ TEST(FlowReader, a_record_is_told_with_its_translation_and_sums) {
   EXPECT_EQ(row.idle_ms, 20u);
 }
 
+TEST(FlowReader, a_connection_that_ends_here_is_told_from_one_that_is_forwarded) {
+  ArenaBuilder arena{2};
+  arena.put(0, "10.0.0.5", 1);
+  arena.put(1, "10.0.0.6", 2);
+  arena.direction(1, 0).flags = arena.direction(1, 1).flags = control::kFlowProxy;
+  const FlowList list = read(arena);
+  EXPECT_FALSE(list.rows[0].proxied);
+  EXPECT_TRUE(list.rows[1].proxied);
+}
+
 TEST(FlowReader, free_and_torn_records_are_left_out) {
   ArenaBuilder arena{3};
   arena.put(0, "10.0.0.1", 1);

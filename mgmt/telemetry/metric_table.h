@@ -26,6 +26,7 @@ struct MetricRow {
 inline constexpr double kNanoseconds = 1e9;
 
 inline constexpr std::string_view kWorkerPrefix = "penstock_worker_";
+inline constexpr std::string_view kProxyPrefix = "penstock_proxy_";
 inline constexpr std::string_view kPortPrefix = "penstock_port_";
 inline constexpr std::string_view kListenerPrefix = "penstock_listener_";
 inline constexpr std::string_view kEndpointPrefix = "penstock_endpoint_";
@@ -69,6 +70,69 @@ inline constexpr std::array kWorkerMetrics{
                  "partial checksums that were completed"},
 };
 
+using R = control::ProxyCounters;
+inline constexpr std::array kProxyMetrics{
+    MetricRow<R>{"connections_active", MetricType::gauge, &R::connections_active,
+                 "connections that end here, both legs counted as one"},
+    MetricRow<R>{"half_open", MetricType::gauge, &R::half_open, "handshakes of clients under way"},
+    MetricRow<R>{"time_wait", MetricType::gauge, &R::time_wait,
+                 "ended connections whose addresses and ports are remembered"},
+    MetricRow<R>{"opened_total", MetricType::counter, &R::opened, "connections that a client opened"},
+    MetricRow<R>{"established_total", MetricType::counter, &R::established,
+                 "connections of which both legs were established"},
+    MetricRow<R>{"closed_total", MetricType::counter, &R::closed, "connections ended in order, by FINs"},
+    MetricRow<R>{"reset_by_downstream_total", MetricType::counter, &R::reset_by_downstream,
+                 "connections that the client reset"},
+    MetricRow<R>{"reset_by_upstream_total", MetricType::counter, &R::reset_by_upstream,
+                 "connections that the endpoint reset"},
+    MetricRow<R>{"timed_out_total", MetricType::counter, &R::timed_out,
+                 "connections ended since a peer answered neither retransmissions nor probes"},
+    MetricRow<R>{"idle_closed_total", MetricType::counter, &R::idle_closed, "connections ended by proxy.idle_timeout"},
+    MetricRow<R>{"connect_failed_total", MetricType::counter, &R::connect_failed,
+                 "connections whose endpoint refused, or not within proxy.connect_timeout"},
+    MetricRow<R>{"refused_full_total", MetricType::counter, &R::refused_full,
+                 "new connections refused at proxy.connections_per_worker"},
+    MetricRow<R>{"cookies_sent_total", MetricType::counter, &R::cookies_sent,
+                 "SYN cookies sent beyond proxy.half_open_max"},
+    MetricRow<R>{"cookies_accepted_total", MetricType::counter, &R::cookies_accepted,
+                 "handshakes completed by a SYN cookie"},
+    MetricRow<R>{"cookies_rejected_total", MetricType::counter, &R::cookies_rejected,
+                 "acknowledgements that carry no valid SYN cookie"},
+    MetricRow<R>{"time_wait_evicted_total", MetricType::counter, &R::time_wait_evicted,
+                 "TIME-WAIT records given up early for want of room"},
+    MetricRow<R>{"time_wait_reused_total", MetricType::counter, &R::time_wait_reused,
+                 "TIME-WAIT records replaced by a new SYN of the same addresses and ports"},
+    MetricRow<R>{"segments_in_total", MetricType::counter, &R::segments_in, "TCP segments received, both legs"},
+    MetricRow<R>{"segments_out_total", MetricType::counter, &R::segments_out, "TCP segments sent, both legs"},
+    MetricRow<R>{"retransmitted_segments_total", MetricType::counter, &R::retransmitted, "TCP segments sent again"},
+    MetricRow<R>{"retransmit_timeouts_total", MetricType::counter, &R::retransmit_timeouts,
+                 "retransmission timers that ran out"},
+    MetricRow<R>{"octets_up_total", MetricType::counter, &R::octets_up, "octets of payload from clients to endpoints"},
+    MetricRow<R>{"octets_down_total", MetricType::counter, &R::octets_down,
+                 "octets of payload from endpoints to clients"},
+    MetricRow<R>{"out_of_order_segments_total", MetricType::counter, &R::out_of_order,
+                 "segments that arrived before what precedes them"},
+    MetricRow<R>{"duplicate_segments_total", MetricType::counter, &R::duplicates,
+                 "segments whose payload was there already"},
+    MetricRow<R>{"challenge_acks_total", MetricType::counter, &R::challenge_acks,
+                 "acknowledgements that challenge a suspicious SYN, RST or ACK (RFC 5961)"},
+    MetricRow<R>{"paws_rejected_total", MetricType::counter, &R::paws_rejected,
+                 "segments with an old timestamp (RFC 7323)"},
+    MetricRow<R>{"lent_buffers", MetricType::gauge, &R::lent, "device buffers that queues of payload hold"},
+    MetricRow<R>{"copied_out_total", MetricType::counter, &R::copied_out,
+                 "segments whose payload was moved out of a device buffer, to give that back"},
+    MetricRow<R>{"memory_dropped_total", MetricType::counter, &R::memory_dropped,
+                 "segments dropped for want of memory; the sender repeats them"},
+    MetricRow<R>{"window_clamped_total", MetricType::counter, &R::window_clamped,
+                 "times a smaller window was offered for want of memory"},
+    MetricRow<R>{"entries_in_use", MetricType::gauge, &R::entries_in_use, "descriptors of queued payload"},
+    MetricRow<R>{"blocks_in_use", MetricType::gauge, &R::blocks_in_use, "blocks of payload memory"},
+    MetricRow<R>{"in_place_sent_total", MetricType::counter, &R::in_place_sent,
+                 "segments sent in the buffer they came in"},
+    MetricRow<R>{"copied_sent_total", MetricType::counter, &R::copied_sent,
+                 "segments whose payload was copied into their frame"},
+};
+
 using P = control::PortCounters;
 inline constexpr std::array kPortMetrics{
     MetricRow<P>{"received_frames_total", MetricType::counter, &P::rx_frames, "frames received"},
@@ -107,6 +171,15 @@ inline constexpr std::size_t kWorkerSleeps = row_of(kWorkerMetrics, "sleeps_tota
 inline constexpr std::size_t kWorkerEpoch = row_of(kWorkerMetrics, "snapshot_epoch");
 inline constexpr std::size_t kWorkerFlowsActive = row_of(kWorkerMetrics, "flows_active");
 inline constexpr std::size_t kWorkerFlowsCapacity = row_of(kWorkerMetrics, "flows_capacity");
+inline constexpr std::size_t kProxyActive = row_of(kProxyMetrics, "connections_active");
+inline constexpr std::size_t kProxyHalfOpen = row_of(kProxyMetrics, "half_open");
+inline constexpr std::size_t kProxyTimeWait = row_of(kProxyMetrics, "time_wait");
+inline constexpr std::size_t kProxyRefusedFull = row_of(kProxyMetrics, "refused_full_total");
+inline constexpr std::size_t kProxyLent = row_of(kProxyMetrics, "lent_buffers");
+inline constexpr std::size_t kProxyEntries = row_of(kProxyMetrics, "entries_in_use");
+inline constexpr std::size_t kProxyBlocks = row_of(kProxyMetrics, "blocks_in_use");
+inline constexpr std::size_t kProxyMemoryDropped = row_of(kProxyMetrics, "memory_dropped_total");
+inline constexpr std::size_t kProxyWindowClamped = row_of(kProxyMetrics, "window_clamped_total");
 inline constexpr std::size_t kSlotActive = row_of(kSlotMetrics, "flows_active");
 inline constexpr std::size_t kSlotFlows = row_of(kSlotMetrics, "flows_total");
 
@@ -132,6 +205,8 @@ inline constexpr std::array kDaemonMetrics{
     DaemonMetricRow{"penstock_steer_frames_total", MetricType::counter,
                     "frames seen by the steering program, by port and reason"},
     DaemonMetricRow{"penstock_drops_total", MetricType::counter, "frames dropped by the dataplane, by reason"},
+    DaemonMetricRow{"penstock_proxy_connections_limit", MetricType::gauge,
+                    "proxied connections that all workers together may hold"},
     DaemonMetricRow{"penstock_worker_heartbeat_age_seconds", MetricType::gauge, "since the worker's last heartbeat"},
 };
 

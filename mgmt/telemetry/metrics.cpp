@@ -34,14 +34,16 @@ MetricFamily family_of(std::string name, MetricType type, std::string_view meani
   return family;
 }
 
+constexpr auto kValues = [](const auto& item) -> const auto& { return item.values; };
+
 /// One family per row; one metric per item.
-template <typename Table, typename Items, typename LabelsOf>
+template <typename Table, typename Items, typename LabelsOf, typename ValuesOf = decltype(kValues)>
 void add_table(std::vector<MetricFamily>& out, std::string_view prefix, const Table& table, const Items& items,
-               LabelsOf labels_of) {
+               LabelsOf labels_of, ValuesOf values_of = kValues) {
   for (std::size_t row = 0; row < table.size(); ++row) {
     MetricFamily family =
         family_of(std::string{prefix} + std::string{table[row].name}, table[row].type, table[row].meaning);
-    for (const auto& item : items) add_value(family, table[row].scaled(item.values[row]), labels_of(item));
+    for (const auto& item : items) add_value(family, table[row].scaled(values_of(item)[row]), labels_of(item));
     out.push_back(std::move(family));
   }
 }
@@ -90,6 +92,7 @@ const std::array<Filler, kDaemonMetrics.size()>& fillers() {
         for (std::size_t i = 1; i < r.drops.size(); ++i)  // 0 is "not dropped"
           add_value(f, static_cast<double>(r.drops[i]), {{"reason", std::string{kDropReasons[i].name}}});
       },
+      [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.proxy.connections_limit), {}); },
       [](const Report& r, MetricFamily& f) {
         for (const WorkerReport& worker : r.workers)
           add_value(f, static_cast<double>(worker.beat_age_ns) / 1e9, {{"worker", std::to_string(worker.index)}});
@@ -108,9 +111,10 @@ std::string metrics_text(const Report& report) {
     fillers()[i](report, family);
     families.push_back(std::move(family));
   }
-  add_table(families, kWorkerPrefix, kWorkerMetrics, report.workers, [](const WorkerReport& w) {
-    return Labels{{"worker", std::to_string(w.index)}};
-  });
+  const auto worker_labels = [](const WorkerReport& w) { return Labels{{"worker", std::to_string(w.index)}}; };
+  add_table(families, kWorkerPrefix, kWorkerMetrics, report.workers, worker_labels);
+  add_table(families, kProxyPrefix, kProxyMetrics, report.workers, worker_labels,
+            [](const WorkerReport& w) -> const ProxyValues& { return w.proxy; });
   add_table(families, kPortPrefix, kPortMetrics, report.ports, port_labels);
   add_table(families, kListenerPrefix, kSlotMetrics, report.listeners, [](const ListenerReport& l) {
     return Labels{{"listener", l.name}};

@@ -19,6 +19,7 @@
 namespace penstock::telemetry {
 
 using WorkerValues = std::array<std::uint64_t, kWorkerMetrics.size()>;
+using ProxyValues = std::array<std::uint64_t, kProxyMetrics.size()>;
 using PortValues = std::array<std::uint64_t, kPortMetrics.size()>;
 using SlotValues = std::array<std::uint64_t, kSlotMetrics.size()>;
 using DropValues = std::array<std::uint64_t, kDropReasonCount>;
@@ -27,6 +28,7 @@ using SteerValues = std::array<std::uint64_t, PENSTOCK_STEER_REASON_COUNT>;
 struct WorkerReport {
   std::uint32_t index{};
   WorkerValues values{};
+  ProxyValues proxy{};
   std::uint64_t beat_age_ns{};                  ///< since the last heartbeat
   std::optional<double> busy_percent;           ///< awake, of one core, by the worker's own sleep counter
   std::optional<double> thread_cpu_percent;     ///< of one core, as the kernel accounts the thread
@@ -57,6 +59,7 @@ struct ListenerReport {
   IpAddress address;
   std::uint16_t port{};
   IpProto proto{IpProto::tcp};
+  control::ListenerMode mode{control::ListenerMode::l4};
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
   std::string cluster;
@@ -73,6 +76,14 @@ struct EndpointReport {
   std::optional<bool> resolved;  ///< its next hop is known; empty when the dataplane was not asked yet
   std::string mac;
   SlotValues values{};
+};
+
+/// Bounds of proxied connections; what they hold is in WorkerReport::proxy.
+struct ProxyReport {
+  std::uint64_t connections_reserved{};  ///< of all workers: what their memory holds
+  std::uint64_t connections_limit{};     ///< of all workers: the configured number, or what is reserved if lower
+  std::uint64_t half_open_max{};         ///< per worker
+  std::uint64_t buffer_octets{};         ///< per direction of a connection
 };
 
 struct DataplaneReport {
@@ -114,6 +125,7 @@ struct Report {
   ConfigReport config;
   DataplaneReport dataplane;
   DecisionReport decisions;
+  ProxyReport proxy;
   std::vector<WorkerReport> workers;
   std::vector<PortReport> ports;
   std::vector<ListenerReport> listeners;

@@ -18,6 +18,7 @@ Json number_or_null(const std::optional<double>& value) { return value ? Json(*v
 const char* text_of(control::Forwarding forwarding) {
   return forwarding == control::Forwarding::dnat ? "dnat" : "fullnat";
 }
+const char* tier_of(bool proxied) { return proxied ? "proxy" : "l4"; }
 const char* text_of(control::Policy policy) {
   switch (policy) {
     case control::Policy::allow:
@@ -80,7 +81,7 @@ Json listener_json(const ListenerReport& listener) {
            {"cluster", listener.cluster},
            {"forwarding", text_of(listener.forwarding)},
            {"policy", text_of(listener.policy)},
-           {"tier", "L4"},
+           {"tier", tier_of(listener.mode == control::ListenerMode::proxy)},
            {"steered", listener.steered ? Json(*listener.steered) : Json(nullptr)},
            {"draining", listener.draining}};
   put_rows(out, kSlotMetrics, listener.values);
@@ -103,6 +104,58 @@ Json list_of(const Items& items, Render render) {
   Json out = Json::array();
   for (const auto& item : items) out.push_back(render(item));
   return out;
+}
+
+std::uint64_t proxy_sum(const Report& report, std::size_t row) {
+  std::uint64_t out = 0;
+  for (const WorkerReport& worker : report.workers) out += worker.proxy[row];
+  return out;
+}
+
+Json proxy_json(const Report& report) {
+  const auto sum = [&](std::size_t row) { return proxy_sum(report, row); };
+  return {{"active", sum(kProxyActive)},
+          {"limit", report.proxy.connections_limit},
+          {"reserved", report.proxy.connections_reserved},
+          {"half_open", sum(kProxyHalfOpen)},
+          {"half_open_max", report.proxy.half_open_max},
+          {"time_wait", sum(kProxyTimeWait)},
+          {"refused_full", sum(kProxyRefusedFull)},
+          {"buffer_octets", report.proxy.buffer_octets},
+          {"lent_buffers", sum(kProxyLent)},
+          {"entries_in_use", sum(kProxyEntries)},
+          {"blocks_in_use", sum(kProxyBlocks)},
+          {"memory_dropped", sum(kProxyMemoryDropped)},
+          {"window_clamped", sum(kProxyWindowClamped)}};
+}
+
+std::string listener_name(const Report& report, std::uint32_t id) {
+  for (const ListenerReport& listener : report.listeners)
+    if (listener.id == id) return listener.name;
+  return std::to_string(id);
+}
+
+Json leg_json(const control::LegRecord& leg) {
+  const auto flag = [&](control::LegFlags bit) { return (leg.flags & bit) != 0; };
+  return {{"state", control::name_of(leg.state)},
+          {"sack", flag(control::kLegSack)},
+          {"timestamps", flag(control::kLegTimestamps)},
+          {"window_scaling", flag(control::kLegScaling)},
+          {"recovering", flag(control::kLegRecovery)},
+          {"mss_octets", leg.mss},
+          {"srtt_microseconds", leg.srtt_us},
+          {"rttvar_microseconds", leg.rttvar_us},
+          {"min_rtt_microseconds", leg.min_rtt_us},
+          {"rto_milliseconds", leg.rto_ms},
+          {"cwnd_octets", leg.cwnd_octets},
+          {"ssthresh_octets", leg.ssthresh_octets},
+          {"flight_octets", leg.flight_octets},
+          {"queued_octets", leg.queued_octets},
+          {"send_window_octets", leg.send_window_octets},
+          {"receive_window_octets", leg.receive_window_octets},
+          {"retransmitted_segments", leg.retransmitted_segments},
+          {"octets_received", leg.octets_received},
+          {"octets_sent", leg.octets_sent}};
 }
 
 Json drops_json(const DropValues& drops) {
@@ -149,6 +202,7 @@ Json status_json(const Report& report) {
   out["fallback"] = {
       {"wanted", report.fallback_wanted}, {"installed", report.fallback_installed}, {"error", report.fallback_error}};
   out["flows"] = {{"active", active}, {"capacity", capacity}};
+  out["proxy"] = proxy_json(report);
   out["decisions"] = {{"asked", report.decisions.asked},
                       {"allowed", report.decisions.allowed},
                       {"denied", report.decisions.denied},
@@ -180,6 +234,8 @@ Json counters_json(const Report& report) {
   for (const WorkerReport& worker : report.workers) {
     Json row{{"index", worker.index}};
     put_rows(row, kWorkerMetrics, worker.values);
+    row["proxy"] = Json::object();
+    put_rows(row["proxy"], kProxyMetrics, worker.proxy);
     out["workers"].push_back(std::move(row));
   }
   out["ports"] = Json::array();
@@ -193,11 +249,6 @@ Json counters_json(const Report& report) {
 }
 
 Json flows_json(const FlowList& flows, const Report& report) {
-  const auto listener_name = [&](std::uint32_t id) {
-    for (const ListenerReport& listener : report.listeners)
-      if (listener.id == id) return listener.name;
-    return std::to_string(id);
-  };
   const auto port_name = [&](std::uint32_t index) {
     for (const PortReport& port : report.ports)
       if (port.index == index) return port.name;
@@ -205,7 +256,8 @@ Json flows_json(const FlowList& flows, const Report& report) {
   };
   Json out{{"active", flows.active}, {"matched", flows.matched}, {"flows", Json::array()}};
   for (const FlowRow& row : flows.rows)
-    out["flows"].push_back({{"service_name", listener_name(row.listener_id)},
+    out["flows"].push_back({{"service_name", listener_name(report, row.listener_id)},
+                            {"tier", tier_of(row.proxied)},
                             {"protocol", text_of(row.proto)},
                             {"client", host_port_text(row.client, row.client_port)},
                             {"service", host_port_text(row.service, row.service_port)},
@@ -220,6 +272,22 @@ Json flows_json(const FlowList& flows, const Report& report) {
                             {"packets_reverse", row.packets_reverse},
                             {"octets_forward", row.octets_forward},
                             {"octets_reverse", row.octets_reverse}});
+  return out;
+}
+
+Json connections_json(const ConnectionList& connections, const Report& report) {
+  Json out{{"active", connections.active}, {"matched", connections.matched}, {"connections", Json::array()}};
+  for (const ConnectionRow& row : connections.rows)
+    out["connections"].push_back({{"service_name", listener_name(report, row.listener_id)},
+                                  {"client", host_port_text(row.client, row.client_port)},
+                                  {"service", host_port_text(row.service, row.service_port)},
+                                  {"source", host_port_text(row.source, row.source_port)},
+                                  {"endpoint", host_port_text(row.endpoint, row.endpoint_port)},
+                                  {"worker", row.worker},
+                                  {"age_milliseconds", row.age_ms},
+                                  {"updated_milliseconds_ago", row.updated_ms},
+                                  {"downstream", leg_json(row.downstream)},
+                                  {"upstream", leg_json(row.upstream)}});
   return out;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include <nlohmann/json.hpp>
 
+#include "mgmt/telemetry/connection_reader.h"
 #include "mgmt/telemetry/flow_reader.h"
 #include "mgmt/telemetry/report.h"
 
@@ -14,6 +15,7 @@ namespace penstock::telemetry {
 [[nodiscard]] nlohmann::ordered_json counters_json(const Report& report);
 /// `report` gives listeners and ports their names.
 [[nodiscard]] nlohmann::ordered_json flows_json(const FlowList& flows, const Report& report);
+[[nodiscard]] nlohmann::ordered_json connections_json(const ConnectionList& connections, const Report& report);
 [[nodiscard]] nlohmann::ordered_json problems_json(const Problems& problems);
 
 }  // namespace penstock::telemetry

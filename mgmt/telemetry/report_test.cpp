@@ -100,8 +100,13 @@ TEST(Report, metrics_carry_every_table_row_once_with_help_and_type) {
   Report report = healthy();
   report.drops[static_cast<std::size_t>(DropReason::no_flow)] = 4;
   report.ports[0].steer[PENSTOCK_STEER_NOT_MESH] = 6;
+  report.workers[0].proxy[kProxyRefusedFull] = 9;
+  report.proxy.connections_limit = 16384;
   judge(report);
   const std::string text = metrics_text(report);
+  for (const auto& row : kProxyMetrics) EXPECT_THAT(text, HasSubstr("# HELP penstock_proxy_" + std::string{row.name}));
+  EXPECT_THAT(text, HasSubstr("penstock_proxy_refused_full_total{worker=\"0\"} 9"));
+  EXPECT_THAT(text, HasSubstr("penstock_proxy_connections_limit 16384"));
   EXPECT_THAT(text, HasSubstr("# TYPE penstock_worker_frames_total counter"));
   EXPECT_THAT(text, HasSubstr("penstock_worker_frames_total{worker=\"0\"} 12"));
   EXPECT_THAT(text, HasSubstr("penstock_drops_total{reason=\"no_flow\"} 4"));
@@ -119,6 +124,9 @@ TEST(Report, status_json_begins_with_the_verdict_and_names_services_endpoints) {
   EXPECT_EQ(status["verdict"], "ok");
   EXPECT_EQ(status["workers"][0]["frames_total"], 12);
   EXPECT_TRUE(status["workers"][0]["busy_percent"].is_null());
+  EXPECT_EQ(status["listeners"][0]["tier"], "l4");
+  report.listeners[0].mode = control::ListenerMode::proxy;
+  EXPECT_EQ(status_json(report)["listeners"][0]["tier"], "proxy");
   const auto services = services_json(report);
   EXPECT_EQ(services["services"][0]["name"], "web");
   EXPECT_EQ(services["services"][0]["endpoints"][0]["address"], "fd00::1");

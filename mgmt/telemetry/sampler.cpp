@@ -53,6 +53,7 @@ std::vector<WorkerReport> Sampler::workers(const control::SegmentView& segment, 
   for (std::size_t w = 0; w < out.size(); ++w) {
     out[w].index = static_cast<std::uint32_t>(w);
     out[w].values = worker_values(segment, w);
+    out[w].proxy = proxy_values(segment, w);
     const std::uint64_t beat = segment.counters(w).beat_ns.read();
     const std::uint64_t at = to_nanoseconds(now);
     out[w].beat_age_ns = beat < at ? at - beat : 0;

@@ -43,6 +43,17 @@ Result<Mapping> Mapping::open(int fd, bool writable) {
   return out;
 }
 
+ArenaMappings ArenaMappings::open(std::span<const Fd> arenas) {
+  ArenaMappings out;
+  for (const Fd& arena : arenas) {
+    auto mapping = Mapping::open(arena.get(), false);
+    if (!mapping) continue;
+    out.views.push_back(mapping->bytes());
+    out.mappings.push_back(std::move(*mapping));
+  }
+  return out;
+}
+
 Result<SegmentMapping> SegmentMapping::open(int fd, bool writable) {
   auto mapping = Mapping::open(fd, writable);
   if (!mapping) return mapping.error();
@@ -54,6 +65,12 @@ Result<SegmentMapping> SegmentMapping::open(int fd, bool writable) {
 WorkerValues worker_values(const control::SegmentView& segment, std::size_t worker) {
   WorkerValues out{};
   add_rows(kWorkerMetrics, segment.counters(worker), out);
+  return out;
+}
+
+ProxyValues proxy_values(const control::SegmentView& segment, std::size_t worker) {
+  ProxyValues out{};
+  add_rows(kProxyMetrics, segment.counters(worker).proxy, out);
   return out;
 }
 

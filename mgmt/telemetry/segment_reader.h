@@ -6,6 +6,8 @@
 #pragma once
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "dataplane/control/segment.h"
 #include "dataplane/core/fd.h"
@@ -29,6 +31,13 @@ class Mapping {
   std::size_t size_{};
 };
 
+/// Arenas of all workers, read-only; one that cannot be mapped is left out.
+struct ArenaMappings {
+  std::vector<Mapping> mappings;
+  std::vector<ByteView> views;
+  [[nodiscard]] static ArenaMappings open(std::span<const Fd> arenas);
+};
+
 struct SegmentMapping {
   Mapping mapping;
   control::SegmentView view;
@@ -36,6 +45,7 @@ struct SegmentMapping {
 };
 
 [[nodiscard]] WorkerValues worker_values(const control::SegmentView& segment, std::size_t worker);
+[[nodiscard]] ProxyValues proxy_values(const control::SegmentView& segment, std::size_t worker);
 [[nodiscard]] PortValues port_values(const control::SegmentView& segment, std::size_t port);
 [[nodiscard]] SlotValues slot_values(const control::SegmentView& segment, std::uint32_t slot);
 [[nodiscard]] DropValues drop_values(const control::SegmentView& segment);
