@@ -137,6 +137,7 @@ class Engine {
   [[nodiscard]] bool passes_timestamps(Endpoint& ep, const SegmentIn& segment, Instant now);
   void take_timestamp(Endpoint& ep, const SegmentIn& segment, Instant now);
   void reject(Endpoint& ep, const SegmentIn& segment, Instant now);
+  void note_duplicate(Endpoint& ep, SackBlock range);
   void challenge(Endpoint& ep, Instant now);
   void receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery, Events& events);
   void deliver(Endpoint& ep, const Piece& piece, Delivery& delivery);

@@ -75,11 +75,15 @@ void Engine::reject(Endpoint& ep, const SegmentIn& segment, Instant now) {
   if (segment.is(kTcpRst)) return;
   if (segment.payload.empty() && !segment.is(kTcpFin)) return challenge(ep, now);
   if (segment.end().at_most(ep.rcv_nxt)) {
-    ++counters_.duplicates;
-    ep.dsack = {segment.seq, segment.end()};
-    ep.has_dsack = true;
+    note_duplicate(ep, {segment.seq, segment.end()});
   }
   ep.acks.ack_now();
+}
+
+void Engine::note_duplicate(Endpoint& ep, SackBlock range) {
+  ++counters_.duplicates;
+  ep.dsack = range;
+  ep.has_dsack = true;
 }
 
 void Engine::challenge(Endpoint& ep, Instant now) {
@@ -142,11 +146,7 @@ void Engine::receive_out_of_order(Endpoint& ep, SeqNum seq, ByteView payload) {
   ++counters_.out_of_order;
   const Stored stored = ep.reassembly.insert(pools_, seq, payload, limits_.reassembly_entries_max);
   if (!stored.complete) ++counters_.not_stored;
-  if (stored.duplicate) {
-    ++counters_.duplicates;
-    ep.dsack = stored.duplicate_of;
-    ep.has_dsack = true;
-  }
+  if (stored.duplicate) note_duplicate(ep, stored.duplicate_of);
   ep.acks.owe_duplicate();
 }
 
@@ -156,9 +156,7 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
   if (peer_has_closed(ep.state)) return ep.acks.ack_now();
   const Trimmed part = trim(segment.seq, octets, segment.is(kTcpFin), ep.rcv_nxt, ep.receive_window.edge());
   if (part.front > 0) {
-    ++counters_.duplicates;
-    ep.dsack = {segment.seq, segment.seq + SeqSpan{part.front}};
-    ep.has_dsack = true;
+    note_duplicate(ep, {segment.seq, segment.seq + SeqSpan{part.front}});
     ep.acks.ack_now();
   }
   if (part.octets > 0 && ep.read_closed) return reset(ep, events, Events::kAborted);
@@ -169,6 +167,9 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
     if (ep.reassembly.fin_known() && ep.reassembly.fin_position().precedes(part.seq + SeqSpan{part.octets}))
       payload = payload.first(ep.reassembly.fin_position().since(part.seq).octets);
     const bool fills_gap = !ep.reassembly.empty();
+    const SeqNum end = part.seq + SeqSpan{static_cast<std::uint32_t>(payload.size())};
+    const SackBlock held = ep.reassembly.held_within(pools_, part.seq, end);
+    if (held.start != held.end && part.front == 0) note_duplicate(ep, held);  // RFC 2883 s4: the first such range
     deliver(ep, {payload}, delivery);
     for (Piece piece; ep.reassembly.front(pools_, ep.rcv_nxt, piece); ep.reassembly.pop(pools_))
       deliver(ep, piece, delivery);

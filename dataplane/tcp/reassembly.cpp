@@ -126,6 +126,20 @@ void Reassembly::advanced_to(SeqNum rcv_nxt) {
   range_count_ = count;
 }
 
+SackBlock Reassembly::held_within(const Pools& pools, SeqNum from, SeqNum to) const {
+  SackBlock out{from, from};
+  for (Index i = head_; i != kNoIndex && pools.entries[i].seq.precedes(to); i = pools.entries[i].next) {
+    const Entry& piece = pools.entries[i];
+    if (piece.end().at_most(from)) continue;
+    if (out.start == out.end) out.start = out.end = later_of(piece.seq, from);
+    if (piece.seq.at_most(out.end))
+      out.end = earlier_of(piece.end(), to);
+    else
+      break;
+  }
+  return out;
+}
+
 bool Reassembly::front(const Pools& pools, SeqNum rcv_nxt, Piece& into) const {
   if (head_ == kNoIndex) return false;
   const Entry& entry = pools.entries[head_];

@@ -39,6 +39,8 @@ class Reassembly {
   /// Empty payload: only the range around `seq` (a FIN) is reported.
   Stored insert(Pools& pools, SeqNum seq, ByteView payload, std::uint16_t pieces_max);
 
+  /// The first range held within [from, to), for DSACK; empty if none.
+  [[nodiscard]] SackBlock held_within(const Pools& pools, SeqNum from, SeqNum to) const;
   /// The next piece, without what lies before `rcv_nxt`; false if it begins later. pop() afterwards.
   [[nodiscard]] bool front(const Pools& pools, SeqNum rcv_nxt, Piece& into) const;
   void pop(Pools& pools);

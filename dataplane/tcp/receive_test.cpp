@@ -18,7 +18,21 @@ TEST(Receive, overlapping_segments_are_delivered_once_and_the_tail_is_kept) {
   EXPECT_EQ(d.all(), "A 1+0 ack 1 sack 4-8");
   d.in({.seq = 1, .data = "abcdefghij"});
   EXPECT_EQ(d.received, "abcdefghij");
-  EXPECT_EQ(d.all(), "A 1+0 ack 11");
+  EXPECT_EQ(d.all(), "A 1+0 ack 11 sack 4-8");  // the part that came twice, below the acknowledgement
+}
+
+TEST(Receive, data_in_order_that_covers_held_ranges_reports_the_first_of_them_by_dsack) {
+  Dialogue d;
+  d.establish({.sack = true});
+  d.in({.seq = 11, .data = "0123456789"});
+  d.in({.seq = 21, .data = "0123456789"});
+  d.in({.seq = 41, .data = "0123456789"});
+  d.in({.seq = 71, .data = "0123456789"});
+  d.all();
+  d.in({.seq = 1, .data = std::string(60, 'x')});  // 1 to 61: 11-31 and 41-51 are here already
+  EXPECT_EQ(d.all(), "A 1+0 ack 61 sack 11-31 71-81");
+  d.in({.seq = 61, .data = std::string(15, 'y')});  // ends inside a held range
+  EXPECT_EQ(d.all(), "A 1+0 ack 81 sack 71-76");
 }
 
 TEST(Receive, what_came_first_wins_where_segments_disagree) {
