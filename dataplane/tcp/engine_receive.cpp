@@ -127,8 +127,9 @@ void Engine::receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instan
   if (segment.is(kTcpSyn)) return challenge(ep, now);  // RFC 5961 s4.2
   if (!segment.is(kTcpAck)) return;
   if (ep.state == State::syn_received && segment.ack != ep.queue.nxt()) return events.add(Events::kResetReply);
-  take_timestamp(ep, segment, now);
   if (!acknowledge(ep, segment, now, events)) return;
+  // Only now: a forged segment without a plausible acknowledgement must not make ours look old (RFC 5961 s5).
+  take_timestamp(ep, segment, now);
   if (ep.state == State::closed || ep.state == State::time_wait) return;
   receive_payload(ep, segment, now, delivery, events);
 }

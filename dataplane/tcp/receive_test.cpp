@@ -197,6 +197,16 @@ TEST(Timestamps, an_old_segment_is_rejected_with_an_ack_and_a_reset_is_exempt) {
   EXPECT_EQ(d.state(), State::closed);
 }
 
+TEST(Timestamps, a_segment_whose_acknowledgement_is_refused_teaches_none) {
+  Dialogue d;
+  d.establish({.ts = 100});
+  d.in({.flags = "FA", .seq = 1, .ack = 9999, .ts = 200000});
+  d.all();  // the challenge
+  EXPECT_EQ(d.last_options.ts_echo, 100u);
+  d.in({.seq = 1, .data = "fresh", .ts = 101});
+  EXPECT_EQ(d.received, "fresh");
+}
+
 TEST(Timestamps, the_comparison_holds_across_the_wrap) {
   Dialogue d;
   d.establish({.ts = 0xfffffff0u});
