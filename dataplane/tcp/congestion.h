@@ -1,6 +1,6 @@
 // congestion.h - NewReno: how much may be in the network (RFC 5681, RFC 6582, RFC 6928).
 //
-// Model     slow start below ssthresh, one segment per window above it (octet counting, RFC 3465 with L = 1).
+// Model     slow start below ssthresh, one segment per window above it (octet counting, RFC 3465; L is in Limits).
 //           Growth only while the window was what limited sending (RFC 7661's idea in its plain form).
 // Units     octets; `mss` is the payload of a full segment.
 // Shape     12 octets.
@@ -24,11 +24,11 @@ class Congestion {
     const std::uint32_t segments = limits.initial_window_segments;
     return std::min(segments * mss, std::max(2 * mss, segments * 1460));
   }
-  /// New data was acknowledged outside recovery.
-  void acked(std::uint32_t octets, std::uint32_t mss, bool was_limited) {
+  /// New data was acknowledged outside recovery; slow start grows by at most `growth_max`.
+  void acked(std::uint32_t octets, std::uint32_t mss, bool was_limited, std::uint32_t growth_max) {
     if (!was_limited) return;
     if (cwnd_ < ssthresh_) {
-      cwnd_ += std::min(octets, mss);
+      cwnd_ += std::min(octets, growth_max);
       return;
     }
     credit_ += octets;

@@ -50,6 +50,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
                        .sack = ep.sack,
                        .rack = ep.rack_on,
                        .duplicate = duplicate,
+                       .growth_segments = limits_.slow_start_growth_segments,
                        .cwnd_limited = ep.cwnd_limited};
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
   if (ep.timer_kind == TimerKind::persist) ep.retries = 0;

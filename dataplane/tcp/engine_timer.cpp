@@ -70,7 +70,8 @@ void Engine::on_loss_timer(Endpoint& ep, Instant now) {
     return;
   }
   detect_loss(ep, now);
-  const AckFacts facts{.acked_octets = 0, .sack = true, .rack = true, .duplicate = false, .cwnd_limited = false};
+  const AckFacts facts{
+      .acked_octets = 0, .sack = true, .rack = true, .duplicate = false, .growth_segments = 1, .cwnd_limited = false};
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
 }
 

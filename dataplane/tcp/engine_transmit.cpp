@@ -189,7 +189,8 @@ bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
   if (index == kNoIndex) return false;
   const std::uint32_t in_flight = ep.queue.flight();
   if (ep.send_window.octets() <= in_flight) return false;
-  if (in_flight == 0 && now - ep.last_sent > ep.rto.timeout(limits_)) ep.congestion.idled(ep.payload_max(), limits_);
+  if (limits_.restart_after_idle && in_flight == 0 && now - ep.last_sent > ep.rto.timeout(limits_))
+    ep.congestion.idled(ep.payload_max(), limits_);
   const std::uint32_t usable = ep.send_window.octets() - in_flight;
   const Entry& entry = pools_.entries[index];
   const std::uint32_t wanted = std::min<std::uint32_t>(entry.octets, ep.payload_max());

@@ -17,6 +17,7 @@ struct Limits {
   Duration rto_initial{std::chrono::seconds{1}};
   Duration rto_min{std::chrono::milliseconds{200}};
   Duration rto_max{std::chrono::seconds{60}};
+  Duration rto_slop{0};  ///< added to each timeout but the first of a handshake; FreeBSD adds 200 ms
   std::uint8_t retries_max{15};
   std::uint8_t syn_retries_max{6};
 
@@ -36,11 +37,13 @@ struct Limits {
   std::uint16_t reassembly_entries_max{256};        ///< pieces held out of order by one connection
   std::uint8_t window_shift{7};                     ///< offered; at most 14 (RFC 7323 s2.3)
   std::uint8_t initial_window_segments{10};         ///< RFC 6928
+  std::uint8_t slow_start_growth_segments{1};       ///< per acknowledgement (RFC 5681 says 1, RFC 3465 allows 2)
   std::uint8_t challenge_acks_per_second{10};       ///< per connection (RFC 5961 s7), so that no counter is shared
   std::uint16_t blackhole_mss_v4{536};              ///< used after repeated timeouts of full segments (RFC 4821 s7.7)
   std::uint16_t blackhole_mss_v6{1220};
 
-  bool nagle{false};  ///< a proxy forwards what is there
+  bool restart_after_idle{true};  ///< from the initial window (RFC 5681 s4.1)
+  bool nagle{false};              ///< a proxy forwards what is there
   bool sack{true};
   bool rack{true};  ///< loss by time and tail probes (RFC 8985), with SACK only
   bool timestamps{true};

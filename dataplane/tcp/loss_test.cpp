@@ -39,6 +39,15 @@ TEST(Rto, floor_is_200_ms) {
   EXPECT_EQ(d.wait(300), (Lines{"+200: PA 1+100 ack 1"}));
 }
 
+TEST(Rto, slop_is_added_to_each_timeout_but_not_to_the_first_of_a_handshake) {
+  Limits limits;
+  limits.rto_slop = std::chrono::milliseconds{200};
+  Dialogue d{limits};
+  d.connect();
+  EXPECT_EQ(d.out(), "S 0+0");
+  EXPECT_EQ(d.wait(8000), (Lines{"+1000: S 0+0", "+3200: S 0+0", "+7400: S 0+0"}));
+}
+
 TEST(Rto, karn_back_off_stays_until_a_segment_that_was_sent_once_is_acknowledged) {
   Dialogue d;
   d.establish(kPlain);
@@ -239,6 +248,32 @@ TEST(Congestion, slow_start_grows_by_one_segment_per_acknowledgement_only_while_
   d.all();
   d.in({.ack = 3001});
   EXPECT_EQ(d.ep.congestion.cwnd(), 11 * kMss);
+}
+
+TEST(Congestion, slow_start_may_grow_by_more_segments_per_acknowledgement) {
+  Limits limits;
+  limits.slow_start_growth_segments = 2;
+  Dialogue d{limits};
+  d.establish(kPlain);
+  d.write(30 * kMss);
+  d.all();
+  d.in({.ack = 3001});
+  EXPECT_EQ(d.ep.congestion.cwnd(), 12 * kMss);
+}
+
+TEST(Congestion, the_restart_after_idle_can_be_turned_off) {
+  Limits limits;
+  limits.restart_after_idle = false;
+  Dialogue d{limits};
+  d.establish(kPlain);
+  d.write(30 * kMss);
+  while (d.all() != "nothing") d.in({.ack = d.ep.queue.nxt().value() - d.iss});
+  const std::uint32_t grown = d.ep.congestion.cwnd();
+  EXPECT_GT(grown, 10 * kMss);
+  d.wait(5000);
+  d.write(100);
+  d.all();
+  EXPECT_EQ(d.ep.congestion.cwnd(), grown);
 }
 
 TEST(Congestion, an_idle_connection_restarts_from_the_initial_window) {

@@ -55,6 +55,7 @@ bool Recovery::should_enter(const SendQueue& queue, const AckFacts& facts) const
 bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congestion, const AckFacts& facts,
                             std::uint32_t mss) {
   const bool advanced = facts.acked_octets > 0;
+  const std::uint32_t growth_max = mss * facts.growth_segments;
   if (!facts.sack) count_without_sack(queue, facts, mss);
   const bool leaving = phase_ != Phase::open && recover_.at_most(queue.una());
   if (leaving) {
@@ -72,7 +73,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   if (facts.sack && !facts.rack) mark_lost_by_sack(pools, queue, mss);
 
   if (phase_ == Phase::loss) {
-    if (advanced) congestion.acked(facts.acked_octets, mss, true);
+    if (advanced) congestion.acked(facts.acked_octets, mss, true, growth_max);
     return false;
   }
   if (phase_ == Phase::recovery) return false;
@@ -84,7 +85,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
     force_ = true;
     return true;
   }
-  if (advanced && !leaving) congestion.acked(facts.acked_octets, mss, facts.cwnd_limited);
+  if (advanced && !leaving) congestion.acked(facts.acked_octets, mss, facts.cwnd_limited, growth_max);
   return false;
 }
 

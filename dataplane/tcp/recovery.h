@@ -20,10 +20,11 @@ enum class Phase : std::uint8_t { open, recovery, loss };
 /// One acknowledgement, after the send queue has been told of it.
 struct AckFacts {
   std::uint32_t acked_octets{};
-  bool sack{};          ///< SACK was negotiated
-  bool rack{};          ///< lost segments are marked by time (rack.h), not by count
-  bool duplicate{};     ///< RFC 5681 s2: same ACK and window, no data, something in flight
-  bool cwnd_limited{};  ///< the congestion window held back data
+  bool sack{};                      ///< SACK was negotiated
+  bool rack{};                      ///< lost segments are marked by time (rack.h), not by count
+  bool duplicate{};                 ///< RFC 5681 s2: same ACK and window, no data, something in flight
+  std::uint8_t growth_segments{1};  ///< of slow start, per acknowledgement
+  bool cwnd_limited{};              ///< the congestion window held back data
 };
 
 class Recovery {

@@ -37,7 +37,9 @@ class Rto {
     if (srtt_us_ != 0)
       base = std::chrono::microseconds{std::uint64_t{srtt_us_} + std::max<std::uint64_t>(1, 4ull * rttvar_us_)};
     base = std::max(base, limits.rto_min);
-    return std::min(base * (std::int64_t{1} << backoff_), limits.rto_max);
+    const bool first = srtt_us_ == 0 && backoff_ == 0;
+    return std::min(base * (std::int64_t{1} << backoff_) + (first ? Duration::zero() : limits.rto_slop),
+                    limits.rto_max);
   }
   void back_off() { backoff_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(backoff_ + 1), 16); }
   /// A repetition turned out needless: the path was there all the time.
