@@ -178,8 +178,8 @@ class Lab:
                          ipv6__conf__default__accept_ra=0, ipv4__conf__all__rp_filter=0,
                          ipv4__conf__default__rp_filter=0)
         self.node.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
-        self.veth("veth-client", self.client, "eth0")
-        self.veth("veth-servers", self.servers, "eth0")
+        self.join("client", self.client)
+        self.join("servers", self.servers)
         self.node.ip(f"addr add {NODE_CLIENT4}/24 dev veth-client", f"addr add {NODE_CLIENT6}/64 dev veth-client nodad",
                      f"addr add {NODE_SERVERS4}/24 dev veth-servers",
                      f"addr add {NODE_SERVERS6}/64 dev veth-servers nodad")
@@ -189,6 +189,10 @@ class Lab:
         for index in range(1, self.server_count + 1):
             lines += [f"addr add {server4(index)}/24 dev eth0", f"addr add {server6(index)}/64 dev eth0 nodad"]
         self.servers.ip(*lines, f"route add default via {NODE_SERVERS4}", f"route add default via {NODE_SERVERS6}")
+
+    def join(self, role, space):
+        """The node's interface towards `space`, and that one's eth0."""
+        self.veth(f"veth-{role}", space, "eth0")
 
     def veth(self, node_name, peer, peer_name, queues=None):
         """A veth pair between the node and another namespace, up."""

@@ -1,0 +1,155 @@
+"""proxy_transfer_test.py - every octet arrives, both ways, over a lossy, reordering wire; by checked transfers and real programs.
+
+The sizes here fit an ordinary test run; proxy_long.py moves 1 GiB per cell of the same matrix.
+"""
+import hashlib
+import json
+import pathlib
+
+import case
+import duts
+from lab import VIP4, VIP6, server4
+from proxy_case import IPERF, TRANSFER, ProxyCase
+from transfer import MIB, transfer
+
+LOSSES = (0, 0.1, 1, 5)  # percent of frames, each way
+
+
+def wire(loss):
+    """Loss and reordering of one direction."""
+    return f"loss={loss},reorder={2 if loss else 0},reorder-delay=400us" if loss else "reorder=1,reorder-delay=200us"
+
+
+class OverALossyWire(ProxyCase):
+    """The client's path is impaired."""
+
+    tag = "prxt"
+
+    def matrix(self, address, connections, octets):
+        for loss in LOSSES:
+            for direction in ("up", "down"):
+                with self.subTest(loss=loss, direction=direction, connections=connections):
+                    self.both(wire(loss), seed=7)
+                    report = transfer(self.lab.client, address, TRANSFER, connections=connections,
+                                      timeout=90, **{direction: octets(loss)})
+                    print(f"{self.dut.name}: loss {loss} %, {direction}, {connections} connections: "
+                          f"{report['goodput_mbit']:.0f} Mbit/s, longest quiet {report['longest_quiet_ms']} ms")
+                    self.assert_all_arrived(report, connections)
+        self.assert_nothing_is_held()
+        self.assert_memory_is_flat()
+
+    def test_one_connection(self):
+        self.matrix(VIP4, 1, lambda loss: (48 if loss < 1 else 8 if loss < 5 else 4) * MIB)
+
+    def test_a_thousand_connections(self):
+        self.matrix(VIP4, 1000, lambda loss: 20_000 if loss < 5 else 8_000)
+
+    def test_ipv6(self):
+        self.both(wire(1))
+        report = transfer(self.lab.client, VIP6, TRANSFER, connections=20, up=300_000, down=300_000)
+        self.assert_all_arrived(report, 20)
+
+    def test_both_directions_at_once(self):
+        self.both(wire(1))
+        self.assert_all_arrived(transfer(self.lab.client, VIP4, TRANSFER, connections=4, up=2 * MIB, down=2 * MIB), 4)
+
+    def test_bursts_duplicates_and_jitter(self):
+        self.both("burst=0.2x10,duplicate=2,delay=2ms,jitter=1ms,reorder=3,reorder-frames=4,reorder-delay=3ms")
+        self.assert_all_arrived(transfer(self.lab.client, VIP4, TRANSFER, connections=8, up=MIB, down=MIB), 8)
+
+    def test_flipped_bits_never_reach_an_end(self):
+        self.both("corrupt=1")
+        report = transfer(self.lab.client, VIP4, TRANSFER, connections=8, up=MIB, down=MIB)
+        self.assert_all_arrived(report, 8)
+        self.assertGreater(self.lab.stages["client"].counters()["inbound"]["corrupted"], 20)
+
+    def test_a_narrow_wire_with_a_short_queue(self):
+        self.both("rate=40m,delay=5ms,queue=20ms")
+        report = transfer(self.lab.client, VIP4, TRANSFER, up=6 * MIB, down=6 * MIB, timeout=60)
+        self.assert_all_arrived(report)
+        self.assertGreater(report["goodput_mbit"], 20)  # of 80 in both directions together
+
+    def test_curl_downloads_are_what_the_server_has(self):
+        self.both(wire(1))
+        for address in (VIP4, f"[{VIP6}]"):
+            for size in ("64k", "10m"):
+                file = pathlib.Path(self.lab.directory, "body", size)
+                out = self.lab.directory / "download"
+                self.lab.client.run("curl", "-sS", "--fail", "-o", out, f"http://{address}/body/{size}", timeout=90)
+                self.assertEqual(hashlib.sha256(out.read_bytes()).digest(), hashlib.sha256(file.read_bytes()).digest())
+
+    def test_iperf3_runs_all_its_ways(self):
+        server = self.lab.popen(self.lab.servers, "iperf3", "-s", "-p", IPERF)
+        try:
+            for words in ([], ["-R"], ["--bidir"], ["-P", "8"], ["-P", "8", "-R"]):
+                with self.subTest(words=words):
+                    self.both(wire(0.1))
+                    done = self.lab.client.run("iperf3", "-c", VIP4, "-p", IPERF, "-t", "2", "-J", *words, timeout=30)
+                    total = json.loads(done.stdout)["end"]["sum_received"]
+                    print(f"{self.dut.name}: iperf3 {' '.join(words)}: {total['bits_per_second'] / 1e6:.0f} Mbit/s")
+                    self.assertGreater(total["bytes"], MIB)
+        finally:
+            self.lab.end(server)
+
+
+class OverALossyWireToTheServer(ProxyCase):
+    """The server's path is impaired: our active opens and our other leg."""
+
+    tag = "prxs"
+    stages = ("servers",)
+
+    def test_connections_open_and_carry(self):
+        for loss, direction, octets in ((1, "up", 2 * MIB), (1, "down", 2 * MIB), (5, "up", MIB), (5, "down", MIB)):
+            with self.subTest(loss=loss, direction=direction):
+                self.both(wire(loss), seed=3)
+                report = transfer(self.lab.client, VIP4, TRANSFER, connections=4, timeout=90, **{direction: octets})
+                self.assert_all_arrived(report, 4)
+        self.assert_nothing_is_held()
+
+    def test_a_thousand_connections(self):
+        self.both(wire(1))
+        report = transfer(self.lab.client, VIP4, TRANSFER, connections=1000, up=8000, down=8000, timeout=90)
+        self.assert_all_arrived(report, 1000)
+        self.assert_nothing_is_held()
+
+
+class WithoutAStage(ProxyCase):
+    """Plain veth: whatever offloads the ends have."""
+
+    tag = "prxo"
+    stages = ()
+    offloads = ("tx", "tso", "gso", "gro")
+
+    def test_offloads_on_and_off(self):
+        for state in ("on", "off"):
+            for space in (self.lab.client, self.lab.servers):
+                space.run("ethtool", "-K", "eth0", *[word for name in self.offloads for word in (name, state)])
+            for address in (VIP4, VIP6):
+                with self.subTest(offloads=state, address=address):
+                    report = transfer(self.lab.client, address, TRANSFER, connections=4, up=16 * MIB, down=16 * MIB)
+                    self.assert_all_arrived(report, 4)
+        for space in (self.lab.client, self.lab.servers):
+            space.run("ethtool", "-K", "eth0", *[word for name in self.offloads for word in (name, "on")])
+        self.assert_nothing_is_held()
+        self.assert_memory_is_flat()
+
+    def test_endpoints_are_reached_directly_too(self):
+        self.assert_all_arrived(transfer(self.lab.client, server4(1), TRANSFER, up=MIB, down=MIB))
+
+
+class TwoWorkers(WithoutAStage):
+    tag = "prx2"
+    queues = 2
+    node = {"workers": 2, "cpus": [0, 1]}
+
+    def test_both_workers_carry_connections(self):
+        report = transfer(self.lab.client, VIP4, TRANSFER, connections=200, up=50_000, down=50_000)
+        self.assert_all_arrived(report, 200)
+        if duts.chosen() == "haproxy":
+            return
+        carried = [worker["frames_total"] for worker in self.lab.status()["workers"]]
+        self.assertTrue(min(carried) > 1000, carried)
+
+
+if __name__ == "__main__":
+    case.main()
