@@ -1,6 +1,7 @@
 #include "tests/support/transfer/connection.h"
 
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -58,6 +59,10 @@ std::uint64_t Connection::allowance(Instant now) const {
     allowed = std::min(allowed, due_octets > got ? due_octets - got : 0);
     if (allowed < kSipOctets && in.payload - got > allowed) return 0;
   }
+  if (manners.closes_after != 0) {
+    if (got >= manners.closes_after) return 0;  // what comes now stays unread
+    allowed = std::min(allowed, manners.closes_after - got);
+  }
   if (manners.stops_reading_after > got) allowed = std::min(allowed, manners.stops_reading_after - got);
   return std::max<std::uint64_t>(allowed, 1);
 }
@@ -73,7 +78,7 @@ bool Connection::may_send() const {
 std::uint32_t Connection::interest(Instant now) const {
   if (!connected_) return EPOLLOUT;
   std::uint32_t events = 0;
-  if (!read_ended_ && allowance(now) > 0) events |= EPOLLIN;
+  if (!read_ended_ && (allowance(now) > 0 || closes_on_unread())) events |= EPOLLIN;
   if (may_send()) events |= EPOLLOUT;
   return events;
 }
@@ -181,7 +186,8 @@ void Connection::close_when_told() {
   if (outcome_ != Outcome::running) return;
   if (manners.resets_after != 0 && out.payload_sent() + in.payload_received() >= manners.resets_after)
     return abort_with_reset();
-  if (manners.closes_after != 0 && in.payload_received() >= manners.closes_after) finish(Outcome::reset_sent);
+  int unread = 0;  // without any, close() would be an orderly end
+  if (closes_on_unread() && ::ioctl(fd_.get(), FIONREAD, &unread) == 0 && unread > 0) finish(Outcome::reset_sent);
 }
 
 void Connection::work(std::uint32_t events, Instant now, std::span<std::byte> scratch) {

@@ -62,6 +62,9 @@ class Connection {
   void close_when_told();
   void progress(Instant now);
   [[nodiscard]] bool may_send() const;
+  [[nodiscard]] bool closes_on_unread() const {
+    return manners.closes_after != 0 && in.payload_received() >= manners.closes_after;
+  }
   [[nodiscard]] bool paused(Instant now) const { return now < pause_until_; }
   /// Octets that may be read now.
   [[nodiscard]] std::uint64_t allowance(Instant now) const;
