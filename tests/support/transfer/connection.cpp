@@ -177,24 +177,27 @@ void Connection::write(Instant now, std::span<std::byte> scratch) {
     progress(now);
     out.position += static_cast<std::uint64_t>(sent);
     left -= static_cast<std::uint64_t>(sent);
-    close_when_told();
+    close_when_told(false);
     if (static_cast<std::size_t>(sent) < count || outcome_ != Outcome::running) return;
   }
 }
 
-void Connection::close_when_told() {
+void Connection::close_when_told(bool readable) {
   if (outcome_ != Outcome::running) return;
   if (manners.resets_after != 0 && out.payload_sent() + in.payload_received() >= manners.resets_after)
     return abort_with_reset();
   int unread = 0;  // without any, close() would be an orderly end
-  if (closes_on_unread() && ::ioctl(fd_.get(), FIONREAD, &unread) == 0 && unread > 0) finish(Outcome::reset_sent);
+  if (!closes_on_unread() || ::ioctl(fd_.get(), FIONREAD, &unread) != 0) return;
+  if (unread > 0) return finish(Outcome::reset_sent);
+  if (readable) finish(Outcome::early_end);  // readable with nothing to read is the end of the stream
 }
 
 void Connection::work(std::uint32_t events, Instant now, std::span<std::byte> scratch) {
   if (outcome_ != Outcome::running) return;
   if (!connected_ && !complete_connect(events, now)) return;
+  const bool waited = closes_on_unread();
   read(now, scratch);
-  close_when_told();
+  close_when_told(waited && (events & EPOLLIN) != 0);
   if (outcome_ == Outcome::running) write(now, scratch);
   if (outcome_ != Outcome::running) return;
   if ((events & EPOLLERR) != 0) {

@@ -59,7 +59,7 @@ class Connection {
   void end_of_stream();
   void accept_request();
   void write(Instant now, std::span<std::byte> scratch);
-  void close_when_told();
+  void close_when_told(bool readable);
   void progress(Instant now);
   [[nodiscard]] bool may_send() const;
   [[nodiscard]] bool closes_on_unread() const {
