@@ -57,12 +57,10 @@ class Penstock:
 
     def held(self):
         """What connections hold now, by name; all 0 when there are none. Empty for a balancer."""
-        held = {}
-        for worker in self.lab.status()["workers"]:
-            for name in ("connections_active", "half_open", "lent", "entries_in_use", "blocks_in_use"):
-                if name in worker.get("proxy", {}):
-                    held[name] = held.get(name, 0) + worker["proxy"][name]
-        return held
+        if not self.proxy:
+            return {}
+        proxy = self.lab.status()["proxy"]
+        return {name: proxy[name] for name in ("active", "half_open", "lent_buffers", "entries_in_use", "blocks_in_use")}
 
 
 class HAProxy:

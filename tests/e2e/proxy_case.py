@@ -39,7 +39,7 @@ class ProxyCase(unittest.TestCase):
         cls.greeting_server = TransferServer(cls.lab, GREETING, greets=True)
         servers.nginx(cls.lab, "web1", [server4(1), server6(1)], WEB)
         cls.start_servers()
-        cls.dut = duts.make(cls.lab, SERVICES, node=cls.node, ports=cls.port_list())
+        cls.dut = duts.make(cls.lab, cls.services(), node=cls.node, ports=cls.port_list())
         cls.dut.start()
         transfer(cls.lab.client, VIP4, TRANSFER, connections=50, up=MIB, down=MIB)  # tables and pages exist from here on
         cls.memory_before = cls.dut.memory_kib()
@@ -47,6 +47,10 @@ class ProxyCase(unittest.TestCase):
     @classmethod
     def start_servers(cls):
         """More servers of a class's own."""
+
+    @classmethod
+    def services(cls):
+        return SERVICES
 
     @classmethod
     def port_list(cls):

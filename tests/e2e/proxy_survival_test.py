@@ -1,0 +1,211 @@
+"""proxy_survival_test.py - proxied connections while things happen to Penstock: kill -9, reloads; and what tools show of them."""
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+
+import case
+import duts
+import servers
+from lab import VIP4, VIP6, server4, server6, wait_for
+from proxy_case import TRANSFER, WEB, ProxyCase
+from traffic import EchoStreams, Prober, connect
+from transfer import MIB, client_command, transfer
+
+ECHO, HTTP = 7000, 80
+GAP_MAX = 0.2         # seconds until a new connection succeeds, dataplane killed
+FAST_PATH_MAX = 3.0   # seconds until frames flow through the dataplane again
+RESET_MAX = 6.0       # seconds until a connection that sends knows that it is lost
+RELOADS = 100
+
+
+class Survival(ProxyCase):
+    tag = "prxv"
+    stages = ()
+
+    @classmethod
+    def setUpClass(cls):
+        if duts.chosen() == "haproxy":
+            raise case.unittest.SkipTest("HAProxy has nobody to restart it, and its reloads are another matter")
+        super().setUpClass()
+
+    @classmethod
+    def start_servers(cls):
+        servers.echo(cls.lab, {"echo1": [(server4(1), ECHO), (server6(1), ECHO)]})
+
+    @classmethod
+    def services(cls):
+        return [*super().services(), ("echo", ECHO, ECHO)]
+
+    def setUp(self):
+        super().setUp()
+        self.generators = []
+
+    def tearDown(self):
+        for generator in self.generators:
+            generator.stopping.set()
+
+    def streams(self, count=10, interval=0.05):
+        for address in (VIP4, VIP6):
+            self.generators.append(EchoStreams(self.lab.client, address, ECHO, count, interval).start())
+        return self.generators[-2:]
+
+    def prober(self, interval=0.01):
+        self.generators.append(Prober(self.lab.client, VIP4, HTTP, interval=interval, timeout=6).start())
+        return self.generators[-1]
+
+    def bulk(self, **options):
+        """A checked transfer in the background; its report by communicate()."""
+        command = client_command(self.lab.client, VIP4, TRANSFER, **options)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+
+    def opened(self):
+        """Connections that the dataplane has taken; None while nobody knows."""
+        with contextlib.suppress(OSError, RuntimeError):
+            counters = self.lab.api_json("GET", "/v1/counters")["workers"]
+            return sum(worker["proxy"]["opened_total"] if self.dut.proxy else worker["flows_created_total"]
+                       for worker in counters)
+        return None
+
+    def wait_fast_path(self, old_pid, since):
+        """Seconds since `since` until a new process has taken connections."""
+        def takes():
+            with contextlib.suppress(OSError, RuntimeError):
+                pid = self.lab.status()["dataplane"]["pid"]
+                return pid not in (0, old_pid) and (self.opened() or 0) > 5
+            return False
+        wait_for(takes, 20, "a new dataplane takes connections")
+        return time.monotonic() - since
+
+    def test_a_killed_dataplane_loses_its_connections_and_no_new_ones(self):
+        groups, prober = self.streams(), self.prober()
+        transfers = self.bulk(connections=4, down=4096 * MIB, timeout=30)
+        time.sleep(1.5)
+        old, moment = self.lab.dataplane_pid(), time.monotonic()
+        os.kill(old, signal.SIGKILL)
+        back = self.wait_fast_path(old, moment)
+
+        def all_broken():
+            return all(len(group.broken()) == len(group.streams) for group in groups)
+        if self.dut.proxy:
+            wait_for(all_broken, RESET_MAX, "connections that send are reset")
+            reset_after = time.monotonic() - moment
+            errors = {error for group in groups for _server, _sent, error in group.broken()}
+            self.assertTrue(all(error.startswith("ConnectionResetError") for error in errors), errors)
+        transfers.send_signal(signal.SIGKILL)
+        transfers.communicate()
+        time.sleep(1)
+        prober.stop()
+        first, gap = prober.first_success_after(moment), prober.gap_around(moment)
+        print(f"{self.dut.name}: killed: first success after {first * 1e3:.0f} ms, longest gap {gap * 1e3:.0f} ms, fast path "
+              f"after {back:.2f} s" + (f", all connections reset after {reset_after:.2f} s" if self.dut.proxy else ""))
+        self.assertLess(first, GAP_MAX)
+        self.assertLess(gap, GAP_MAX)
+        self.assertLess(back, FAST_PATH_MAX)
+        late = [attempt for attempt in prober.failed() if attempt.start > moment]
+        self.assertEqual(late, [], f"of {len(prober.attempts)}")
+        for address in (VIP4, VIP6):
+            self.assert_all_arrived(transfer(self.lab.client, address, TRANSFER, connections=20, up=MIB, down=MIB), 20)
+
+    def test_a_killed_daemon_is_not_noticed_by_connections(self):
+        groups = self.streams()
+        transfers = self.bulk(connections=4, down=16 * MIB, read_rate=4 * MIB, timeout=60)
+        time.sleep(1)
+        pid = self.lab.dataplane_pid()
+        self.lab.stop_daemon(signal.SIGKILL)
+        time.sleep(1)
+        self.lab.start_daemon()
+        self.assert_all_arrived(json.loads(transfers.communicate(timeout=60)[0]), 4)
+        self.assertEqual([group.broken() for group in groups], [[], []])
+        self.assertEqual(self.lab.dataplane_pid(), pid)
+
+    def test_a_hundred_reloads_break_nothing(self):
+        groups, prober = self.streams(), self.prober(0.02)
+        transfers = self.bulk(connections=4, up=8 * MIB, down=8 * MIB, read_rate=MIB, server_read_rate=MIB, timeout=90)
+        pid, memory = self.lab.dataplane_pid(), self.dut.memory_kib()
+        start = time.monotonic()
+        for step in range(RELOADS):
+            self.lab.apply(self.variant(step))
+        seconds = time.monotonic() - start
+        self.lab.apply(self.dut.configuration())
+        self.assert_all_arrived(json.loads(transfers.communicate(timeout=90)[0]), 4)
+        prober.stop()
+        print(f"{self.dut.name}: {RELOADS} reloads in {seconds:.1f} s, {sum(g.messages() for g in groups)} messages, "
+              f"{len(prober.attempts)} new connections")
+        self.assertEqual([group.broken() for group in groups], [[], []])
+        self.assertEqual(prober.failed(), [])
+        self.assertEqual(self.lab.dataplane_pid(), pid)
+        self.assertLess(self.dut.memory_kib() - memory, 8 * 1024)
+
+    def variant(self, step):
+        """A listener and its cluster come and go; a weight changes; the rest stays."""
+        mode = {"mode": "proxy"} if self.dut.proxy else {}
+        extra = {"name": "extra", "endpoints": [{"address": server4(1), "port": WEB, "weight": 1 + step % 9}]}
+        listener = {"name": "extra", "address": VIP4, "port": 9000 + step % 5, "protocol": "tcp", "cluster": "extra", **mode}
+        return self.dut.configuration([extra], [listener] if step % 3 else [])
+
+    def test_connections_are_shown(self):
+        if not self.dut.proxy:
+            self.skipTest("connections of a balancer are the ends' own")
+        with contextlib.ExitStack() as stack:
+            opened = [stack.enter_context(contextlib.closing(connect(self.lab.client, address, ECHO)))
+                      for address in (VIP4, VIP6)]
+            for connection in opened:
+                reader = connection.makefile("rb")
+                reader.readline()
+                for _ in range(20):
+                    connection.sendall(b"x" * 1000)
+                    reader.read(1000)
+            time.sleep(1.5)
+            rows = {}
+            for address, name in ((VIP4, "echo4"), (VIP6, "echo6")):
+                shown = json.loads(self.lab.cli("connections", "--service", name, "--json").stdout)
+                self.assertEqual(len(shown["connections"]), 1, shown)
+                rows[name] = shown["connections"][0]
+        for name, row in rows.items():
+            with self.subTest(service=name):
+                down, up = row["downstream"], row["upstream"]
+                for leg in (down, up):
+                    self.assertEqual(leg["state"], "established")
+                    self.assertTrue(leg["sack"] and leg["timestamps"] and leg["window_scaling"], leg)
+                    self.assertTrue(0 < leg["srtt_microseconds"] < 1_000_000, leg)
+                    self.assertTrue(200 <= leg["rto_milliseconds"] <= 60_000, leg)
+                    self.assertGreater(leg["cwnd_octets"], 10_000)
+                    self.assertGreater(leg["send_window_octets"], 10_000)
+                    self.assertGreater(leg["receive_window_octets"], 10_000)
+                    self.assertEqual(leg["retransmitted_segments"], 0)
+                    self.assertEqual((leg["flight_octets"], leg["queued_octets"]), (0, 0))
+                greeting = len("echo1\n")
+                self.assertEqual((down["octets_received"], up["octets_sent"]), (20_000, 20_000))
+                self.assertEqual((down["octets_sent"], up["octets_received"]), (20_000 + greeting, 20_000 + greeting))
+        self.assertIn("established", self.lab.cli("connections").stdout)
+        wait_for(lambda: not json.loads(self.lab.cli("connections", "--json").stdout)["connections"], 10, "no connection is left")
+
+
+class ShownOverALossyWire(ProxyCase):
+    """A lossy leg shows its retransmissions, the clean one has none."""
+
+    tag = "prxw"
+
+    def test_retransmissions_are_counted_on_the_leg_that_has_them(self):
+        if duts.chosen() != "proxy":
+            self.skipTest("connections of a balancer are the ends' own")
+        self.both("loss=3", seed=2)
+        command = client_command(self.lab.client, VIP4, TRANSFER, down=64 * MIB, read_rate=2 * MIB, timeout=60)
+        run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        try:
+            def repaired():
+                rows = json.loads(self.lab.cli("connections", "--service", "transfer4", "--json").stdout)["connections"]
+                return rows[0] if rows and rows[0]["downstream"]["retransmitted_segments"] > 20 else None
+            row = wait_for(repaired, 30, "retransmissions are shown", 0.3)
+            self.assertEqual(row["upstream"]["retransmitted_segments"], 0)
+        finally:
+            run.kill()
+            run.communicate()
+        self.assert_nothing_is_held()
+
+
+if __name__ == "__main__":
+    case.main()
