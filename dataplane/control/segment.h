@@ -76,6 +76,7 @@ struct ProxyCounters {
   Counter copied_out;      ///< payload moved from device buffers to our memory, to give the device its buffers back
   Counter memory_dropped;  ///< segments dropped since memory was short
   Counter window_clamped;  ///< windows offered smaller than the buffer allows, since memory was short
+  Counter shed;            ///< connections reset to get memory back
   Counter entries_in_use;  ///< gauge: descriptors of queued payload
   Counter blocks_in_use;   ///< gauge: blocks of payload memory
   Counter in_place_sent;   ///< segments that left in the buffer they came in
@@ -93,7 +94,7 @@ struct alignas(64) WorkerCounters {
   Counter flows_created, flows_expired, flows_closed, flows_restored;
   Counter parked;  ///< gauge
   Counter questions, answers, answers_late, decisions_cached, decisions_hit;
-  Counter icmp_translated, echo_replies, neighbor_replies, resets_sent, too_big_sent;
+  Counter icmp_translated, icmp_consumed, echo_replies, neighbor_replies, resets_sent, too_big_sent;
   Counter handoff_in, handoff_out;
   Counter checksum_completed;  ///< partial checksums that were completed
   ProxyCounters proxy;

@@ -49,6 +49,7 @@ enum class DropReason : std::uint8_t {
   stopping,
   neighbor_invalid,
   mapped_address,
+  proxy_full,
   count
 };
 inline constexpr std::size_t kDropReasonCount = static_cast<std::size_t>(DropReason::count);
@@ -107,6 +108,8 @@ inline constexpr std::array kDropReasons{
     ReasonInfo{DropReason::neighbor_invalid, "neighbor_invalid",
                "ARP or neighbour solicitation that its RFC tells to discard"},
     ReasonInfo{DropReason::mapped_address, "mapped_address", "IPv6 packet that carries an IPv4-mapped address"},
+    ReasonInfo{DropReason::proxy_full, "proxy_full",
+               "new proxied connection while as many as allowed were there, or memory for one was short"},
 };
 static_assert(kDropReasons.size() == kDropReasonCount);
 static_assert([] {

@@ -24,6 +24,7 @@ void Worker::State::adopt_view() {
     transmitter[p] = config.index < queues ? config.index : static_cast<std::uint16_t>(config.index % queues);
   }
   if (snapshot.content_hash() != content_hash) {
+    if (snapshot.epoch() != 0) relay.configure(relay::settings_of(snapshot.node()));
     content_hash = snapshot.content_hash();
     decisions.clear();  // other rules, other answers
   }
@@ -37,10 +38,11 @@ bool Worker::State::housekeeping() {
   const bool more_timers =
       wheel.advance(now_ms, kTimersPerRound, [this](FlowIndex f) { timer_fired(f); }) == kTimersPerRound;
   const bool more_folds = sweep();
+  const bool more_relay = relay.housekeeping();
   counters.flows_active.set(table.size());
   counters.parked.set(parked.size());
   beat();
-  return more_timers || more_folds;
+  return more_timers || more_folds || more_relay;
 }
 
 CoarseMs Worker::State::deadline_of(FlowIndex flow) {
@@ -52,6 +54,8 @@ CoarseMs Worker::State::deadline_of(FlowIndex flow) {
 }
 
 void Worker::State::timer_fired(FlowIndex flow) {
+  // The relay ends its connections by itself.
+  if (relay.has(flow)) return wheel.arm(flow, {now_ms.ms + kProxiedLookMs});
   // A view may come before the first snapshot: its timeouts are nobody's, and restored flows wait for real ones.
   const bool knows_timeouts = view->snapshot.epoch() != 0;
   const CoarseMs deadline = knows_timeouts ? deadline_of(flow) : CoarseMs{now_ms.ms + 1000};
@@ -69,6 +73,7 @@ void Worker::State::start_gauges(FlowIndex flow) {
 
 void Worker::State::close_flow(FlowIndex flow, control::Counter& kind) {
   fold(flow);
+  relay.forget(flow);
   const FlowCold& cold = table.cold(flow);
   counters.slots[cold.listener_slot].active.sub();
   counters.slots[cold.endpoint_slot].active.sub();
@@ -111,7 +116,7 @@ bool Worker::State::sweep() {
 }
 
 Instant Worker::State::next_deadline() const {
-  Instant earliest = parked.next_deadline();
+  Instant earliest = std::min(parked.next_deadline(), relay.next_deadline());
   if (table.size() != 0) earliest = std::min(earliest, now + std::chrono::milliseconds{wheel.until_next(now_ms)});
   if (sweep_wanted) {
     const std::int32_t left = static_cast<std::int32_t>(kFoldPeriodMs) - now_ms.since(sweep_started);
@@ -148,6 +153,8 @@ bool Worker::State::restore_one(const flow::FlowRecord& record, RestoreReport& r
   table.forward(flow) = f;
   table.forward(flow).next_hop = control::kNoNextHop;
   table.reverse(flow) = r;
+  // Its connection died with the process that held it: both ends learn by a reset when they next say something.
+  if ((f.flags & control::kFlowProxy) != 0) table.forward(flow).state = FlowState::closing;
   FlowCold& cold = table.cold(flow);
   const std::uint32_t generation = cold.generation;
   cold = record.cold;

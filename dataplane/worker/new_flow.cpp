@@ -20,10 +20,19 @@ void Worker::State::handle_unknown(Frame& frame, const wire::PacketInfo& info, c
                                           [](const auto& a, const auto& b) { return a.address < b.address; });
     return drop_frame(frame, reply ? DropReason::no_flow : DropReason::no_listener);
   }
-  if (!l4::opens_flow(info)) return refuse_segment(frame, info);
+  if (!l4::opens_flow(info)) {
+    const auto grant = listener->mode == control::ListenerMode::proxy ? relay.cookie_grant(frame, info) : std::nullopt;
+    if (!grant) return refuse_segment(frame, info);
+    if (admit(frame, info, key, *listener) == Admission::admitted) open_proxied(frame, info, key, *listener, &*grant);
+    return;
+  }
   if ((listener->flags & control::kListenerDraining) != 0) return drop_frame(frame, DropReason::listener_draining);
   if (info.ttl <= 1) return drop_frame(frame, DropReason::ttl_expired);
-  if (admit(frame, info, key, *listener) == Admission::admitted) open_flow(frame, info, key, *listener);
+  if (admit(frame, info, key, *listener) != Admission::admitted) return;
+  if (listener->mode == control::ListenerMode::proxy)
+    open_proxied(frame, info, key, *listener, nullptr);
+  else
+    open_flow(frame, info, key, *listener);
 }
 
 /// A TCP segment of no connection earns a reset; it counts as dropped (no_flow) all the same.
@@ -70,50 +79,58 @@ FlowIndex Worker::State::take_record(const FlowKey& key, const FlowKey& reverse)
     full_search = now_ms;
     wheel.advance(now_ms, kTimersWhenFull, [this](FlowIndex f) { timer_fired(f); });
   }
+  while (!has_room() && relay.evict_time_wait()) {
+  }
   return has_room() ? table.begin(key, reverse) : flow::kNoFlow;
 }
 
-void Worker::State::open_flow(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
-                              const control::ListenerRecord& listener) {
+DropReason Worker::State::choose_destination(const FlowKey& key, const control::ListenerRecord& listener,
+                                             Destination& into) {
   const control::SnapshotView& snapshot = view->snapshot;
   const control::ClusterRecord& cluster = snapshot.clusters()[listener.cluster];
   const auto maglev = snapshot.maglev_of(cluster);
-  if (maglev.empty()) return drop_frame(frame, DropReason::no_endpoint);
+  if (maglev.empty()) return DropReason::no_endpoint;
   const std::uint64_t hash = lb::flow_hash(key.src, key.src_port, key.dst, key.dst_port, key.proto);
   const std::uint32_t endpoint_index = cluster.first_endpoint + lb::pick(maglev, hash);
-  const control::EndpointRecord& endpoint = snapshot.endpoints()[endpoint_index];
-  if (endpoint.address.is_v4() != key.src.is_v4()) return drop_frame(frame, DropReason::no_endpoint);
-  const control::NextHopIndex next_hop = view->endpoint_next_hops[endpoint_index];
-  if (view->next_hop(next_hop) == nullptr) return drop_frame(frame, DropReason::no_next_hop);
-  FlowKey reverse;
-  const DropReason refused = choose_reverse(listener, endpoint, key, reverse);
-  if (refused != DropReason::none) return drop_frame(frame, refused);
-  const FlowIndex flow = take_record(key, reverse);
-  if (flow == flow::kNoFlow) return drop_frame(frame, DropReason::flow_table_full);
+  into.endpoint = &snapshot.endpoints()[endpoint_index];
+  // Only a connection that ends here can go on in the other family.
+  if (listener.mode != control::ListenerMode::proxy && into.endpoint->address.is_v4() != key.src.is_v4())
+    return DropReason::no_endpoint;
+  into.next_hop = view->endpoint_next_hops[endpoint_index];
+  if (view->next_hop(into.next_hop) == nullptr) return DropReason::no_next_hop;
+  return choose_reverse(listener, *into.endpoint, key, into.reverse);
+}
 
-  const auto family = static_cast<std::uint8_t>(key.src.is_v4() ? 0 : control::kFlowV6);
+FlowIndex Worker::State::make_flow(const Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                                   const control::ListenerRecord& listener, const Destination& to) {
+  const FlowIndex flow = take_record(key, to.reverse);
+  if (flow == flow::kNoFlow) return flow;
+  const bool proxy = listener.mode == control::ListenerMode::proxy;
   const bool dnat = listener.forwarding == control::Forwarding::dnat;
-  const auto flags = static_cast<std::uint8_t>(family | (dnat ? control::kFlowDnat : 0));
+  const unsigned kind = (dnat ? unsigned{control::kFlowDnat} : 0u) | (proxy ? unsigned{control::kFlowProxy} : 0u);
+  const auto family = [](const IpAddress& address) { return address.is_v4() ? 0u : unsigned{control::kFlowV6}; };
   FlowDirection& f = table.forward(flow);
   FlowDirection& r = table.reverse(flow);
-  f.flags = flags;
+  f.flags = static_cast<std::uint8_t>(kind | family(key.src));
   f.state = l4::first_state(key.proto);
-  f.next_hop = next_hop;
+  f.next_hop = to.next_hop;
   f.out_port = static_cast<std::uint8_t>(frame.port());
-  r.flags = flags | control::kFlowReverse;
+  r.flags = static_cast<std::uint8_t>(kind | family(to.endpoint->address) | control::kFlowReverse);
   r.next_hop = control::kNoNextHop;
   r.out_port = static_cast<std::uint8_t>(frame.port());
   std::memcpy(r.next_mac.octets.data(), frame.bytes().data() + 6, r.next_mac.octets.size());
   r.vlan_tci = info.vlan_tci;
   f.last_seen_ms = r.last_seen_ms = now_ms.ms;
-  f.l4_delta = l4::compute_delta(f, r);
-  r.l4_delta = l4::compute_delta(r, f);
+  if (!proxy) {
+    f.l4_delta = l4::compute_delta(f, r);
+    r.l4_delta = l4::compute_delta(r, f);
+  }
   FlowCold& cold = table.cold(flow);
   cold.created_ms = now_ms.ms;
   cold.listener_id = listener.id;
-  cold.endpoint_id = endpoint.id;
+  cold.endpoint_id = to.endpoint->id;
   cold.listener_slot = listener.stat_slot;
-  cold.endpoint_slot = endpoint.stat_slot;
+  cold.endpoint_slot = to.endpoint->stat_slot;
   table.commit(flow);
   ++insertions;
   wheel.arm(flow, deadline_of(flow));
@@ -121,6 +138,16 @@ void Worker::State::open_flow(Frame& frame, const wire::PacketInfo& info, const 
   counters.flows_created.add();
   counters.slots[cold.listener_slot].flows.add();
   counters.slots[cold.endpoint_slot].flows.add();
+  return flow;
+}
+
+void Worker::State::open_flow(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                              const control::ListenerRecord& listener) {
+  Destination to;
+  const DropReason refused = choose_destination(key, listener, to);
+  if (refused != DropReason::none) return drop_frame(frame, refused);
+  const FlowIndex flow = make_flow(frame, info, key, listener, to);
+  if (flow == flow::kNoFlow) return drop_frame(frame, DropReason::flow_table_full);
   forward_known(frame, info, key, 2 * flow);
 }
 

@@ -48,6 +48,7 @@ void Worker::State::icmp_error(Frame& frame, const wire::PacketInfo& info, bool 
     return drop_frame(frame, DropReason::icmp_unrelated);
   }
   FlowDirection& match = table.direction(d);
+  if ((match.flags & control::kFlowProxy) != 0) return terminate_error(frame, info, *quoted, d);
   FlowDirection& partner = table.partner(d);
   PortIndex out_port = match.out_port;
   const control::NextHop* hop = nullptr;

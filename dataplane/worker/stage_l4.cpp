@@ -55,6 +55,7 @@ const control::NextHop* Worker::State::next_hop_of(FlowDirection& forward, const
 
 void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
   FlowDirection& in = table.direction(d);
+  if ((in.flags & control::kFlowProxy) != 0) return terminate(frame, info, key, d);
   FlowDirection& other = table.partner(d);
   const bool reverse = (d & 1) != 0;
   if (steady(info, reverse ? other.state : in.state)) [[likely]] {
@@ -102,7 +103,7 @@ void Worker::State::too_big(Frame& frame, const wire::PacketInfo& info, Directio
       info.dont_fragment && icmp_tokens.take(now) && l4::make_too_big(frame, info, source, mtu) == DropReason::none;
   if (!answer) {
     dropped[dropped_count++] = std::move(frame);
-    if (dropped_count == dropped.size()) give_back();
+    if (dropped_count == dropped.size()) return_dropped();
     return;
   }
   counters.too_big_sent.add();

@@ -8,11 +8,11 @@ namespace penstock::worker {
 void Worker::State::drop_frame(Frame& frame, DropReason reason) {
   counters.drops[static_cast<std::size_t>(reason)].add();
   if (frame.port() < control::kPortMax) counters.ports[frame.port()].dropped.add();
-  if (dropped_count == dropped.size()) give_back();
+  if (dropped_count == dropped.size()) return_dropped();
   dropped[dropped_count++] = std::move(frame);
 }
 
-void Worker::State::give_back() {
+void Worker::State::return_dropped() {
   if (dropped_count == 0) return;
   io.drop({dropped.data(), dropped_count});
   dropped_count = 0;
@@ -28,7 +28,7 @@ void Worker::State::send(Frame& frame, PortIndex port) {
 void Worker::State::stage_transmit() {
   const std::size_t n = std::exchange(out_count, 0);
   if (n != 0) flush({out.data(), n}, true);
-  give_back();
+  return_dropped();
 }
 
 void Worker::State::flush(std::span<Frame> frames, bool may_hand_off) {

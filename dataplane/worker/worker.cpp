@@ -19,6 +19,13 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
       parked{c.parked_max, c.seed[1]},
       decisions{c.decision_cache_slots, c.seed[0]},
       source_ports{c.seed[0] ^ c.index},
+      relay{{.pairs_max = c.proxy_connections_max, .lent_max = c.lent_max},
+            relay::derive_secrets(c.seed),
+            table,
+            *this,
+            wiring.block->counters.proxy,
+            wiring.connection_arena,
+            Instant{}},
       questions{wiring.block->question_control, wiring.block->questions},
       answers{wiring.block->answer_control, wiring.block->answers} {
   require(c.worker_count >= 1 && c.worker_count <= control::kWorkerMax && c.index < c.worker_count,
@@ -45,6 +52,7 @@ void Worker::State::process(Burst& b) {
 bool Worker::State::round(Instant at) {
   now = at;
   now_ms = CoarseMs::of(at);
+  relay.begin_round(at);
   adopt_view();
   counters.polls.add();
   burst.count = io.receive(burst.frames);
@@ -61,6 +69,7 @@ bool Worker::State::round(Instant at) {
     worked |= handed.count != 0;
   }
   worked |= housekeeping();
+  worked |= relay.flush();
   worked |= out_count != 0;
   stage_transmit();
   publish_rings();
@@ -108,6 +117,7 @@ void Worker::drain() {
       s.drop_frame(frame, DropReason::stopping);
     }
   }
+  s.relay.close_all();
   s.stage_transmit();
 }
 
@@ -117,5 +127,6 @@ void Worker::set_heartbeat(std::atomic<std::uint64_t>* slot) {
 
 Instant Worker::next_deadline() const { return state_->next_deadline(); }
 std::uint32_t Worker::flow_count() const { return state_->table.size(); }
+const relay::Relay& Worker::relay() const { return state_->relay; }
 
 }  // namespace penstock::worker

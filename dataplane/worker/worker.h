@@ -19,6 +19,7 @@
 #include "dataplane/control/segment.h"
 #include "dataplane/core/clock.h"
 #include "dataplane/io/packet_io.h"
+#include "dataplane/relay/relay.h"
 #include "dataplane/worker/handoff.h"
 #include "dataplane/worker/worker_view.h"
 
@@ -39,6 +40,7 @@ struct WorkerConfig {
   std::uint32_t parked_max{1024};                        ///< room for parked flows; NodeRecord::parked_max lowers it
   std::uint32_t decision_cache_slots{4096};              ///< cached answers
   std::uint32_t proxy_connections_max{16384};            ///< room for proxied connections; NodeRecord lowers it
+  std::uint32_t lent_max{4096};                          ///< device buffers that proxied payload may wait in
   Duration spin{std::chrono::microseconds{50}};          ///< empty polls for this long before sleeping
   Duration sleep_max{std::chrono::milliseconds{25}};     ///< longest sleep: the heartbeat interval
   Duration beat_interval{std::chrono::milliseconds{5}};  ///< a busy worker beats at most this often
@@ -77,7 +79,8 @@ class Worker {
   /// Polls until `stop` is set, then gives every held frame back.
   void run(const std::atomic<bool>& stop);
 
-  /// Returns parked frames and frames in hand-off rings to the device (reason stopping).
+  /// Returns parked frames and frames in hand-off rings to the device (reason stopping), and resets proxied
+  /// connections, which nobody could go on with.
   void drain();
 
   /// Where to write CLOCK_MONOTONIC nanoseconds (the mmaped steer_heartbeat slot); nullptr stops beating.
@@ -87,6 +90,8 @@ class Worker {
   /// Earliest instant at which step() has something to do without a frame arriving; Instant::max() if never.
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] std::uint32_t flow_count() const;
+  /// Proxied connections, for tests and benches.
+  [[nodiscard]] const relay::Relay& relay() const;
 
  private:
   struct State;

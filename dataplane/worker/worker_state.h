@@ -20,7 +20,9 @@
 #include "dataplane/flow/source_port.h"
 #include "dataplane/flow/timer_wheel.h"
 #include "dataplane/l4/conntrack.h"
+#include "dataplane/l4/icmp.h"
 #include "dataplane/l4/rewrite.h"
+#include "dataplane/relay/relay.h"
 #include "dataplane/wire/packet_info.h"
 #include "dataplane/worker/token_bucket.h"
 #include "dataplane/worker/worker.h"
@@ -40,6 +42,7 @@ inline constexpr std::uint32_t kTimersWhenFull = 1024;  ///< a full table looks 
 inline constexpr std::uint32_t kFoldsPerRound = 64;
 inline constexpr std::uint32_t kFoldPeriodMs = 500;  ///< counters of a flow are at most this old, plus one sweep
 inline constexpr std::uint32_t kAnswersPerRound = 64;
+inline constexpr std::uint32_t kProxiedLookMs = 60'000;  ///< the flow timer of a proxied connection has nothing to do
 inline constexpr std::size_t kOutMax = 4 * kBurstMax;
 
 struct Burst {
@@ -66,7 +69,7 @@ struct RxTally {
   std::uint32_t octets{};
 };
 
-struct Worker::State {
+struct Worker::State final : private relay::Host {
   State(const WorkerConfig& config, const WorkerWiring& wiring);
 
   // One round.
@@ -82,6 +85,18 @@ struct Worker::State {
   void side_traffic(Frame& frame, const wire::PacketInfo& info, bool handed_over);
   void icmp_error(Frame& frame, const wire::PacketInfo& info, bool handed_over);
 
+  // terminate.cpp: connections that end here
+  void terminate(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d);
+  void terminate_error(Frame& frame, const wire::PacketInfo& info, const l4::QuotedPacket& quoted, DirectionIndex d);
+  void open_proxied(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                    const control::ListenerRecord& listener, const tcp::CookieGrant* grant);
+  [[nodiscard]] std::size_t allocate(std::span<Frame> into) override { return io.allocate(into); }
+  [[nodiscard]] Frame share(const RawFrame& buffer) override { return io.share(buffer); }
+  [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override { return io.is_sole_owner(buffer); }
+  void give_back(Frame& frame) override;
+  [[nodiscard]] bool path(FlowIndex flow, relay::Side side, control::NextHop& into) override;
+  void ended(FlowIndex flow) override;
+
   // stage_l4.cpp
   void forward_known(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d);
   /// Moves the flow's state machine. On `restart` the flow is erased.
@@ -93,6 +108,17 @@ struct Worker::State {
   void handle_unknown(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, bool handed_over);
   void open_flow(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
                  const control::ListenerRecord& listener);
+  /// Where a new flow goes; a reason when it cannot go anywhere.
+  struct Destination {
+    const control::EndpointRecord* endpoint{};
+    control::NextHopIndex next_hop{};
+    FlowKey reverse;
+  };
+  [[nodiscard]] DropReason choose_destination(const FlowKey& key, const control::ListenerRecord& listener,
+                                              Destination& into);
+  /// A committed record, armed and counted; kNoFlow when there is no room.
+  [[nodiscard]] FlowIndex make_flow(const Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                                    const control::ListenerRecord& listener, const Destination& to);
   [[nodiscard]] DropReason choose_reverse(const control::ListenerRecord& listener, const control::EndpointRecord& to,
                                           const FlowKey& key, FlowKey& reverse);
   [[nodiscard]] FlowIndex take_record(const FlowKey& key, const FlowKey& reverse);
@@ -129,13 +155,13 @@ struct Worker::State {
   [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
 
   // stage_transmit.cpp
-  void send(Frame& frame, PortIndex port);
+  void send(Frame& frame, PortIndex port) override;
   void drop_frame(Frame& frame, DropReason reason);
   void hand_off(Frame& frame, std::uint32_t to, HandoffKind kind);
   /// Sends everything in `frames`, each by its own port(). All are gone afterwards.
   void flush(std::span<Frame> frames, bool may_hand_off);
   void send_group(PortIndex port, std::span<Frame> frames, bool may_hand_off);
-  void give_back();
+  void return_dropped();
   void publish_rings();
   /// Tells every producer that this worker is about to sleep; false when something has arrived meanwhile.
   [[nodiscard]] bool prepare_sleep();
@@ -164,6 +190,7 @@ struct Worker::State {
   flow::ParkedFlows parked;
   flow::DecisionCache decisions;
   flow::SourcePorts source_ports;
+  relay::Relay relay;
   TokenBucket reset_tokens{kAnswersPerSecond, kAnswersBurst};
   TokenBucket icmp_tokens{kAnswersPerSecond, kAnswersBurst};
 

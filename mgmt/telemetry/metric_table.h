@@ -58,6 +58,8 @@ inline constexpr std::array kWorkerMetrics{
     MetricRow<W>{"decisions_hit_total", MetricType::counter, &W::decisions_hit, "new flows decided by a kept answer"},
     MetricRow<W>{"icmp_translated_total", MetricType::counter, &W::icmp_translated,
                  "ICMP errors translated to the other side"},
+    MetricRow<W>{"icmp_consumed_total", MetricType::counter, &W::icmp_consumed,
+                 "ICMP errors about proxied connections, taken by our TCP"},
     MetricRow<W>{"echo_replies_total", MetricType::counter, &W::echo_replies, "pings of service addresses answered"},
     MetricRow<W>{"neighbor_replies_total", MetricType::counter, &W::neighbor_replies,
                  "ARP requests and neighbour solicitations answered"},

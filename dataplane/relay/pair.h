@@ -1,0 +1,42 @@
+// pair.h - a proxied connection: two ends of TCP that belong together.
+//
+// Model     the downstream leg talks to the client, the upstream leg to the endpoint. Addresses and ports of both
+//           stand in the flow record (one direction per leg); this is what TCP needs beside them.
+// Shape     at most 896 octets, asserted; lives in a slab, named by index, without pointers.
+// Errors    none.
+#pragma once
+#include <cstdint>
+
+#include "dataplane/flow/flow_table.h"
+#include "dataplane/tcp/endpoint.h"
+
+namespace penstock::relay {
+
+using PairIndex = std::uint32_t;
+inline constexpr PairIndex kNoPair = 0xffffffff;
+
+/// Also the low bit of the flow direction whose packets arrive on the leg.
+enum class Side : std::uint8_t { downstream = 0, upstream = 1 };
+[[nodiscard]] constexpr Side other(Side side) { return side == Side::downstream ? Side::upstream : Side::downstream; }
+
+struct Pair {
+  tcp::Endpoint legs[2];
+  flow::FlowIndex flow{flow::kNoFlow};
+  PairIndex next_free{kNoPair};
+  CoarseMs last_heard;     ///< a segment that TCP took
+  CoarseMs connect_until;  ///< upstream must be connected by then
+  std::uint16_t mtu[2]{};
+  bool half_open{};    ///< counted as half-open
+  bool dirty{};        ///< on the list of those that may have something to send
+  bool dialled{};      ///< the upstream leg was begun
+  bool answered{};     ///< the endpoint has sent an octet
+  bool failed{};       ///< a payload could not be kept: both legs are to be reset
+  bool counted_end{};  ///< the reason of its end is in a counter
+  bool in_use{};
+
+  [[nodiscard]] tcp::Endpoint& leg(Side side) { return legs[static_cast<std::size_t>(side)]; }
+  [[nodiscard]] const tcp::Endpoint& leg(Side side) const { return legs[static_cast<std::size_t>(side)]; }
+};
+static_assert(sizeof(Pair) <= 896);
+
+}  // namespace penstock::relay

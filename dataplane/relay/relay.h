@@ -1,0 +1,190 @@
+// relay.h - proxied TCP: terminates the client's connection, makes one to an endpoint, and moves octets between.
+//
+// Model     one Relay per worker, over one tcp::Engine. A pair of legs belongs to one flow record (forward direction:
+//           the client's packets, reverse: the endpoint's). Segments go in by receive(); whatever may be sent
+//           afterwards leaves in flush(), once per round, so that acknowledgements ride on data.
+//
+//               frame -> receive() -> engine(leg) -> deliver -> write or write_block(other leg)
+//               flush() -> engine(leg).transmit -> headers in place, or a new frame -> Host::send()
+//
+// Flow      a leg's receive window is its budget less what its octets still occupy in the other leg's send queue
+// control   (not acknowledged there), so a slow reader stops the writer and memory per pair is bounded. The edge never
+//           retreats. Under memory pressure budgets shrink, then new pairs are refused, then big idle ones reset.
+// Payload   above kCopyBreakOctets it stays in its device buffer (lent to the send queue) and is sent from there with
+//           headers written in front; at most RelayConfig::lent_max buffers are held so, the oldest are copied out.
+// Closing   half-close is passed on behind the last octet; a reset, a timeout or an abort resets the other leg. A leg
+//           that closed first leaves a TIME-WAIT record.
+// Opening   the endpoint is dialled when the client's handshake is complete. Above half_open_max nothing is kept for a
+//           SYN: SYN cookies.
+// Threads   one. After the constructor nothing allocates, locks or throws.
+// Errors    counted in control::ProxyCounters.
+// Not here  choosing endpoints and source ports, flow records, devices (worker).
+#pragma once
+#include <array>
+#include <optional>
+#include <vector>
+
+#include "dataplane/control/connection_layout.h"
+#include "dataplane/control/segment.h"
+#include "dataplane/relay/deadline_wheel.h"
+#include "dataplane/relay/host.h"
+#include "dataplane/relay/limits.h"
+#include "dataplane/relay/time_waits.h"
+#include "dataplane/tcp/engine.h"
+#include "dataplane/wire/packet_info.h"
+
+namespace penstock::relay {
+
+/// Keys for sequence numbers, timestamps and cookies from a process's random seed.
+[[nodiscard]] tcp::Secrets derive_secrets(const std::array<std::uint64_t, 2>& seed);
+
+enum class Taken : std::uint8_t {
+  taken,   ///< the frame is gone
+  orphan,  ///< a flow whose pair is not here (it died with its process): answer with a reset
+  reopen   ///< the frame may begin a new connection; the flow record is erased
+};
+
+class Relay {
+ public:
+  Relay(const RelayConfig& config, const tcp::Secrets& secrets, flow::FlowTable& table, Host& host,
+        control::ProxyCounters& counters, ByteSpan record_arena, Instant now);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+
+  void configure(const RelaySettings& settings);
+  /// Time of everything until the next call.
+  void begin_round(Instant now) {
+    now_ = now;
+    now_ms_ = CoarseMs::of(now);
+  }
+
+  // Opening.
+  enum class Admission : std::uint8_t { open, cookie, refuse };
+  /// What to do with a SYN that begins a connection.
+  [[nodiscard]] Admission admission() const;
+  /// Answers a SYN without keeping anything. The frame is gone.
+  void send_cookie(Frame& frame, const wire::PacketInfo& info, std::uint16_t mtu);
+  /// For a segment of no flow: what our cookie said, if it acknowledges one.
+  [[nodiscard]] std::optional<tcp::CookieGrant> cookie_grant(const Frame& frame, const wire::PacketInfo& info);
+  /// Begins a pair on a committed flow record with the SYN in `frame`, or with the segment that acknowledged a cookie.
+  /// The frame is gone. False when memory is short: the caller erases the flow.
+  [[nodiscard]] bool open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& info,
+                          const std::array<std::uint16_t, 2>& mtu, const tcp::CookieGrant* grant);
+
+  // Traffic of flows marked kFlowProxy. The frame is gone only when `taken`.
+  [[nodiscard]] Taken receive(flow::DirectionIndex direction, Frame& frame, const wire::PacketInfo& info);
+  /// A too-big message that quotes a segment which we sent towards the sender of `direction`'s packets.
+  void too_big(flow::DirectionIndex direction, std::uint16_t mtu, SeqNum quoted);
+  /// The flow record goes away for another reason (port take-over): nothing is sent.
+  void forget(flow::FlowIndex flow);
+  /// Resets every connection and gives every buffer back; for the end of the process.
+  void close_all();
+  [[nodiscard]] bool has(flow::FlowIndex flow) const { return of_flow_[flow] != 0; }
+  /// Gives up the oldest TIME-WAIT record and its flow. False when there is none.
+  bool evict_time_wait();
+
+  // Time.
+  /// Timers, memory pressure, records. True while there is more to do at once.
+  bool housekeeping();
+  /// Sends what the pairs touched since the last call have to send. True when some were left for the next round.
+  bool flush();
+  [[nodiscard]] Instant next_deadline() const;
+
+  [[nodiscard]] std::uint32_t size() const { return size_; }
+  [[nodiscard]] std::uint32_t time_waits() const { return time_waits_.size(); }
+  /// Device buffers held: lent ones and spare frames.
+  [[nodiscard]] std::uint32_t held_frames() const;
+  [[nodiscard]] const tcp::Engine& engine() const { return engine_; }
+  [[nodiscard]] const Pair* pair_of(flow::FlowIndex flow) const;
+  /// Recomputes every sum; empty when all hold. For tests.
+  [[nodiscard]] std::string_view audit() const;
+
+ private:
+  class PairDelivery;
+  enum class Pressure : std::uint8_t { none, clamp, refuse, shed };
+  static constexpr std::uint32_t kTimeWaitBit = 1u << 31;
+
+  // relay.cpp
+  [[nodiscard]] PairIndex acquire(flow::FlowIndex flow);
+  void release(PairIndex index);
+  void touch(PairIndex index);
+  void dial(Pair& pair);
+  void connected(Pair& pair, Side side);
+  void after(PairIndex index, Side side, tcp::Events events);
+  void broken(Pair& pair, Side side, tcp::Events events);
+  void reset_both(Pair& pair);
+  void settle_windows(Pair& pair);
+  [[nodiscard]] std::uint32_t budget_of(const Pair& pair, Side side) const;
+  [[nodiscard]] bool leg_is_over(const Pair& pair, Side side) const;
+  void keep_time_wait(Pair& pair, Side side);
+  bool end_if_over(PairIndex index);
+  [[nodiscard]] TimeWaits::Slot time_wait_slot(Pair& pair);
+  void drop_time_wait(TimeWaits::Slot slot);
+  [[nodiscard]] tcp::ConnectionKey key_of(flow::FlowIndex flow, Side side) const;
+
+  // relay_receive.cpp
+  [[nodiscard]] bool has_room(const Pair& pair, Side side, std::size_t octets) const;
+  [[nodiscard]] Taken receive_time_wait(TimeWaits::Slot slot, Side side, Frame& frame, const wire::PacketInfo& info,
+                                        bool pair_is_over);
+  void answer(Frame& frame, const wire::PacketInfo& info, const tcp::SegmentOut& segment);
+  void consumed(Frame& frame);
+
+  // relay_transmit.cpp
+  enum class Turn : std::uint8_t { done, more, blocked };
+  [[nodiscard]] Turn turn(Pair& pair);
+  [[nodiscard]] Turn send_leg(Pair& pair, Side side);
+  void send_segment(const control::NextHop& path, const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
+  [[nodiscard]] Frame in_place_frame(const tcp::SegmentOut& segment, std::size_t header_octets);
+  [[nodiscard]] Frame take_spare();
+  [[nodiscard]] bool refill_spares();
+  void keep_spare(Frame& frame);
+  void return_lent();
+
+  // relay_time.cpp
+  void timer_fired(PairIndex index);
+  void arm(PairIndex index, const Pair& pair, bool blocked);
+  [[nodiscard]] Pressure pressure() const;
+  void relieve();
+  void shed_one();
+  [[nodiscard]] bool publish_records();
+  void publish_gauges();
+
+  // relay_record.cpp
+  void write_record(PairIndex index);
+
+  const RelayConfig config_;
+  RelaySettings settings_;
+  flow::FlowTable& table_;
+  Host& host_;
+  control::ProxyCounters& counters_;
+  tcp::Secrets secrets_;
+  tcp::Pools pools_;
+  tcp::Engine engine_;
+
+  Instant now_{};
+  CoarseMs now_ms_{};
+  ZeroedArray<Pair> pairs_;
+  ZeroedArray<std::uint32_t> of_flow_;         ///< 0, pair + 1, or time-wait slot + 1 with kTimeWaitBit
+  ZeroedArray<TimeWaits::Slot> slot_of_pair_;  ///< slot + 1 of a pair of which one leg is over
+  TimeWaits time_waits_;
+  DeadlineWheel wheel_;
+  std::vector<PairIndex> dirty_, turned_;
+  std::array<Frame, kSpareFrames> spares_;
+  std::size_t spare_count_{};
+  std::span<control::ConnectionRecord> records_;
+  control::ConnectionArenaHeader* record_header_{};
+
+  PairIndex free_head_{kNoPair};
+  std::uint32_t high_water_{};
+  std::uint32_t size_{};
+  std::uint32_t half_open_{};
+  CoarseMs cookies_until_{};
+  bool cookies_used_{};
+  Pressure pressure_{Pressure::none};
+  std::uint32_t shed_at_{};
+  std::uint32_t record_at_{};
+  CoarseMs records_since_{};
+  bool records_wanted_{};
+};
+
+}  // namespace penstock::relay

@@ -1,0 +1,87 @@
+// terminate: TCP connections that end here (listeners of mode proxy), between the worker and its relay.
+#include "dataplane/worker/worker_state.h"
+
+namespace penstock::worker {
+
+void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
+  FlowDirection& in = table.direction(d);
+  in.last_seen_ms = now_ms.ms;
+  ++in.packets;
+  in.octets += info.ip_octets;
+  switch (relay.receive(d, frame, info)) {
+    case relay::Taken::taken:
+      return;
+    case relay::Taken::orphan:
+      return refuse_segment(frame, info);
+    case relay::Taken::reopen:
+      return handle_unknown(frame, info, key, true);
+  }
+}
+
+void Worker::State::terminate_error(Frame& frame, const wire::PacketInfo& info, const l4::QuotedPacket& quoted,
+                                    DirectionIndex d) {
+  constexpr std::uint8_t kUnreachable = 3, kFragmentationNeeded = 4, kPacketTooBig = 2;
+  const ByteView icmp = frame.bytes().subspan(info.l4_offset);
+  const bool v4 = info.family == IpFamily::v4;
+  const bool too_big =
+      v4 ? info.icmp_type == kUnreachable && std::to_integer<std::uint8_t>(icmp[1]) == kFragmentationNeeded
+         : info.icmp_type == kPacketTooBig;
+  if (too_big) {
+    const std::uint32_t mtu =
+        v4 ? load_be<std::uint16_t>(icmp, 6).host() : std::min(load_be<std::uint32_t>(icmp, 4).host(), 0xffffu);
+    const SeqNum sequence{load_be<std::uint32_t>(frame.bytes(), quoted.l4_offset + 4).host()};
+    relay.too_big(d, static_cast<std::uint16_t>(mtu), sequence);
+  }
+  // Anything else is a soft error (RFC 5461): timers decide.
+  counters.icmp_consumed.add();
+  give_back(frame);
+}
+
+void Worker::State::open_proxied(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                                 const control::ListenerRecord& listener, const tcp::CookieGrant* grant) {
+  const WorkerPort* const port = view->port(frame.port());
+  if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
+  const auto admission = relay.admission();
+  if (grant == nullptr && admission == relay::Relay::Admission::cookie)
+    return relay.send_cookie(frame, info, port->mtu);
+  if (admission == relay::Relay::Admission::refuse) {
+    counters.proxy.refused_full.add();
+    return drop_frame(frame, DropReason::proxy_full);
+  }
+  Destination to;
+  const DropReason refused = choose_destination(key, listener, to);
+  if (refused != DropReason::none) return drop_frame(frame, refused);
+  const WorkerPort* const out_port = view->port(view->next_hop(to.next_hop)->port);
+  if (out_port == nullptr) return drop_frame(frame, DropReason::port_gone);
+  const FlowIndex flow = make_flow(frame, info, key, listener, to);
+  if (flow == flow::kNoFlow) return drop_frame(frame, DropReason::flow_table_full);
+  ++table.forward(flow).packets;
+  table.forward(flow).octets += info.ip_octets;
+  if (relay.open(flow, frame, info, {port->mtu, out_port->mtu}, grant)) return;
+  counters.proxy.refused_full.add();
+  close_armed(flow, counters.flows_closed);
+  drop_frame(frame, DropReason::proxy_full);
+}
+
+void Worker::State::give_back(Frame& frame) {
+  if (dropped_count == dropped.size()) return_dropped();
+  dropped[dropped_count++] = std::move(frame);
+}
+
+bool Worker::State::path(FlowIndex flow, relay::Side side, control::NextHop& into) {
+  FlowDirection& reverse = table.reverse(flow);
+  if (side == relay::Side::upstream) {
+    const control::NextHop* const hop = next_hop_of(table.forward(flow), reverse);
+    if (hop == nullptr || view->port(hop->port) == nullptr) return false;
+    into = *hop;
+    return true;
+  }
+  const WorkerPort* const port = view->port(reverse.out_port);
+  if (port == nullptr) return false;
+  into = {reverse.next_mac, port->mac, reverse.out_port, reverse.vlan_tci};
+  return true;
+}
+
+void Worker::State::ended(FlowIndex flow) { close_armed(flow, counters.flows_closed); }
+
+}  // namespace penstock::worker
