@@ -116,6 +116,8 @@ void World::start_workers() {
     config.index = w;
     config.worker_count = options_.workers;
     config.parked_max = options_.parked;
+    config.proxy_connections_max = options_.proxy_connections;
+    config.lent_max = options_.lent;
     config.seed = {options_.seed + 17, options_.seed * 31 + 5};
     workers.push_back(std::make_unique<worker::Worker>(config, worker::WorkerWiring{.io = ios[w],
                                                                                     .block = &block,
@@ -154,6 +156,7 @@ std::vector<std::byte> World::snapshot_bytes() {
     listener.port = Be16::from_host(l.port);
     listener.proto = l.proto;
     listener.policy = l.policy;
+    listener.mode = l.mode;
     listener.forwarding = l.forwarding;
     listener.flags = l.draining ? control::kListenerDraining : 0;
     listener.ask_default = l.ask_default;
@@ -300,6 +303,11 @@ std::uint64_t World::sum(control::Counter control::WorkerCounters::*counter) con
   for (const auto& b : blocks_) n += (b->counters.*counter).read();
   return n;
 }
+std::uint64_t World::proxied(control::Counter control::ProxyCounters::*counter) const {
+  std::uint64_t n = 0;
+  for (const auto& b : blocks_) n += (b->counters.proxy.*counter).read();
+  return n;
+}
 std::uint64_t World::slot_sum(std::uint32_t slot, control::Counter control::SlotCounters::*counter) const {
   std::uint64_t n = 0;
   for (const auto& b : blocks_) n += (b->counters.slots[slot].*counter).read();
@@ -311,7 +319,8 @@ std::uint32_t World::flows() const {
   return n;
 }
 
-/// Frames that came in or were made here, and frames that left, were dropped or are held.
+/// Frames that came in or were made here, and frames that left, were dropped, ended here or are held. What the relay
+/// holds has ended here.
 std::array<std::uint64_t, 2> World::balance() const {
   std::uint64_t rx = 0, tx = 0;
   for (const auto& b : blocks_)
@@ -322,7 +331,12 @@ std::array<std::uint64_t, 2> World::balance() const {
   // A segment answered by a reset, or a packet by "too big", counts as dropped and leaves as its answer.
   const std::uint64_t answered =
       sum(&control::WorkerCounters::resets_sent) + sum(&control::WorkerCounters::too_big_sent);
-  return {rx + answered, tx + total_drops() + device->outstanding()};
+  const std::uint64_t made = proxied(&control::ProxyCounters::segments_out);
+  const std::uint64_t ended =
+      proxied(&control::ProxyCounters::segments_in) + sum(&control::WorkerCounters::icmp_consumed);
+  std::uint64_t held = 0;
+  for (const auto& w : workers) held += w->relay().held_frames();
+  return {rx + answered + made + held, tx + total_drops() + ended + device->outstanding()};
 }
 
 bool World::conserved() const {

@@ -42,6 +42,7 @@ struct SimListener {
   IpProto proto{IpProto::tcp};
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
+  control::ListenerMode mode{control::ListenerMode::l4};
   control::Decision ask_default{control::Decision::deny};
   std::uint32_t ask_deadline_ms{200};
   bool draining{};
@@ -55,6 +56,8 @@ struct WorldOptions {
   std::size_t buffers{4096};
   std::uint32_t seed{1};
   std::uint32_t parked{64};
+  std::uint32_t proxy_connections{64};
+  std::uint32_t lent{64};
   io::SimFaults faults{};
 };
 
@@ -106,6 +109,7 @@ class World {
   /// "no_flow=3 truncated=1 "
   [[nodiscard]] std::string drops_text() const;
   [[nodiscard]] std::uint64_t sum(control::Counter control::WorkerCounters::*counter) const;
+  [[nodiscard]] std::uint64_t proxied(control::Counter control::ProxyCounters::*counter) const;
   [[nodiscard]] std::uint64_t slot_sum(std::uint32_t slot, control::Counter control::SlotCounters::*counter) const;
   [[nodiscard]] std::uint32_t listener_slot(std::uint32_t id) const { return id; }
   [[nodiscard]] std::uint32_t endpoint_slot(const SimEndpoint& endpoint, std::uint32_t listener = 1) const;
