@@ -117,6 +117,10 @@ class TreeTest(unittest.TestCase):
         self.assertEqual(self.check({"mgmt/api/a.cpp": function(60)}), [])
         self.assert_finds({"mgmt/api/a.cpp": function(61)}, "a.cpp:3: [length]", "61")
 
+    def test_a_constructor_with_initialisers_ends_where_it_ends(self):
+        body = "A::A(int a)\n    : a_{a} {\n  ++a_;\n}\n\nvoid f() {\n" + "  ++b;\n" * 50 + "  if (b) {\n    c();\n    }\n}\n"
+        self.assertEqual(self.check({"mgmt/api/a.cpp": body}), [])
+
     def test_a_long_class_of_short_functions_is_no_long_function(self):
         body = "".join(f"  int f{i}() {{\n    return {i};\n  }}\n" for i in range(40))
         self.assertEqual(self.check({"mgmt/api/a.h": "// a.h - many.\nclass Many {\n" + body + "};\n"}), [])
