@@ -1,0 +1,241 @@
+// known_fields.h - field names that the proxy knows, found by a perfect hash made at compile time.
+//
+// Model     lookup() hashes length and three letters, then compares the whole name without regard to case.
+// Units     a name's index is its KnownField; `unknown` for all others.
+// Shape     64 names at most, so that a head's names fit a 64-bit mask.
+// Errors    none.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+namespace penstock::http1 {
+
+enum class KnownField : std::uint8_t {
+  unknown,
+  host,
+  content_length,
+  transfer_encoding,
+  connection,
+  upgrade,
+  expect,
+  te,
+  trailer,
+  keep_alive,
+  proxy_connection,
+  http2_settings,
+  via,
+  forwarded,
+  x_forwarded_for,
+  x_forwarded_proto,
+  x_forwarded_host,
+  x_forwarded_port,
+  x_real_ip,
+  x_request_id,
+  traceparent,
+  tracestate,
+  baggage,
+  b3,
+  x_b3_traceid,
+  x_b3_spanid,
+  x_b3_sampled,
+  cookie,
+  set_cookie,
+  authorization,
+  proxy_authorization,
+  proxy_authenticate,
+  www_authenticate,
+  content_type,
+  content_encoding,
+  content_range,
+  content_language,
+  content_location,
+  range,
+  accept,
+  accept_encoding,
+  accept_language,
+  accept_ranges,
+  user_agent,
+  server,
+  date,
+  origin,
+  referer,
+  cache_control,
+  etag,
+  age,
+  location,
+  if_none_match,
+  if_modified_since,
+  last_modified,
+  max_forwards,
+  vary,
+  retry_after,
+  sec_websocket_key,
+  sec_websocket_accept,
+  count
+};
+inline constexpr std::size_t kKnownFieldCount = static_cast<std::size_t>(KnownField::count);
+static_assert(kKnownFieldCount <= 64);
+[[nodiscard]] constexpr std::uint64_t bit(KnownField field) { return std::uint64_t{1} << static_cast<unsigned>(field); }
+
+/// What a proxy does with a field by its name alone.
+enum FieldUse : std::uint8_t {
+  kPass = 0,
+  kHopByHop = 1,    ///< RFC 9110 s7.6.1: ends here
+  kOurs = 2,        ///< framing, routing, connection: the serialiser writes it anew
+  kEndToEnd = 4,    ///< Connection may not name it
+  kFraming = 8,     ///< Connection may never name it
+  kNoTrailer = 16,  ///< RFC 9110 s6.5.1: no meaning, or a dangerous one, in a trailer section
+};
+struct KnownFieldInfo {
+  KnownField field;
+  std::string_view name;  ///< lower case, at most 32 octets
+  std::uint8_t use;
+};
+/// One row per KnownField, in enum order.
+inline constexpr std::array kKnownFields{
+    KnownFieldInfo{KnownField::unknown, "", kPass},
+    KnownFieldInfo{KnownField::host, "host", kOurs | kFraming | kNoTrailer},
+    KnownFieldInfo{KnownField::content_length, "content-length", kOurs | kFraming | kNoTrailer},
+    KnownFieldInfo{KnownField::transfer_encoding, "transfer-encoding", kOurs | kHopByHop | kFraming | kNoTrailer},
+    KnownFieldInfo{KnownField::connection, "connection", kOurs | kHopByHop | kNoTrailer},
+    KnownFieldInfo{KnownField::upgrade, "upgrade", kOurs | kHopByHop | kNoTrailer},
+    KnownFieldInfo{KnownField::expect, "expect", kOurs | kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::te, "te", kOurs | kHopByHop | kNoTrailer},
+    KnownFieldInfo{KnownField::trailer, "trailer", kOurs | kFraming | kNoTrailer},
+    KnownFieldInfo{KnownField::keep_alive, "keep-alive", kHopByHop | kNoTrailer},
+    KnownFieldInfo{KnownField::proxy_connection, "proxy-connection", kHopByHop | kNoTrailer},
+    KnownFieldInfo{KnownField::http2_settings, "http2-settings", kHopByHop | kNoTrailer},
+    KnownFieldInfo{KnownField::via, "via", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::forwarded, "forwarded", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_forwarded_for, "x-forwarded-for", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_forwarded_proto, "x-forwarded-proto", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_forwarded_host, "x-forwarded-host", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_forwarded_port, "x-forwarded-port", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_real_ip, "x-real-ip", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_request_id, "x-request-id", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::traceparent, "traceparent", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::tracestate, "tracestate", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::baggage, "baggage", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::b3, "b3", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_b3_traceid, "x-b3-traceid", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_b3_spanid, "x-b3-spanid", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::x_b3_sampled, "x-b3-sampled", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::cookie, "cookie", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::set_cookie, "set-cookie", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::authorization, "authorization", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::proxy_authorization, "proxy-authorization", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::proxy_authenticate, "proxy-authenticate", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::www_authenticate, "www-authenticate", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::content_type, "content-type", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::content_encoding, "content-encoding", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::content_range, "content-range", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::content_language, "content-language", kEndToEnd},
+    KnownFieldInfo{KnownField::content_location, "content-location", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::range, "range", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::accept, "accept", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::accept_encoding, "accept-encoding", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::accept_language, "accept-language", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::accept_ranges, "accept-ranges", kEndToEnd},
+    KnownFieldInfo{KnownField::user_agent, "user-agent", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::server, "server", kEndToEnd},
+    KnownFieldInfo{KnownField::date, "date", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::origin, "origin", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::referer, "referer", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::cache_control, "cache-control", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::etag, "etag", kEndToEnd},
+    KnownFieldInfo{KnownField::age, "age", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::location, "location", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::if_none_match, "if-none-match", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::if_modified_since, "if-modified-since", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::last_modified, "last-modified", kEndToEnd},
+    KnownFieldInfo{KnownField::max_forwards, "max-forwards", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::vary, "vary", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::retry_after, "retry-after", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::sec_websocket_key, "sec-websocket-key", kEndToEnd | kNoTrailer},
+    KnownFieldInfo{KnownField::sec_websocket_accept, "sec-websocket-accept", kEndToEnd | kNoTrailer},
+};
+static_assert(kKnownFields.size() == kKnownFieldCount);
+static_assert([] {
+  for (std::size_t i = 0; i < kKnownFields.size(); ++i)
+    if (static_cast<std::size_t>(kKnownFields[i].field) != i || kKnownFields[i].name.size() > 32) return false;
+  return true;
+}());
+[[nodiscard]] constexpr const KnownFieldInfo& info_of(KnownField field) {
+  return kKnownFields[static_cast<std::size_t>(field)];
+}
+
+namespace detail {
+
+/// First letter, the one at three quarters, the last one, in lower case, and the length: differs between all known
+/// names (checked below).
+[[nodiscard]] constexpr std::uint32_t name_key(const char* name, std::size_t octets) {
+  const auto letter = [name](std::size_t at) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(name[at]) | 0x20);
+  };
+  return letter(0) | letter(octets * 3 / 4) << 8 | letter(octets - 1) << 16 | static_cast<std::uint32_t>(octets) << 24;
+}
+struct NameTable {
+  std::uint32_t multiplier{};
+  std::array<KnownField, 512> slots{};
+};
+inline constexpr unsigned kNameShift = 23;
+/// Tries multipliers until no two names share a slot; the compiler does it once.
+inline constexpr NameTable kNameTable = [] {
+  for (std::uint32_t multiplier = 0x9e3779b1; multiplier != 0; multiplier = multiplier * 1664525 + 1013904223) {
+    NameTable table{.multiplier = multiplier | 1, .slots = {}};
+    bool perfect = true;
+    for (std::size_t i = 1; i < kKnownFields.size() && perfect; ++i) {
+      const std::string_view name = kKnownFields[i].name;
+      KnownField& slot = table.slots[(name_key(name.data(), name.size()) * table.multiplier) >> kNameShift];
+      perfect = slot == KnownField::unknown;
+      slot = kKnownFields[i].field;
+    }
+    if (perfect) return table;
+  }
+  return NameTable{};
+}();
+static_assert(kNameTable.multiplier != 0, "no perfect hash found");
+
+/// Every name again, zero padded, so that words can be loaded.
+inline constexpr std::array<std::array<char, 32>, kKnownFieldCount> kPaddedNames = [] {
+  std::array<std::array<char, 32>, kKnownFieldCount> out{};
+  for (std::size_t i = 0; i < kKnownFieldCount; ++i)
+    for (std::size_t c = 0; c < kKnownFields[i].name.size(); ++c) out[i][c] = kKnownFields[i].name[c];
+  return out;
+}();
+
+template <typename Word>
+[[nodiscard]] inline bool same_word(const char* name, const char* known) {
+  Word a, b;
+  std::memcpy(&a, name, sizeof a);
+  std::memcpy(&b, known, sizeof b);
+  return (a | static_cast<Word>(0x2020202020202020u)) == b;
+}
+
+}  // namespace detail
+
+/// `name` is a token. Setting bit 5 folds letters, and no other token octet becomes a letter, digit or dash by it.
+[[nodiscard]] inline KnownField known_field(const char* name, std::size_t octets) {
+  const std::uint32_t key = detail::name_key(name, octets) * detail::kNameTable.multiplier;
+  const KnownField field = detail::kNameTable.slots[key >> detail::kNameShift];
+  const auto index = static_cast<std::size_t>(field);
+  if (kKnownFields[index].name.size() != octets) return KnownField::unknown;
+  const char* known = detail::kPaddedNames[index].data();
+  if (octets >= 8) {
+    for (std::size_t at = 0; at + 8 < octets; at += 8)
+      if (!detail::same_word<std::uint64_t>(name + at, known + at)) return KnownField::unknown;
+    return detail::same_word<std::uint64_t>(name + octets - 8, known + octets - 8) ? field : KnownField::unknown;
+  }
+  if (octets >= 4)
+    return detail::same_word<std::uint32_t>(name, known) &&
+                   detail::same_word<std::uint32_t>(name + octets - 4, known + octets - 4)
+               ? field
+               : KnownField::unknown;
+  for (std::size_t at = 0; at < octets; ++at)
+    if ((name[at] | 0x20) != known[at]) return KnownField::unknown;
+  return field;
+}
+
+}  // namespace penstock::http1
