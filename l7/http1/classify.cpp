@@ -17,7 +17,6 @@ constexpr std::size_t kBlock = 64;
 constexpr bool is_name_char(unsigned char c) { return is(static_cast<char>(c), kTokenChar) && c != '_'; }
 constexpr bool is_uri_char(unsigned char c) { return is(static_cast<char>(c), kUriChar); }
 constexpr bool is_control(unsigned char c) { return (c < 0x20 && c != '\t' && c != '\r' && c != '\n') || c == 0x7f; }
-constexpr bool is_special(unsigned char c) { return c == '%' || c == '.' || c == '\\'; }
 
 // ---- scalar: the plain twin that the others are compared with -------------------------------------------------------
 
@@ -44,7 +43,8 @@ void target_scalar(const char* text, std::size_t octets, TargetMasks* out) {
       const auto c = static_cast<unsigned char>(text[begin + i]);
       m.uri |= std::uint64_t{is_uri_char(c)} << i;
       m.question |= std::uint64_t{c == '?'} << i;
-      m.special |= std::uint64_t{is_special(c)} << i;
+      const bool dot = c == '.' && (i == 0 || text[begin + i - 1] == '/');
+      m.special |= std::uint64_t{c == '%' || c == '\\' || dot} << i;
     }
     *out = m;
   }
@@ -66,7 +66,11 @@ constexpr NibbleTables nibble_tables(bool (*in_set)(unsigned char)) {
   for (unsigned h = 0; h < 8; ++h) t.high[h] = static_cast<std::uint8_t>(1u << h);
   return t;
 }
-constexpr NibbleTables kNameNibbles = nibble_tables(is_name_char);
+/// Name octets have no high nibble 0 or 1, control octets (but DEL) no other: one pair of tables tells both.
+constexpr NibbleTables kNameNibbles =
+    nibble_tables([](unsigned char c) { return is_name_char(c) || (c < 0x20 && is_control(c)); });
+constexpr std::uint8_t kControlGroups = 0x03;
+constexpr std::uint8_t kNameGroups = 0xfc;
 constexpr NibbleTables kUriNibbles = nibble_tables(is_uri_char);
 
 // ---- AVX2: two halves of 32
@@ -81,16 +85,14 @@ constexpr NibbleTables kUriNibbles = nibble_tables(is_uri_char);
 }
 [[gnu::target("avx2")]] inline __m256i equal(__m256i v, char c) { return _mm256_cmpeq_epi8(v, _mm256_set1_epi8(c)); }
 [[gnu::target("avx2")]] inline __m256i either(__m256i a, __m256i b) { return _mm256_or_si256(a, b); }
-/// 0xff where the octet is NOT in the set. A shuffle index with bit 7 gives 0, so octets from 0x80 are in no set.
-[[gnu::target("avx2")]] inline __m256i outside(__m256i v, __m256i low, __m256i high) {
+/// Not 0 where the octet is in the set. A shuffle index with bit 7 gives 0, so octets from 0x80 are in no set.
+[[gnu::target("avx2")]] inline __m256i member(__m256i v, __m256i low, __m256i high) {
   const __m256i nibble = _mm256_and_si256(_mm256_srli_epi16(v, 4), _mm256_set1_epi8(0x0f));
-  const __m256i both = _mm256_and_si256(_mm256_shuffle_epi8(low, v), _mm256_shuffle_epi8(high, nibble));
-  return _mm256_cmpeq_epi8(both, _mm256_setzero_si256());
+  return _mm256_and_si256(_mm256_shuffle_epi8(low, v), _mm256_shuffle_epi8(high, nibble));
 }
-/// Below 0x20 or 0x7f, without HTAB, CR and LF.
-[[gnu::target("avx2")]] inline __m256i control(__m256i v, __m256i cr, __m256i lf) {
-  const __m256i low = _mm256_cmpeq_epi8(_mm256_min_epu8(v, _mm256_set1_epi8(0x1f)), v);
-  return either(_mm256_andnot_si256(either(either(cr, lf), equal(v, '\t')), low), equal(v, 0x7f));
+/// 0xff where `v` has no bit of `group`.
+[[gnu::target("avx2")]] inline __m256i none_of(__m256i v, std::uint8_t group) {
+  return _mm256_cmpeq_epi8(_mm256_and_si256(v, _mm256_set1_epi8(static_cast<char>(group))), _mm256_setzero_si256());
 }
 
 struct Halves {
@@ -115,11 +117,12 @@ constexpr std::uint64_t valid_bits(std::size_t octets) {
   const __m256i low = broadcast16(kNameNibbles.low), high = broadcast16(kNameNibbles.high);
   for (std::size_t begin = 0; begin < octets; begin += kBlock, ++out) {
     const Halves v = load_avx2(text + begin, octets - begin);
-    const __m256i cr_a = equal(v.a, '\r'), cr_b = equal(v.b, '\r'), lf_a = equal(v.a, '\n'), lf_b = equal(v.b, '\n');
-    out->lf = bits(lf_a, lf_b);
-    out->cr = bits(cr_a, cr_b);
-    out->control = bits(control(v.a, cr_a, lf_a), control(v.b, cr_b, lf_b)) & valid_bits(octets - begin);
-    out->token = ~bits(outside(v.a, low, high), outside(v.b, low, high));
+    const __m256i a = member(v.a, low, high), b = member(v.b, low, high);
+    out->lf = bits(equal(v.a, '\n'), equal(v.b, '\n'));
+    out->cr = bits(equal(v.a, '\r'), equal(v.b, '\r'));
+    const std::uint64_t del = bits(equal(v.a, 0x7f), equal(v.b, 0x7f));
+    out->control = (~bits(none_of(a, kControlGroups), none_of(b, kControlGroups)) & valid_bits(octets - begin)) | del;
+    out->token = ~bits(none_of(a, kNameGroups), none_of(b, kNameGroups));
   }
 }
 
@@ -127,10 +130,11 @@ constexpr std::uint64_t valid_bits(std::size_t octets) {
   const __m256i low = broadcast16(kUriNibbles.low), high = broadcast16(kUriNibbles.high);
   for (std::size_t begin = 0; begin < octets; begin += kBlock, ++out) {
     const Halves v = load_avx2(text + begin, octets - begin);
-    out->uri = ~bits(outside(v.a, low, high), outside(v.b, low, high));
+    out->uri = ~bits(none_of(member(v.a, low, high), 0xff), none_of(member(v.b, low, high), 0xff));
     out->question = bits(equal(v.a, '?'), equal(v.b, '?'));
-    out->special = bits(either(either(equal(v.a, '%'), equal(v.a, '.')), equal(v.a, '\\')),
-                        either(either(equal(v.b, '%'), equal(v.b, '.')), equal(v.b, '\\')));
+    const std::uint64_t slash = bits(equal(v.a, '/'), equal(v.b, '/')), dot = bits(equal(v.a, '.'), equal(v.b, '.'));
+    out->special = bits(either(equal(v.a, '%'), equal(v.a, '\\')), either(equal(v.b, '%'), equal(v.b, '\\'))) |
+                   (dot & (slash << 1 | 1));
   }
 }
 
@@ -147,21 +151,23 @@ constexpr std::uint64_t valid_bits(std::size_t octets) {
 [[gnu::target("avx512f,avx512bw")]] inline std::uint64_t equal64(__m512i v, char c) {
   return _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(c));
 }
-[[gnu::target("avx512f,avx512bw")]] inline std::uint64_t member64(__m512i v, __m512i low, __m512i high) {
+[[gnu::target("avx512f,avx512bw")]] inline __m512i member64(__m512i v, __m512i low, __m512i high) {
   const __m512i nibble = _mm512_and_si512(_mm512_srli_epi16(v, 4), _mm512_set1_epi8(0x0f));
-  return _mm512_test_epi8_mask(_mm512_shuffle_epi8(low, v), _mm512_shuffle_epi8(high, nibble));
+  return _mm512_and_si512(_mm512_shuffle_epi8(low, v), _mm512_shuffle_epi8(high, nibble));
+}
+[[gnu::target("avx512f,avx512bw")]] inline std::uint64_t any_of64(__m512i v, std::uint8_t group) {
+  return _mm512_test_epi8_mask(v, _mm512_set1_epi8(static_cast<char>(group)));
 }
 
 [[gnu::target("avx512f,avx512bw")]] void head_avx512(const char* text, std::size_t octets, HeadMasks* out) {
   const __m512i low = broadcast64(kNameNibbles.low), high = broadcast64(kNameNibbles.high);
   for (std::size_t begin = 0; begin < octets; begin += kBlock, ++out) {
     const __m512i v = load_avx512(text + begin, octets - begin);
-    const std::uint64_t cr = equal64(v, '\r'), lf = equal64(v, '\n');
-    const std::uint64_t below = _mm512_cmplt_epu8_mask(v, _mm512_set1_epi8(0x20));
-    out->lf = lf;
-    out->cr = cr;
-    out->control = ((below & ~(cr | lf | equal64(v, '\t'))) | equal64(v, 0x7f)) & valid_bits(octets - begin);
-    out->token = member64(v, low, high);
+    const __m512i found = member64(v, low, high);
+    out->lf = equal64(v, '\n');
+    out->cr = equal64(v, '\r');
+    out->control = (any_of64(found, kControlGroups) & valid_bits(octets - begin)) | equal64(v, 0x7f);
+    out->token = any_of64(found, kNameGroups);
   }
 }
 
@@ -169,9 +175,9 @@ constexpr std::uint64_t valid_bits(std::size_t octets) {
   const __m512i low = broadcast64(kUriNibbles.low), high = broadcast64(kUriNibbles.high);
   for (std::size_t begin = 0; begin < octets; begin += kBlock, ++out) {
     const __m512i v = load_avx512(text + begin, octets - begin);
-    out->uri = member64(v, low, high);
+    out->uri = any_of64(member64(v, low, high), 0xff);
     out->question = equal64(v, '?');
-    out->special = equal64(v, '%') | equal64(v, '.') | equal64(v, '\\');
+    out->special = equal64(v, '%') | equal64(v, '\\') | (equal64(v, '.') & (equal64(v, '/') << 1 | 1));
   }
 }
 

@@ -24,7 +24,7 @@ struct HeadMasks {
 struct TargetMasks {
   std::uint64_t uri;       ///< kUriChar
   std::uint64_t question;  ///< ?
-  std::uint64_t special;   ///< % . and backslash: octets that may need a closer look
+  std::uint64_t special;   ///< %, backslash, and a dot behind a slash (or first in its block): worth a closer look
 };
 
 struct Classifier {

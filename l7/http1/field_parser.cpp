@@ -46,15 +46,16 @@ RejectReason parse_fields(std::string_view text, std::size_t begin, std::span<co
     while (is_space(base[value])) ++value;                 // ends at the CR at the latest
     while (value_end > value && is_space(base[value_end - 1])) --value_end;
 
-    const KnownField known = known_field(base + begin, name_end - begin);
+    const KnownField known = known_field(base + begin, name_end - begin, text.size() - begin);
     const auto index = static_cast<std::size_t>(known);
-    repeated |= seen & bit(known);
-    if ((seen & bit(known)) == 0) out.first[index] = static_cast<std::uint8_t>(i);
+    const std::uint64_t again = seen & bit(known);
+    out.first[index] = again != 0 ? out.first[index] : static_cast<std::uint8_t>(i);
+    repeated |= again;
     seen |= bit(known);
     *field = {.name = {static_cast<std::uint16_t>(begin), static_cast<std::uint16_t>(name_end - begin)},
               .value = {static_cast<std::uint16_t>(value), static_cast<std::uint16_t>(value_end - value)},
               .known = known,
-              .use = static_cast<std::uint8_t>(kKnownFields[index].use | dropped)};
+              .use = static_cast<std::uint8_t>(use_of(known) | dropped)};
     begin = lf + 1;
   }
   out.count = static_cast<std::uint32_t>(count);

@@ -59,9 +59,12 @@ class HeadScan {
     std::uint64_t cr{0};          // a CR was last
     std::uint64_t blank_cr{0};    // and it began its line
   };
-  [[nodiscard]] ParseStatus block(const HeadMasks& masks, std::uint64_t valid, std::uint32_t begin, Marks& marks);
-  [[nodiscard]] ParseStatus stop_at(std::uint64_t errors, std::uint64_t pair_errors, std::uint64_t lf,
-                                    std::uint64_t blank, std::uint32_t begin, std::uint64_t structural, Marks& marks);
+  /// What a block says about where the scan stops.
+  struct Found {
+    std::uint64_t errors, pair_errors, lf, blank, structural;
+  };
+  [[nodiscard]] ParseStatus block(const HeadMasks& masks, std::uint64_t valid, Marks& marks);
+  [[nodiscard]] ParseStatus stop_at(const Found& found, Marks& marks);
   [[nodiscard]] ParseStatus reject(RejectReason reason) {
     reason_ = reason;
     return ParseStatus::rejected;

@@ -5,6 +5,8 @@
 // Shape     64 names at most, so that a head's names fit a 64-bit mask.
 // Errors    none.
 #pragma once
+#include <emmintrin.h>
+
 #include <array>
 #include <cstdint>
 #include <cstring>
@@ -176,9 +178,13 @@ namespace detail {
   };
   return letter(0) | letter(octets * 3 / 4) << 8 | letter(octets - 1) << 16 | static_cast<std::uint32_t>(octets) << 24;
 }
+struct NameSlot {
+  KnownField field{};
+  std::uint8_t octets{};
+};
 struct NameTable {
   std::uint32_t multiplier{};
-  std::array<KnownField, 512> slots{};
+  std::array<NameSlot, 512> slots{};
 };
 inline constexpr unsigned kNameShift = 23;
 /// Tries multipliers until no two names share a slot; the compiler does it once.
@@ -188,9 +194,9 @@ inline constexpr NameTable kNameTable = [] {
     bool perfect = true;
     for (std::size_t i = 1; i < kKnownFields.size() && perfect; ++i) {
       const std::string_view name = kKnownFields[i].name;
-      KnownField& slot = table.slots[(name_key(name.data(), name.size()) * table.multiplier) >> kNameShift];
-      perfect = slot == KnownField::unknown;
-      slot = kKnownFields[i].field;
+      NameSlot& slot = table.slots[(name_key(name.data(), name.size()) * table.multiplier) >> kNameShift];
+      perfect = slot.octets == 0;
+      slot = {kKnownFields[i].field, static_cast<std::uint8_t>(name.size())};
     }
     if (perfect) return table;
   }
@@ -199,43 +205,52 @@ inline constexpr NameTable kNameTable = [] {
 static_assert(kNameTable.multiplier != 0, "no perfect hash found");
 
 /// Every name again, zero padded, so that words can be loaded.
-inline constexpr std::array<std::array<char, 32>, kKnownFieldCount> kPaddedNames = [] {
+alignas(32) inline constexpr std::array<std::array<char, 32>, kKnownFieldCount> kPaddedNames = [] {
   std::array<std::array<char, 32>, kKnownFieldCount> out{};
   for (std::size_t i = 0; i < kKnownFieldCount; ++i)
     for (std::size_t c = 0; c < kKnownFields[i].name.size(); ++c) out[i][c] = kKnownFields[i].name[c];
   return out;
 }();
 
-template <typename Word>
-[[nodiscard]] inline bool same_word(const char* name, const char* known) {
-  Word a, b;
-  std::memcpy(&a, name, sizeof a);
-  std::memcpy(&b, known, sizeof b);
-  return (a | static_cast<Word>(0x2020202020202020u)) == b;
+/// FieldUse by name, one octet each.
+inline constexpr std::array<std::uint8_t, kKnownFieldCount> kUses = [] {
+  std::array<std::uint8_t, kKnownFieldCount> out{};
+  for (std::size_t i = 0; i < kKnownFieldCount; ++i) out[i] = kKnownFields[i].use;
+  return out;
+}();
+inline constexpr std::size_t kNameReach = 32;  ///< octets that the fast comparison reads
+
+/// Do the first `octets` of `name`, with bit 5 set, equal the padded name? Reads kNameReach octets of both.
+[[nodiscard]] inline bool same_padded(const char* name, const char* known, std::size_t octets) {
+  const auto differing = [name, known](std::size_t at) {
+    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(name + at));
+    const __m128i b = _mm_load_si128(reinterpret_cast<const __m128i*>(known + at));
+    return ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_or_si128(a, _mm_set1_epi8(0x20)), b)));
+  };
+  const std::uint32_t all = (differing(0) & 0xffff) | differing(16) << 16;
+  return (all & ((std::uint64_t{1} << octets) - 1)) == 0;
 }
 
 }  // namespace detail
 
-/// `name` is a token. Setting bit 5 folds letters, and no other token octet becomes a letter, digit or dash by it.
-[[nodiscard]] inline KnownField known_field(const char* name, std::size_t octets) {
+[[nodiscard]] inline std::uint8_t use_of(KnownField field) { return detail::kUses[static_cast<std::size_t>(field)]; }
+
+/// The field of that name, or unknown. Setting bit 5 folds letters, and no octet but control octets, which never come
+/// here, becomes a letter, digit or dash by it. `readable` octets from `name` on are in memory.
+[[nodiscard, gnu::always_inline]] inline KnownField known_field(const char* name, std::size_t octets,
+                                                                std::size_t readable) {
   const std::uint32_t key = detail::name_key(name, octets) * detail::kNameTable.multiplier;
-  const KnownField field = detail::kNameTable.slots[key >> detail::kNameShift];
-  const auto index = static_cast<std::size_t>(field);
-  if (kKnownFields[index].name.size() != octets) return KnownField::unknown;
-  const char* known = detail::kPaddedNames[index].data();
-  if (octets >= 8) {
-    for (std::size_t at = 0; at + 8 < octets; at += 8)
-      if (!detail::same_word<std::uint64_t>(name + at, known + at)) return KnownField::unknown;
-    return detail::same_word<std::uint64_t>(name + octets - 8, known + octets - 8) ? field : KnownField::unknown;
-  }
-  if (octets >= 4)
-    return detail::same_word<std::uint32_t>(name, known) &&
-                   detail::same_word<std::uint32_t>(name + octets - 4, known + octets - 4)
-               ? field
-               : KnownField::unknown;
-  for (std::size_t at = 0; at < octets; ++at)
-    if ((name[at] | 0x20) != known[at]) return KnownField::unknown;
-  return field;
+  const detail::NameSlot slot = detail::kNameTable.slots[key >> detail::kNameShift];
+  if (slot.octets != octets) return KnownField::unknown;
+  const char* known = detail::kPaddedNames[static_cast<std::size_t>(slot.field)].data();
+  if (readable >= detail::kNameReach) [[likely]]
+    return detail::same_padded(name, known, octets) ? slot.field : KnownField::unknown;
+  alignas(16) std::array<char, detail::kNameReach> copy{};
+  std::memcpy(copy.data(), name, octets);
+  return detail::same_padded(copy.data(), known, octets) ? slot.field : KnownField::unknown;
+}
+[[nodiscard]] inline KnownField known_field(std::string_view name) {
+  return name.empty() ? KnownField::unknown : known_field(name.data(), name.size(), name.size());
 }
 
 }  // namespace penstock::http1

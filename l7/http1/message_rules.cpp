@@ -29,6 +29,7 @@ RejectReason for_each_element(std::string_view text, const FieldTable& fields, K
 RejectReason judge_transfer_encoding(std::string_view value) {
   constexpr std::string_view kCodings[] = {"gzip", "x-gzip", "deflate", "compress", "x-compress"};
   bool last_is_chunked = false;
+  if (value.ends_with(',')) return RejectReason::transfer_encoding_malformed;
   while (!value.empty()) {
     if (last_is_chunked) return RejectReason::transfer_encoding_malformed;
     const std::string_view coding = next_element(value);
@@ -55,13 +56,13 @@ RejectReason identical_lengths(std::string_view text, const FieldTable& fields, 
 }
 
 /// Does Connection name something that we may not strip? Marks the fields that it names.
-RejectReason nominate(std::string_view text, std::string_view option, FieldTable& fields,
+RejectReason nominate(std::string_view text, std::string_view option, KnownField known, FieldTable& fields,
                       const HttpValidationPolicy& policy) {
-  const KnownField known = known_field(option.data(), option.size());
-  const std::uint8_t use = info_of(known).use;
+  const std::uint8_t use = use_of(known);
   if ((use & kFraming) != 0) return RejectReason::connection_names_framing;
   if ((use & kEndToEnd) != 0 && !policy.allow_connection_naming_end_to_end)
     return RejectReason::connection_names_end_to_end;
+  if ((use & kHopByHop) != 0) return kOk;  // stripped in any case
   for (std::uint32_t i = 0; i < fields.count; ++i)
     if (same_folded(fields.fields[i].name.in(text), option)) fields.fields[i].use |= kHopByHop;
   return kOk;
@@ -152,16 +153,19 @@ RejectReason read_connection(std::string_view text, FieldTable& fields, const Ht
   if (!fields.has(KnownField::connection)) return kOk;
   std::size_t options = 0;
   return for_each_element(text, fields, KnownField::connection, [&](std::string_view option) {
-    if (!is_token(option)) return RejectReason::connection_malformed;
     if (++options > kConnectionOptionMax) return RejectReason::connection_options;
-    if (same_folded(option, "close")) {
-      out.close = true;
-      return kOk;
+    const KnownField known = known_field(option);
+    if (known == KnownField::unknown) {
+      if (!is_token(option)) return RejectReason::connection_malformed;
+      if (same_folded(option, "close")) {
+        out.close = true;
+        return kOk;
+      }
     }
-    if (same_folded(option, "keep-alive")) out.keep_alive = true;
-    if (same_folded(option, "upgrade")) out.upgrade = true;
-    if (same_folded(option, "te")) out.te = true;
-    return nominate(text, option, fields, policy);
+    out.keep_alive |= known == KnownField::keep_alive;
+    out.upgrade |= known == KnownField::upgrade;
+    out.te |= known == KnownField::te;
+    return nominate(text, option, known, fields, policy);
   });
 }
 

@@ -169,7 +169,7 @@ inline constexpr std::array kRejectReasons{
                "Upgrade is no list of protocols"},
     RejectInfo{RejectReason::expect_unsupported, "expect_unsupported", 417, "9110 10.1.1",
                "Expect is not 100-continue"},
-    RejectInfo{RejectReason::connect_refused, "connect_refused", 405, "9110 9.3.6",
+    RejectInfo{RejectReason::connect_refused, "connect_refused", 403, "9110 9.3.6",
                "CONNECT to what is not on the allow-list"},
     RejectInfo{RejectReason::chunk_size_malformed, "chunk_size_malformed", 400, "9112 7.1",
                "chunk size is not hexadecimal digits"},

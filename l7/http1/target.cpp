@@ -18,7 +18,7 @@ constexpr std::size_t kBlock = 64;
 struct TargetScan {
   std::size_t end;       // first octet that is no URI character (or, by policy, no printable one)
   std::size_t question;  // first question mark, or end
-  bool special;          // % . or backslash before the end
+  bool special;          // something that needs a closer look before the end
 };
 
 TargetScan scan_target(std::string_view text, const Classifier& classifier, bool non_uri) {
@@ -195,7 +195,7 @@ RejectReason split_target(std::size_t begin, std::size_t limit, const HttpValida
 
 RejectReason check_authority(std::string_view authority, bool port_needed, bool allow_sub_delims) {
   constexpr std::size_t kHostOctetsMax = 255;
-  std::size_t host_end = authority.find(':');
+  std::size_t host_end = run_of(authority, kHostChar);
   if (!authority.empty() && authority[0] == '[') {
     const std::size_t close = authority.find(']');
     std::array<char, INET6_ADDRSTRLEN> text{};
@@ -203,17 +203,16 @@ RejectReason check_authority(std::string_view authority, bool port_needed, bool 
     in6_addr address;
     authority.copy(text.data(), close - 1, 1);
     if (inet_pton(AF_INET6, text.data(), &address) != 1) return RejectReason::host_malformed;
-    host_end = close + 1 == authority.size() ? std::string_view::npos : close + 1;
+    host_end = close + 1;
   } else {
-    const std::string_view host = authority.substr(0, host_end);
-    if (host.empty() || host.size() > kHostOctetsMax) return RejectReason::host_malformed;
-    for (std::size_t at = 0; at < host.size(); ++at) {
-      if (is(host[at], kHostChar)) continue;
-      if (!allow_sub_delims || !(is(host[at], kSubDelim) || host[at] == '%')) return RejectReason::host_malformed;
-      if (host[at] == '%' && unit_at(host.substr(at)).octets == 0) return RejectReason::host_malformed;
+    while (allow_sub_delims && host_end < authority.size()) {
+      const bool escape = authority[host_end] == '%' && unit_at(authority.substr(host_end)).octets == 3;
+      if (!escape && !is(authority[host_end], kHostChar | kSubDelim)) break;
+      host_end += escape ? 3 : 1;
     }
+    if (host_end == 0 || host_end > kHostOctetsMax) return RejectReason::host_malformed;
   }
-  if (host_end == std::string_view::npos) return port_needed ? RejectReason::host_malformed : RejectReason::none;
+  if (host_end == authority.size()) return port_needed ? RejectReason::host_malformed : RejectReason::none;
   if (authority[host_end] != ':') return RejectReason::host_malformed;
   const std::string_view port = authority.substr(host_end + 1);
   if (port.empty() || port.size() > 5 || !all(port, kDigit)) return RejectReason::host_malformed;

@@ -26,6 +26,9 @@ class Writer {
     at_ += text.size();
   }
   void put(char octet) { put(std::string_view{&octet, 1}); }
+  /// Room for a writer that fills by itself; advance() by what it wrote.
+  [[nodiscard]] std::span<char> spare() { return {at_, room()}; }
+  void advance(std::size_t octets) { at_ += octets; }
   void put_decimal(std::uint64_t value) { put_number(value, 10); }
   void put_hex(std::uint64_t value) { put_number(value, 16); }
 
