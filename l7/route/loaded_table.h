@@ -53,6 +53,13 @@ class LoadedTable {
   std::size_t deserialised_{0};
 };
 
+/// Of one worker; read by whoever publishes its counters.
+struct LookupCounters {
+  std::uint64_t scans{0};         ///< lookups that asked Hyperscan
+  std::uint64_t linear{0};        ///< lookups that tried expressions one by one: the host has no database
+  std::uint64_t scan_failures{0};  ///< lookups that did so because a scan failed; never expected
+};
+
 /// What one worker needs for lookups, for any table it was grown for.
 class Scratch {
  public:
@@ -71,6 +78,7 @@ class Scratch {
   [[nodiscard]] Buffers& buffers() { return *buffers_; }
   [[nodiscard]] ProgramScratch& programs() { return programs_; }
   [[nodiscard]] hs_scratch* hyperscan() { return hyperscan_.get(); }
+  [[nodiscard]] LookupCounters& counters() { return counters_; }
 
  private:
   struct FreeScratch {
@@ -79,6 +87,7 @@ class Scratch {
   std::unique_ptr<Buffers> buffers_;
   ProgramScratch programs_;
   std::unique_ptr<hs_scratch, FreeScratch> hyperscan_;
+  LookupCounters counters_;
 };
 
 }  // namespace penstock::route

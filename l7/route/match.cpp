@@ -74,7 +74,12 @@ class RouteSearch {
   }
 
   void search_regexes(std::string_view path) {
-    if (database_ == nullptr) return try_regexes(path, false);
+    LookupCounters& counters = scratch_.counters();
+    if (database_ == nullptr) {
+      ++counters.linear;
+      return try_regexes(path, false);
+    }
+    ++counters.scans;
     // Matches come in no order, so every one is considered, and the scan goes on to the end.
     const auto on_match = [](unsigned id, unsigned long long, unsigned long long, unsigned, void* context) {
       auto* self = static_cast<RouteSearch*>(context);
@@ -83,7 +88,10 @@ class RouteSearch {
     };
     const hs_error_t error =
         hs_scan(database_, path.data(), static_cast<unsigned>(path.size()), 0, scratch_.hyperscan(), on_match, this);
-    if (error != HS_SUCCESS) return try_regexes(path, false);
+    if (error != HS_SUCCESS) {
+      ++counters.scan_failures;
+      return try_regexes(path, false);
+    }
     if (host_.facts.program_only != 0) try_regexes(path, true);
   }
 

@@ -52,6 +52,7 @@ class Engines {
     return 0;
   }
   [[nodiscard]] std::size_t found() const { return found_; }
+  [[nodiscard]] const LookupCounters& counters() { return scratch_.counters(); }
 
  private:
   LinearTable linear_;
@@ -72,6 +73,7 @@ void explain(const RouteTable& table, OwnedRequest& request, std::uint64_t seed,
 struct Totals {
   std::size_t comparisons{0};
   std::size_t found{0};
+  LookupCounters lookups;
 };
 
 void compare_tables(std::uint64_t first_seed, std::size_t tables, std::size_t requests, const TableShape& shape,
@@ -93,6 +95,9 @@ void compare_tables(std::uint64_t first_seed, std::size_t tables, std::size_t re
       totals.comparisons += 2;
     }
     totals.found += engines.found();
+    totals.lookups.scans += engines.counters().scans;
+    totals.lookups.linear += engines.counters().linear;
+    totals.lookups.scan_failures += engines.counters().scan_failures;
   }
 }
 
@@ -105,6 +110,10 @@ TEST(RouteProperty, compiled_equals_linear_on_random_tables) {
   // Neither everything nor nothing may match, or the comparison would say little.
   EXPECT_GT(totals.found * 10, totals.comparisons);
   EXPECT_LT(totals.found * 5, totals.comparisons * 2);
+  // Both ways of deciding expressions were compared, and a failing scan hides behind neither.
+  EXPECT_GT(totals.lookups.scans * 20, totals.comparisons);
+  EXPECT_GT(totals.lookups.linear * 20, totals.comparisons);
+  EXPECT_EQ(totals.lookups.scan_failures, 0u);
 }
 
 TEST(RouteProperty, compiled_equals_linear_on_large_hosts) {
