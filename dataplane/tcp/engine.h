@@ -132,7 +132,7 @@ class Engine {
   static void announce_window(Endpoint& ep);
 
   // engine_receive.cpp
-  void receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
+  void receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery, Events& events);
   void receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery, Events& events);
   [[nodiscard]] bool passes_timestamps(Endpoint& ep, const SegmentIn& segment, Instant now);
   void take_timestamp(Endpoint& ep, const SegmentIn& segment, Instant now);

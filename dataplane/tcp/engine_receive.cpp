@@ -17,14 +17,14 @@ Events Engine::receive(Endpoint& ep, const SegmentIn& segment, Instant now, Deli
   if (ep.state == State::closed) {
     events.add(Events::kResetReply);
   } else if (ep.state == State::syn_sent) {
-    receive_syn_sent(ep, segment, now, events);
+    receive_syn_sent(ep, segment, now, delivery, events);
   } else if (ep.state != State::time_wait) {
     receive_synchronized(ep, segment, now, delivery, events);
   }
   return events;
 }
 
-void Engine::receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events) {
+void Engine::receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery, Events& events) {
   const bool acks_syn = segment.is(kTcpAck) && segment.ack == ep.queue.nxt() && ep.queue.flight() > 0;
   if (segment.is(kTcpAck) && !acks_syn) return events.add(Events::kResetReply);
   if (segment.is(kTcpRst)) {
@@ -42,7 +42,10 @@ void Engine::receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant no
     ep.retries = 0;
     disarm(ep);
     ep.acks.ack_now();
-    return;
+    SegmentIn rest = segment;  // text and FIN count now (RFC 9293 s3.10.7.3 fourth)
+    rest.flags &= static_cast<std::uint8_t>(~kTcpSyn);
+    rest.seq += SeqSpan{1};
+    return receive_payload(ep, rest, now, delivery, events);
   }
   ep.state = State::syn_received;  // simultaneous open (RFC 9293 s3.5, figure 8)
   if (ep.queue.flight() == 0) return;

@@ -62,6 +62,17 @@ TEST(Handshake, active_open_completes_and_acknowledges_at_once) {
   EXPECT_EQ(d.all(), "A 1+0 ack 1");
 }
 
+TEST(Handshake, text_and_fin_that_come_with_the_syn_ack_count) {
+  Dialogue d;
+  d.connect();
+  EXPECT_EQ(d.out(), "S 0+0");
+  d.in({.flags = "SFA", .seq = 0, .data = "hello", .ack = 1});
+  EXPECT_EQ(d.received, "hello");
+  EXPECT_TRUE(d.happened.has(Events::kConnected | Events::kPeerClosed));
+  EXPECT_EQ(d.state(), State::close_wait);
+  EXPECT_EQ(d.all(), "A 1+0 ack 7");
+}
+
 TEST(Handshake, a_wrong_acknowledgement_of_our_syn_is_reset_and_changes_nothing) {
   Dialogue d;
   d.connect();
