@@ -57,7 +57,9 @@ class Expression {
   std::int64_t sum() {
     std::int64_t left = product();
     for (;;) {
-      if (in_.take("+"))
+      if (in_.take("|"))
+        left |= product();
+      else if (in_.take("+"))
         left = bounded(left + product());
       else if (in_.take("-"))
         left = bounded(left - product());

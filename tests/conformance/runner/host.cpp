@@ -73,7 +73,8 @@ void Host::renew(Socket& socket) {
   }
   socket.engine->configure(limits);
   if (socket.over() || socket.waiting) return;
-  socket.engine->set_receive_budget(socket.ep, limits.receive_budget_octets);
+  if (socket.ep.receive_budget != limits.receive_budget_octets)  // a change is announced to the peer
+    socket.engine->set_receive_budget(socket.ep, limits.receive_budget_octets);
   socket.engine->set_send_budget(socket.ep, limits.send_budget_octets);
 }
 
@@ -81,6 +82,9 @@ Socket& Host::open_socket() {
   sockets_.push_back(std::make_unique<Socket>());
   Socket& socket = *sockets_.back();
   socket.limits = settings_.limits;
+  socket.keepalive_idle = settings_.keepalive_idle;
+  socket.connect_timeout = settings_.connect_timeout;
+  socket.user_timeout = settings_.limits.user_timeout;
   give_descriptor(socket);
   return socket;
 }
@@ -113,6 +117,7 @@ std::string Host::connect(Socket& socket, std::uint16_t port) {
   socket.key = key_of(socket.port != 0 ? socket.port : next_port_++, port);
   socket.kind = Socket::Kind::connection;
   if (settings_.quick_acks) socket.limits.delayed_ack = Duration::zero();
+  if (socket.connect_timeout > Duration::zero()) socket.limits.user_timeout = socket.connect_timeout;
   renew(socket);
   if (!socket.engine->connect(socket.ep, socket.key, mtu(), now_)) return "ENOBUFS";
   pump(socket);
@@ -146,7 +151,9 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
   const Parsed<tcp::PacketIn> parsed = tcp::read_packet(packet);
   if (!parsed) return;  // the wire layer refuses it
   Socket* socket = find(parsed->key);
-  const bool asks = tcp::opens_connection(parsed->segment);
+  const std::uint8_t kind = parsed->segment.flags & (kFlagSyn | kFlagAck | kFlagRst | kFlagFin);
+  const bool syn_fin = kind == (kFlagSyn | kFlagFin);
+  const bool asks = tcp::opens_connection(parsed->segment) || syn_fin;
   if (socket != nullptr && socket->waiting) {
     if (socket->record.expired(now_)) {
       socket->waiting = false;
@@ -162,7 +169,7 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
   if (socket != nullptr) return receive(*socket, parsed->segment);
   for (const auto& one : sockets_)
     if (asks && one->kind == Socket::Kind::listening && one->port == key.local_port.host())
-      return accept(*one, key, parsed->segment);
+      return syn_fin && settings_.drop_syn_fin ? void() : accept(*one, key, parsed->segment);
   stray(key, parsed->segment);
 }
 
@@ -187,6 +194,7 @@ void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::Se
   socket.limits = listener.limits;
   socket.keepalive = listener.keepalive;
   socket.keepalive_idle = listener.keepalive_idle;
+  socket.user_timeout = listener.limits.user_timeout;
   socket.linger = listener.linger;
   socket.linger_seconds = listener.linger_seconds;
   socket.parent = &listener;
@@ -198,11 +206,12 @@ void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::Se
 }
 
 void Host::established(Socket& socket) {
+  socket.limits.user_timeout = socket.user_timeout;
   if (settings_.round_buffer) {
     const std::uint32_t mss = socket.ep.pmtu.mss();
     socket.limits.receive_budget_octets = (socket.limits.receive_budget_octets + mss - 1) / mss * mss;
-    renew(socket);
   }
+  renew(socket);
   if (socket.parent == nullptr) return;
   if (socket.parent->kind == Socket::Kind::listening)
     socket.parent->ready.push_back(&socket);

@@ -46,7 +46,9 @@ class Socket final : public tcp::Delivery {
   bool connect_told{};  ///< connect() has returned success, or the outcome is known
   bool read_any{};
   std::int64_t linger_seconds{};
-  Duration keepalive_idle{std::chrono::hours{2}};
+  Duration keepalive_idle{};
+  Duration connect_timeout{};
+  Duration user_timeout{};
   tcp::TimeWait record;
   Socket* parent{};
   std::size_t backlog{};

@@ -1,9 +1,9 @@
 // run_script - plays test scripts in the packetdrill language against our TCP.
 //
-// Usage  run_script [--profile penstock|linux|freebsd] [--ip-version 4|6|both] [--KEY=VALUE ...] [--verbose] FILE...
+// Usage  run_script [--profile auto|penstock|linux|freebsd] [--ip-version 4|6|both] [--KEY=VALUE ...] [--verbose]
+// FILE...
 //        One line per script and family, then the sums. Exit code 0 when none failed, 1 otherwise, 2 for wrong usage.
 //        Keys are those of directives (docs/guide/testing.md).
-#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <iterator>
@@ -17,7 +17,7 @@ namespace {
 
 int usage(const std::string& problem) {
   std::fprintf(stderr,
-               "run_script: %s\nusage: run_script [--profile penstock|linux|freebsd] [--ip-version 4|6|both] "
+               "run_script: %s\nusage: run_script [--profile auto|penstock|linux|freebsd] [--ip-version 4|6|both] "
                "[--KEY=VALUE ...] [--verbose] FILE...\n",
                problem.c_str());
   return 2;
@@ -36,7 +36,7 @@ void tell(const std::string& file, const FamilyVerdict& one, bool verbose) {
   for (const std::string& note : verdict.notes) std::printf("  note: %s\n", note.c_str());
 }
 
-int run(const std::vector<std::string>& files, const Settings& settings, bool verbose) {
+int run(const std::vector<std::string>& files, const Invocation& invocation, bool verbose) {
   Sums sums;
   for (const std::string& file : files) {
     std::ifstream in(file, std::ios::binary);
@@ -46,7 +46,7 @@ int run(const std::vector<std::string>& files, const Settings& settings, bool ve
       continue;
     }
     const std::string text{std::istreambuf_iterator<char>(in), {}};
-    const std::vector<FamilyVerdict> verdicts = run_text(text, settings);
+    const std::vector<FamilyVerdict> verdicts = run_text(text, invocation);
     for (const FamilyVerdict& one : verdicts) {
       tell(file, one, verbose);
       sums.add(one.verdict.result);
@@ -60,36 +60,35 @@ int run(const std::vector<std::string>& files, const Settings& settings, bool ve
 }  // namespace
 
 int start(int argc, char** argv) {
-  Settings settings;
-  settings.start("penstock");
-  std::vector<std::pair<std::string, std::string>> changes;
+  Invocation invocation;
   std::vector<std::string> files;
   bool verbose = false;
+  Settings tried;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
+    if (word == "--verbose") {
+      verbose = true;
+      continue;
+    }
     if (!word.starts_with("--")) {
       files.push_back(word);
       continue;
     }
     const std::size_t equal = word.find('=');
-    std::string key = word.substr(2, equal == std::string::npos ? equal : equal - 2);
-    std::replace(key.begin(), key.end(), '-', '_');
-    if (key == "verbose") {
-      verbose = true;
-      continue;
-    }
+    const std::string key = word.substr(2, equal == std::string::npos ? equal : equal - 2);
     if (equal == std::string::npos && i + 1 >= argc) return usage(word + " needs a value");
     const std::string value = equal == std::string::npos ? argv[++i] : word.substr(equal + 1);
     if (key == "profile") {
-      if (!settings.start(value)) return usage("no such profile: " + value);
+      invocation.profile = value;
+      if (value != "auto" && !tried.start(value)) return usage("no such profile: " + value);
+    } else if (const std::string problem = tried.set(key, value); !problem.empty()) {
+      return usage(problem);
     } else {
-      changes.emplace_back(key, value);
+      invocation.changes.emplace_back(key, value);
     }
   }
-  for (const auto& [key, value] : changes)
-    if (const std::string problem = settings.set(key, value); !problem.empty()) return usage(problem);
   if (files.empty()) return usage("no files");
-  return run(files, settings, verbose);
+  return run(files, invocation, verbose);
 }
 
 }  // namespace penstock::script

@@ -54,6 +54,7 @@ Sent to_script(const Sent& sent, const Packet& expected, Mapping& mapping) {
   const bool bare_reset = (sent.flags & kFlagRst) != 0 && sent.seq.value() == 0;
   if (!bare_reset) out.seq = SeqNum{sent.seq.value() - mapping.local};
   if ((sent.flags & kFlagAck) != 0) out.ack = SeqNum{sent.ack.value() - mapping.remote};
+  if ((sent.flags & kFlagFin) != 0) mapping.fin = out.seq.value() + out.octets;
   for (Option& option : out.options) {
     for (auto& [start, end] : option.blocks) start -= mapping.remote, end -= mapping.remote;
     if (option.kind != Option::Kind::timestamps) continue;
@@ -71,17 +72,25 @@ Sent to_script(const Sent& sent, const Packet& expected, Mapping& mapping) {
   return out;
 }
 
-std::string difference(const Sent& sent, const Packet& expected, const Mapping&, const Settings& settings) {
+std::string difference(const Sent& sent, const Packet& expected, const Settings& settings, std::uint32_t window_slack) {
   std::uint8_t compared = 0xff;
   if (!settings.strict_push) compared = static_cast<std::uint8_t>(compared & ~kFlagPsh);
   if ((sent.flags & compared) != (expected.flags & compared)) return "flags";
   const bool reset_without_ack = (sent.flags & kFlagRst) != 0 && (sent.flags & kFlagAck) == 0;
-  if (sent.seq.value() != expected.seq) return "sequence number";
+  if (!expected.any_seq && sent.seq.value() != expected.seq) return "sequence number";
   if (sent.octets != expected.octets) return "length";
   if (!reset_without_ack && sent.ack.value() != expected.ack.value_or(0)) return "acknowledgement number";
-  if (expected.window && sent.window != *expected.window) return "window";
+  if (expected.window && (sent.window > *expected.window || sent.window + window_slack < *expected.window))
+    return "window";
   if (!expected.any_options && !same_options(sent.options, expected.options, settings)) return "options";
   return "";
+}
+
+void repeat_fin(Sent& sent, const Packet& expected, const Mapping& mapping) {
+  const bool asked = expected.flags == (kFlagFin | kFlagAck) && expected.octets == 0 && mapping.fin == expected.seq;
+  if (!asked || sent.flags != kFlagAck || sent.octets != 0 || sent.seq.value() != expected.seq + 1) return;
+  sent.seq = SeqNum{expected.seq};
+  sent.flags = expected.flags;
 }
 
 bool joins(const Sent& sent, const Sent& next, std::int64_t tolerance_us) {

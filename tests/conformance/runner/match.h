@@ -21,14 +21,18 @@ struct Mapping {
   bool local_known{};
   bool has_first_ts{};
   std::uint32_t first_ts_script{}, first_ts_wire{};
+  std::optional<std::uint32_t> fin;           ///< the number of our FIN, once it has left
   std::map<std::uint32_t, std::uint32_t> ts;  ///< our TS values: script to wire
 };
 
 /// The segment in the script's numbers.
 [[nodiscard]] Sent to_script(const Sent& sent, const Packet& expected, Mapping& mapping);
 /// Empty, or what differs.
-[[nodiscard]] std::string difference(const Sent& sent, const Packet& expected, const Mapping& mapping,
-                                     const Settings& settings);
+[[nodiscard]] std::string difference(const Sent& sent, const Packet& expected, const Settings& settings,
+                                     std::uint32_t window_slack);
+/// BSD repeats its FIN on acknowledgements while it is unacknowledged: `F. 1:1(0)` where we send `. 2:2(0)`. Both say
+/// the same; the latter becomes the former.
+void repeat_fin(Sent& sent, const Packet& expected, const Mapping& mapping);
 /// `next` continues `sent` as the same burst.
 [[nodiscard]] bool joins(const Sent& sent, const Sent& next, std::int64_t tolerance_us);
 [[nodiscard]] std::string text_of(const Packet& packet);

@@ -11,7 +11,7 @@ constexpr int kDepthMax = 16;
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : in_{text, script_.directives} {}
+  Parser(std::string_view text, std::string_view defined) : in_{text, script_.directives, defined} {}
 
   std::variant<Script, Refusal> run() {
     while (!in_.done() && !in_.failed()) {
@@ -74,12 +74,21 @@ class Parser {
     const bool inbound = in_.take("<");
     if (!inbound) in_.expect(">");
     std::uint8_t ecn = 0;
-    while (in_.take("[") && !in_.failed()) ecn = ip_field(in_.block("]"));
+    std::string quotation;
+    while (in_.take("[") && !in_.failed()) {
+      if (in_.sees_number())
+        quotation = in_.block("]");
+      else
+        ecn = ip_field(in_.block("]"));
+    }
     if (in_.peek() == '(') return in_.fail("encapsulation or IP header fields");
     if (in_.sees("icmp")) {
-      out.what = icmp(inbound);
+      Icmp message = icmp(inbound);
+      if (!quotation.empty()) quote(message, quotation);
+      out.what = std::move(message);
       return;
     }
+    if (!quotation.empty()) return in_.fail("quotation [" + quotation + "]");
     for (const std::string_view other : {"sctp", "udp", "udplite", "ipv4", "ipv6", "gre", "mpls"})
       if (in_.sees(other)) return in_.fail("a packet of " + std::string{other});
     Packet packet = tcp(inbound);
@@ -106,13 +115,15 @@ class Parser {
       if (bit == std::string_view::npos && letter != '-') in_.fail("flags '" + flags + "'");
       if (bit != std::string_view::npos) out.flags = static_cast<std::uint8_t>(out.flags | 1u << bit);
     }
-    out.seq = in_.number32();
-    in_.expect(":");
-    const std::uint32_t end = in_.number32();
+    out.any_seq = in_.take("...");
+    if (!out.any_seq) out.seq = in_.number32();
+    if (!out.any_seq) in_.expect(":");
+    const std::uint32_t end = out.any_seq ? 0 : in_.number32();
     in_.expect("(");
     out.octets = in_.number32();
     in_.expect(")");
-    if (!in_.failed() && end != out.seq + out.octets) in_.fail("numbers and length do not agree");
+    if (out.any_seq && inbound) in_.fail("an arriving packet without number");
+    if (!in_.failed() && !out.any_seq && end != out.seq + out.octets) in_.fail("numbers and length do not agree");
     if (out.octets > 65000) in_.fail("a packet above 65,000 octets");
     if (in_.take("ack")) out.ack = in_.number32();
     if (in_.take("win")) out.window = static_cast<std::uint16_t>(in_.number32());
@@ -289,6 +300,8 @@ class Parser {
 
 }  // namespace
 
-std::variant<Script, Refusal> parse(std::string_view text) { return Parser{text}.run(); }
+std::variant<Script, Refusal> parse(std::string_view text, std::string_view defined) {
+  return Parser{text, defined}.run();
+}
 
 }  // namespace penstock::script

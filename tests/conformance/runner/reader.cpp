@@ -1,5 +1,7 @@
 #include "tests/conformance/runner/reader.h"
 
+#include <algorithm>
+
 namespace penstock::script {
 namespace {
 
@@ -28,7 +30,30 @@ void split_settings(std::string_view text, int line, std::vector<Setting>& into)
   }
 }
 
+std::string_view word_after(std::string_view line) {
+  const std::size_t begin = std::min(line.find_first_of(" \t"), line.size());
+  const std::string_view rest = line.substr(std::min(line.find_first_not_of(" \t", begin), line.size()));
+  return rest.substr(0, rest.find_first_of(" \t\r"));
+}
+
+bool if_holds(std::string_view line, std::string_view defined) {
+  return (word_after(line) == defined) != line.starts_with("#ifndef");
+}
+
 }  // namespace
+
+std::vector<std::string> conditions_of(std::string_view text) {
+  std::vector<std::string> out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const std::string_view line = text.substr(at, end - at);
+    const std::string name{word_after(line)};
+    const bool asks = line.starts_with("#ifdef") || line.starts_with("#ifndef");
+    if (asks && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+    at = end + 1;
+  }
+  return out;
+}
 
 char Reader::at(std::size_t ahead) const { return position_ + ahead < text_.size() ? text_[position_ + ahead] : '\0'; }
 
@@ -53,8 +78,36 @@ bool Reader::skip_comment() {
   if (!hash && !(at() == '/' && at(1) == '/')) return false;
   const int line = line_;
   const std::string text = rest_of_line();
+  if (hash) conditional(text);
   if (!hash && text.size() > 2 && text[2] == '@') split_settings(std::string_view{text}.substr(3), line, directives_);
   return true;
+}
+
+void Reader::conditional(const std::string& line) {
+  if (line.starts_with("#ifdef") || line.starts_with("#ifndef")) {
+    ++conditions_;
+    if (if_holds(line, defined_)) return;
+    skip_branch();
+  } else if (line.starts_with("#else") && conditions_ > 0) {
+    skip_branch();
+  } else if (line.starts_with("#endif") && conditions_ > 0) {
+    --conditions_;
+  }
+}
+
+/// To behind the #else or #endif of this level.
+void Reader::skip_branch() {
+  for (int depth = 0; position_ < text_.size();) {
+    step();  // the line end
+    const std::string line = rest_of_line();
+    if (line.starts_with("#if")) ++depth;
+    if (depth == 0 && line.starts_with("#else")) return;
+    if (line.starts_with("#endif") && depth-- == 0) {
+      --conditions_;
+      return;
+    }
+  }
+  fail("#ifdef without #endif");
 }
 
 void Reader::skip_space() {

@@ -15,7 +15,9 @@ namespace penstock::script {
 
 class Reader {
  public:
-  Reader(std::string_view text, std::vector<Setting>& directives) : text_{text}, directives_{directives} {}
+  /// Of `#ifdef NAME ... #else ... #endif`, the part for which only `defined` is defined is read.
+  Reader(std::string_view text, std::vector<Setting>& directives, std::string_view defined = "")
+      : text_{text}, directives_{directives}, defined_{defined} {}
 
   [[nodiscard]] bool done();
   [[nodiscard]] int line() const { return line_; }
@@ -46,11 +48,15 @@ class Reader {
  private:
   void skip_space();
   bool skip_comment();
+  void conditional(const std::string& line);
+  void skip_branch();
   void step();
   [[nodiscard]] char at(std::size_t ahead = 0) const;
 
   std::string_view text_;
   std::vector<Setting>& directives_;
+  std::string_view defined_;
+  int conditions_{};  ///< open ones
   std::size_t position_{};
   int line_{1};
   std::optional<Refusal> refusal_;

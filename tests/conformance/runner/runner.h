@@ -30,7 +30,12 @@ struct FamilyVerdict {
   bool v4{};
   Verdict verdict;
 };
-[[nodiscard]] std::vector<FamilyVerdict> run_text(std::string_view text, const Settings& settings);
+/// What the command line says. The profile "auto" is guessed for each script.
+struct Invocation {
+  std::string profile{"auto"};
+  std::vector<std::pair<std::string, std::string>> changes;  ///< they win over what the script says
+};
+[[nodiscard]] std::vector<FamilyVerdict> run_text(std::string_view text, const Invocation& invocation);
 
 [[nodiscard]] std::string_view name_of(Result result);
 

@@ -54,6 +54,7 @@ struct Packet {
   std::optional<std::uint16_t> window;
   std::uint16_t urgent{};
   bool any_options{};
+  bool any_seq{};
   std::vector<Option> options;
 };
 
@@ -105,7 +106,10 @@ struct Refusal {
   std::string why;
 };
 
-[[nodiscard]] std::variant<Script, Refusal> parse(std::string_view text);
+/// `defined` is the one name for which #ifdef holds.
+[[nodiscard]] std::variant<Script, Refusal> parse(std::string_view text, std::string_view defined = "");
+/// Names that the text asks for by #ifdef: its variants.
+[[nodiscard]] std::vector<std::string> conditions_of(std::string_view text);
 
 inline constexpr std::uint8_t kFlagFin = 1, kFlagSyn = 2, kFlagRst = 4, kFlagPsh = 8, kFlagAck = 16, kFlagUrg = 32,
                               kFlagEce = 64, kFlagCwr = 128;

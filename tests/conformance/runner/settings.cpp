@@ -40,6 +40,7 @@ constexpr std::array kDurations{
     DurationKey{"rto_initial", &tcp::Limits::rto_initial},
     DurationKey{"rto_min", &tcp::Limits::rto_min},
     DurationKey{"rto_max", &tcp::Limits::rto_max},
+    DurationKey{"rto_slop", &tcp::Limits::rto_slop},
     DurationKey{"delayed_ack", &tcp::Limits::delayed_ack},
     DurationKey{"persist_max", &tcp::Limits::persist_max},
     DurationKey{"time_wait", &tcp::Limits::time_wait},
@@ -59,6 +60,7 @@ constexpr std::array kFlags{
     FlagKey{"rack", &tcp::Limits::rack},
     FlagKey{"timestamps", &tcp::Limits::timestamps},
     FlagKey{"window_scaling", &tcp::Limits::window_scaling},
+    FlagKey{"restart_after_idle", &tcp::Limits::restart_after_idle},
 };
 
 struct OwnFlagKey {
@@ -70,6 +72,9 @@ constexpr std::array kOwnFlags{
     OwnFlagKey{"strict_push", &Settings::strict_push},
     OwnFlagKey{"strict_end", &Settings::strict_end},
     OwnFlagKey{"quick_acks", &Settings::quick_acks},
+    OwnFlagKey{"adopt_syn", &Settings::adopt_syn},
+    OwnFlagKey{"window_slack", &Settings::window_slack},
+    OwnFlagKey{"fin_repeats", &Settings::fin_repeats},
     OwnFlagKey{"round_buffer", &Settings::round_buffer},
     OwnFlagKey{"icmp_aborts_syn_sent", &Settings::icmp_aborts_syn_sent},
 };
@@ -103,8 +108,10 @@ bool set_number(Settings& into, std::string_view key, std::int64_t n) {
     limits.receive_budget_octets = static_cast<std::uint32_t>(n);
   else if (key == "send_budget" && n >= 0 && n < (std::int64_t{1} << 30))
     limits.send_budget_octets = static_cast<std::uint32_t>(n);
+  else if (key == "slow_start_growth" && n > 0 && n < 256)
+    limits.slow_start_growth_segments = static_cast<std::uint8_t>(n);
   else if (key == "mtu" && n >= 72 && n <= 65535)
-    into.mtu_v4 = into.mtu_v6 = static_cast<std::uint16_t>(n);
+    into.mtu_v4 = into.mtu_v6 = static_cast<std::uint16_t>(n), into.mtu_given = true;
   else
     return false;
   return true;
@@ -117,26 +124,40 @@ bool Settings::start(std::string_view profile) {
   limits.send_entries_max = 8192;
   if (profile == "penstock") return true;
   strict_push = strict_end = false;
+  adopt_syn = window_slack = true;
   limits.nagle = true;
   limits.send_budget_octets = 4 << 20;
-  limits.send_entries_max = 8192;
   tolerance_us = 10000;
   if (profile == "linux") {
     quick_acks = true;
     buffer_factor = 2;
     limits.window_shift = 8;
     limits.receive_budget_octets = 540000;
+    limits.slow_start_growth_segments = 255;
     return true;
   }
   if (profile != "freebsd") return false;
   strict_options = false;
-  round_buffer = true;
+  round_buffer = fin_repeats = true;
   mtu_v6 = 1500;
   limits.window_shift = 6;
   limits.receive_budget_octets = 65536;
-  limits.rto_min = Milliseconds{230};
+  limits.rto_min = Milliseconds{30};
+  limits.rto_slop = Milliseconds{200};
+  limits.rto_max = std::chrono::seconds{64};
+  limits.retries_max = limits.syn_retries_max = 12;
+  limits.slow_start_growth_segments = 2;
+  limits.keepalive_probes = 8;
   limits.rack = false;
+  connect_timeout = std::chrono::seconds{75};
   return true;
+}
+
+std::string_view Settings::profile_of(std::string_view text) {
+  for (const std::string_view word : {"net.inet.", "kern.ipc", "TCP_FUNCTION_BLK", "kldload", "TCP_KEEPINIT",
+                                      "SO_RCVBUF, [65536]", "wscale 6,sackOK"})
+    if (text.find(word) != std::string_view::npos) return "freebsd";
+  return "linux";
 }
 
 std::string Settings::set(std::string_view key_in, std::string_view value) {
@@ -192,6 +213,10 @@ std::string Settings::option(std::string_view key, std::string_view value) {
 std::string Settings::shell(std::string_view text) {
   std::size_t at = 0;
   bool known = false;
+  if (text.find("defaults.sh") != std::string_view::npos) {  // what the public scripts' set-up file sets
+    limits.restart_after_idle = false;
+    limits.syn_retries_max = 5;
+  }
   while ((at = text.find('=', at)) != std::string_view::npos) {
     std::size_t begin = at;
     while (begin > 0 && std::string_view{" \t\n\r;`\"'"}.find(text[begin - 1]) == std::string_view::npos) --begin;
@@ -241,10 +266,20 @@ std::string Settings::sysctl_freebsd(std::string_view name, std::int64_t value) 
     limits.window_shift = shift_for(value);
   } else if (name == "rexmit_initial") {
     milliseconds(limits.rto_initial);
+  } else if (name == "rexmit_min") {
+    milliseconds(limits.rto_min);
+  } else if (name == "rexmit_slop") {
+    milliseconds(limits.rto_slop);
   } else if (name == "delacktime") {
     milliseconds(limits.delayed_ack);
   } else if (name == "delayed_ack") {
     if (value == 0) limits.delayed_ack = Duration::zero();
+  } else if (name == "keepidle") {
+    milliseconds(keepalive_idle);
+  } else if (name == "keepinit") {
+    milliseconds(connect_timeout);
+  } else if (name == "drop_synfin") {
+    drop_syn_fin = value != 0;
   } else if (name == "keepintvl") {
     milliseconds(limits.keepalive_interval);
   } else if (name == "keepcnt") {
@@ -285,6 +320,8 @@ std::string Settings::sysctl_linux(std::string_view name, std::string_view value
     limits.window_shift = shift_for(n);
   } else if (name == "tcp_recovery" || name == "tcp_early_retrans") {
     limits.rack = n != 0;
+  } else if (name == "tcp_slow_start_after_idle") {
+    limits.restart_after_idle = n != 0;
   } else if (name == "tcp_keepalive_intvl") {
     limits.keepalive_interval = std::chrono::seconds{n};
   } else if (name == "tcp_keepalive_probes") {

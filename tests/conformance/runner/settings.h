@@ -4,8 +4,10 @@
 // known
 //           sysctl names in shell blocks change single ones. The same keys serve flags and directives.
 //             penstock   our defaults; everything is compared, option order and PSH too
-//             linux      what public scripts for Linux expect: shift 8, quick acknowledgements, Nagle, IPv6 MTU 1520
-//             freebsd    shift 6, 64 KiB buffer rounded to segments, RTO floor 230 ms, no RACK, options in any order
+//             linux      what public scripts for Linux expect: quick acknowledgements, Nagle, unbounded slow start
+//             freebsd    64 KiB buffer rounded to segments, 200 ms RTO slop, no RACK, options in any order
+//           The last two also take from the script's first SYN what it says about the configuration: segment size,
+//           window scale, which options are on. profile_of() guesses from a script's words.
 // Units     microseconds or Duration; octets.
 // Errors    an unknown key, or a value that asks for what is not there, gives the reason; the script is then
 // unsupported.
@@ -24,17 +26,26 @@ struct Settings {
   std::uint16_t mtu_v4{1500};
   std::uint16_t mtu_v6{1520};  ///< so that the segment size is 1460 in both families
   std::int64_t tolerance_us{4000};
-  std::int64_t ts_tick_us{0};       ///< zero: TS values are not compared
-  bool strict_options{true};        ///< order and padding
-  bool strict_push{true};           ///< the PSH bit
-  bool strict_end{true};            ///< nothing unexpected may have left at the end
-  bool quick_acks{false};           ///< no delay until the application has written
-  bool round_buffer{false};         ///< receive budget is a multiple of the segment size
-  bool icmp_aborts_syn_sent{true};  ///< a hard ICMP error ends a connection in SYN-SENT
-  std::uint32_t buffer_factor{1};   ///< SO_RCVBUF and SO_SNDBUF hold this many times what was asked
-  bool v4{true}, v6{true};          ///< families to run in
-  std::vector<std::string> notes;   ///< what was ignored
+  std::int64_t ts_tick_us{0};  ///< zero: TS values are not compared
+  bool strict_options{true};   ///< order and padding
+  bool strict_push{true};      ///< the PSH bit
+  bool strict_end{true};       ///< nothing unexpected may have left at the end
+  bool quick_acks{false};      ///< no delay until the application has written
+  bool adopt_syn{false};       ///< segment size, scale and options in use come from the script's first SYN
+  bool fin_repeats{false};     ///< a pure acknowledgement stands for one that repeats the FIN
+  bool window_slack{false};    ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
+  bool mtu_given{false};
+  bool round_buffer{false};                        ///< receive budget is a multiple of the segment size
+  bool drop_syn_fin{false};                        ///< a listener ignores SYN with FIN; otherwise it takes the SYN only
+  Duration keepalive_idle{std::chrono::hours{2}};  ///< where a socket asks for keepalive
+  Duration connect_timeout{0};                     ///< zero: only retries end a connect
+  bool icmp_aborts_syn_sent{true};                 ///< a hard ICMP error ends a connection in SYN-SENT
+  std::uint32_t buffer_factor{1};                  ///< SO_RCVBUF and SO_SNDBUF hold this many times what was asked
+  bool v4{true}, v6{true};                         ///< families to run in
+  std::vector<std::string> notes;                  ///< what was ignored
 
+  /// "freebsd" or "linux", from the names that a script uses.
+  [[nodiscard]] static std::string_view profile_of(std::string_view text);
   /// Starting values of a profile; false if there is no such one.
   bool start(std::string_view profile);
   /// Empty, or why the setting cannot be had.

@@ -253,7 +253,8 @@ Outcome Calls::read(const Call& call, Progress&) {
   }
   if (amount.octets == 0 || socket->end_of_stream() || socket->over() || socket->waiting) return value(0);
   if (!socket->connected()) {
-    if (socket->nonblocking) return error(socket->parent == nullptr ? "ENOTCONN" : "EAGAIN");
+    const bool asked = socket->ep.state == tcp::State::syn_sent && settings_.buffer_factor == 1;  // BSD
+    if (socket->nonblocking) return error(asked ? "ENOTCONN" : "EAGAIN");
     return blocked();
   }
   return socket->nonblocking || has_flag(amount.flags, "MSG_DONTWAIT") ? error("EAGAIN") : blocked();
@@ -339,7 +340,9 @@ std::string Calls::set_one(Socket& socket, const std::string& name, const Value&
   else if (name == "TCP_SYNCNT")
     limits.syn_retries_max = static_cast<std::uint8_t>(std::clamp<std::int64_t>(n, 0, 255));
   else if (name == "TCP_USER_TIMEOUT")
-    limits.user_timeout = std::chrono::milliseconds{n};
+    limits.user_timeout = socket.user_timeout = std::chrono::milliseconds{n};
+  else if (name == "TCP_KEEPINIT")
+    socket.connect_timeout = seconds();
   else if (name == "TCP_LINGER2")
     limits.fin_wait_2 = seconds();
   else if (name == "SO_RCVBUF" && n > 0)
@@ -381,6 +384,7 @@ std::int64_t Calls::get_one(Socket& socket, const std::string& name, Outcome& ou
   if (name == "TCP_NODELAY") return socket.no_delay ? 1 : 0;
   if (name == "SO_KEEPALIVE") return socket.keepalive ? 1 : 0;
   if (name == "TCP_KEEPIDLE") return seconds(socket.keepalive_idle);
+  if (name == "TCP_KEEPINIT") return seconds(socket.connect_timeout);
   if (name == "TCP_KEEPINTVL") return seconds(limits.keepalive_interval);
   if (name == "TCP_KEEPCNT") return limits.keepalive_probes;
   if (name == "TCP_USER_TIMEOUT") return limits.user_timeout / std::chrono::milliseconds{1};
