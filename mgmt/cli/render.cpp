@@ -118,11 +118,10 @@ void add_leg(Table& table, std::vector<std::string> row, const Json& leg, const 
 }
 
 std::string proxy_lines(const Json& proxy) {
-  std::string limit = text(proxy["limit"]);
-  if (count(proxy, "reserved") == 0) return "";  // the dataplane was not reached
-  return "proxied    " + text(proxy["active"]) + " of " + limit + ", half open " + text(proxy["half_open"]) +
-         " (cookies beyond " + text(proxy["half_open_max"]) + " per worker), TIME-WAIT " + text(proxy["time_wait"]) +
-         ", refused " + text(proxy["refused_full"]) + "\n           memory: buffers lent " +
+  if (count(proxy, "reserved") == 0) return "";  // no dataplane, or a daemon that does not tell
+  return "proxied    " + text(proxy["active"]) + " of " + text(proxy["limit"]) + ", half open " +
+         text(proxy["half_open"]) + " (cookies beyond " + text(proxy["half_open_max"]) + " per worker), TIME-WAIT " +
+         text(proxy["time_wait"]) + ", refused " + text(proxy["refused_full"]) + "\n           memory: buffers lent " +
          text(proxy["lent_buffers"]) + ", entries " + text(proxy["entries_in_use"]) + ", blocks " +
          text(proxy["blocks_in_use"]) + "; dropped " + text(proxy["memory_dropped"]) + ", windows clamped " +
          text(proxy["window_clamped"]) + "\n";
@@ -153,7 +152,7 @@ std::string render_status(const Json& status, Style style) {
   out += "epochs     compiled " + text(epochs["compiled"]) + ", acknowledged " + text(epochs["acknowledged"]) +
          ", active " + text(epochs["active"]) + "\n";
   out += "flows      " + text(status["flows"]["active"]) + " of " + text(status["flows"]["capacity"]) + "\n" +
-         proxy_lines(status["proxy"]);
+         proxy_lines(status.value("proxy", Json::object()));
   if (daemon["running"].get<bool>())
     out +=
         "fallback   " + std::string{status["fallback"]["installed"].get<bool>() ? "installed" : "not installed"} + "\n";
@@ -178,7 +177,7 @@ std::string render_flows(const Json& flows) {
   Table table{{"SERVICE", "TIER", "PROTO", "CLIENT", "ADDRESS", "SOURCE", "ENDPOINT", "STATE", ">AGE", ">IDLE",
                ">PACKETS", ">OCTETS"}};
   for (const Json& flow : flows["flows"])
-    table.add({text(flow["service_name"]), text(flow["tier"]), text(flow["protocol"]), text(flow["client"]),
+    table.add({text(flow["service_name"]), flow.value("tier", "l4"), text(flow["protocol"]), text(flow["client"]),
                text(flow["service"]), text(flow["source"]), text(flow["endpoint"]), text(flow["state"]),
                duration_text(count(flow, "age_milliseconds")), duration_text(count(flow, "idle_milliseconds")),
                short_count(count(flow, "packets_forward") + count(flow, "packets_reverse")),
@@ -207,7 +206,7 @@ std::string render_counters(const Json& counters, bool nonzero_only) {
   for (const Json& worker : counters["workers"])
     add_counters(table, "worker " + text(worker["index"]), worker, nonzero_only);
   for (const Json& worker : counters["workers"])
-    add_counters(table, "proxy " + text(worker["index"]), worker["proxy"], nonzero_only);
+    add_counters(table, "proxy " + text(worker["index"]), worker.value("proxy", Json::object()), nonzero_only);
   for (const Json& port : counters["ports"]) {
     add_counters(table, "port " + text(port["name"]), port, nonzero_only);
     add_counters(table, "steer " + text(port["name"]), port["reasons"], nonzero_only);

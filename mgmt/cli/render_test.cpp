@@ -120,6 +120,18 @@ TEST(Render, flows_show_their_tier) {
   EXPECT_THAT(text, ::testing::ContainsRegex("web +proxy +tcp"));
 }
 
+TEST(Render, what_a_daemon_of_an_older_version_does_not_tell_is_left_out) {
+  Json status = telemetry::status_json(sample());
+  status.erase("proxy");
+  EXPECT_THAT(render_status(status, {}), Not(HasSubstr("proxied")));
+  Json counters = telemetry::counters_json(sample());
+  for (Json& worker : counters["workers"]) worker.erase("proxy");
+  EXPECT_THAT(render_counters(counters, false), Not(HasSubstr("proxy 0")));
+  Json flows = telemetry::flows_json({std::vector<telemetry::FlowRow>(1), 1, 1}, sample());
+  for (Json& flow : flows["flows"]) flow.erase("tier");
+  EXPECT_THAT(render_flows(flows), HasSubstr("l4"));
+}
+
 TEST(Render, services_list_the_endpoints_of_a_shared_cluster_once) {
   telemetry::Report report = sample();
   report.listeners.push_back(report.listeners[0]);

@@ -63,6 +63,10 @@ void check_hugepages(const config::Node& node, Problems& problems) {
          "reserve " + std::to_string(node.memory_mib) + " MiB by vm.nr_hugepages, or set hugepages: auto"});
 }
 
+kernel::PreflightOptions preflight_options(const config::Node& node) {
+  return {node.runtime_dir, node.fallback, node.source_ports.low, node.source_ports.high};
+}
+
 }  // namespace
 
 MemoryNeed memory_need(const config::Node& node) {
@@ -110,12 +114,14 @@ Problems reserved_problems(const config::Node& node, const Reserved& reserved) {
   return problems;
 }
 
+Problems start_warnings(const config::Config& config) {
+  const kernel::PreflightCheck ports = kernel::check_source_ports(preflight_options(config.node));
+  return ports.ok ? Problems{} : Problems{ports.problem};
+}
+
 Problems start_problems(const config::Config& config, const std::string& dataplane_binary,
                         const std::string& api_socket) {
-  kernel::PreflightOptions options;
-  options.runtime_dir = config.node.runtime_dir;
-  options.fallback = config.node.fallback;
-  Problems problems = kernel::required_problems(kernel::preflight(options));
+  Problems problems = kernel::required_problems(kernel::preflight(preflight_options(config.node)));
   if (dataplane_binary.empty())
     problems.push_back({"penstock-dataplane", "program not found beside penstockd or in PATH",
                         "install it, or name it with --dataplane"});

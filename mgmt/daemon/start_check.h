@@ -28,6 +28,9 @@ struct Reserved {
 /// What an adopted dataplane has too little of: the lower number holds until it restarts.
 [[nodiscard]] Problems reserved_problems(const config::Node& node, const Reserved& reserved);
 
+/// What does not keep the daemon from starting and should be known.
+[[nodiscard]] Problems start_warnings(const config::Config& config);
+
 /// The whole check. `dataplane_binary`: as found, empty when there is none.
 [[nodiscard]] Problems start_problems(const config::Config& config, const std::string& dataplane_binary,
                                       const std::string& api_socket);

@@ -10,6 +10,7 @@
 #include "mgmt/kernel/bpffs.h"
 #include "mgmt/kernel/netns_bed.h"
 #include "mgmt/kernel/preflight.h"
+#include "mgmt/kernel/sysctl.h"
 
 namespace penstock::kernel {
 namespace {
@@ -114,13 +115,31 @@ TEST_F(LinksTest, bpffs_is_mounted_once_and_unmounted) {
 
 TEST_F(LinksTest, preflight_answers_every_question_and_leaves_nothing_behind) {
   const auto checks = preflight({.runtime_dir = bed_.directory()});
-  EXPECT_EQ(checks.size(), 9u);
+  EXPECT_EQ(checks.size(), 10u);
   for (const PreflightCheck& check : checks) {
     EXPECT_TRUE(check.ok) << check.name << ": " << check.problem.text();
     EXPECT_FALSE(check.detail.empty()) << check.name;
   }
   EXPECT_TRUE(required_problems(checks).empty());
   EXPECT_EQ(penstock::test::output_of("nft list tables"), "");
+}
+
+TEST_F(LinksTest, source_ports_among_ephemeral_ones_are_told_unless_somebody_reserves_them) {
+  PreflightOptions options;
+  options.fallback = false;
+  ASSERT_TRUE(write_sysctl("net/ipv4/ip_local_port_range", "32768 60999").ok());
+  EXPECT_TRUE(check_source_ports(options).ok) << "apart";
+  ASSERT_TRUE(write_sysctl("net/ipv4/ip_local_port_range", "20000 60999").ok());
+  const PreflightCheck told = check_source_ports(options);
+  EXPECT_FALSE(told.ok);
+  EXPECT_FALSE(told.required);
+  EXPECT_NE(told.problem.text().find("16384-29999 overlap the kernel's ephemeral ports 20000-60999"), std::string::npos)
+      << told.problem.text();
+  options.fallback = true;
+  EXPECT_TRUE(check_source_ports(options).ok) << "penstockd reserves them";
+  options.fallback = false;
+  ASSERT_TRUE(write_sysctl("net/ipv4/ip_local_reserved_ports", "20000-29999").ok());
+  EXPECT_TRUE(check_source_ports(options).ok) << "the administrator has";
 }
 
 }  // namespace

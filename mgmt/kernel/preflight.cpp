@@ -9,9 +9,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <sstream>
 
 #include "mgmt/kernel/bpffs.h"
 #include "mgmt/kernel/steer_loader.h"
@@ -135,9 +137,32 @@ PreflightCheck check_nftables() {
 
 }  // namespace
 
+PreflightCheck check_source_ports(const PreflightOptions& options) {
+  const std::string range = std::to_string(options.source_port_low) + "-" + std::to_string(options.source_port_high);
+  std::uint32_t low = 0;
+  std::uint32_t high = 0;
+  std::istringstream{read_sysctl("net/ipv4/ip_local_port_range").value_or("")} >> low >> high;
+  const std::string local = std::to_string(low) + "-" + std::to_string(high);
+  const PortSet reserved = PortSet::parse(read_sysctl("net/ipv4/ip_local_reserved_ports").value_or(""));
+  bool shared = false;
+  for (std::uint32_t port = std::max<std::uint32_t>(low, options.source_port_low);
+       port <= std::min<std::uint32_t>(high, options.source_port_high); ++port)
+    shared = shared || !reserved.contains(static_cast<std::uint16_t>(port));
+  if (!shared) return good("source_ports", range + " are no ephemeral ports of the kernel (" + local + ")");
+  if (options.fallback)
+    return good("source_ports", range + " get reserved among the kernel's ephemeral ports " + local);
+  return bad("source_ports",
+             {"source_ports",
+              range + " overlap the kernel's ephemeral ports " + local +
+                  ": replies to the node's own connections from such a port go to the fast path",
+              "sysctl -w net.ipv4.ip_local_reserved_ports=" + range + ", or set fallback: true"},
+             false);
+}
+
 std::vector<PreflightCheck> preflight(const PreflightOptions& options) {
-  std::vector<PreflightCheck> out{check_kernel(), check_capabilities(), check_memlock(), check_bpf(),
-                                  check_btf(),    check_bpffs(options), check_xdp(),     check_af_xdp()};
+  std::vector<PreflightCheck> out{check_kernel(), check_capabilities(), check_memlock(),
+                                  check_bpf(),    check_btf(),          check_bpffs(options),
+                                  check_xdp(),    check_af_xdp(),       check_source_ports(options)};
   if (options.fallback) out.push_back(check_nftables());
   return out;
 }

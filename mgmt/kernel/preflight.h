@@ -4,6 +4,7 @@
 //           guessing from versions. Nothing is left behind.
 // Errors    a failed check is a row, never an early return.
 #pragma once
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +23,15 @@ struct PreflightCheck {
 
 struct PreflightOptions {
   std::string runtime_dir{"/run/penstock"};
-  bool fallback{true};  ///< nftables and forwarding matter
+  bool fallback{true};  ///< nftables and forwarding matter; the source ports get reserved
+  std::uint16_t source_port_low{16384};
+  std::uint16_t source_port_high{29999};
 };
 
-/// kernel, capabilities, memlock, bpf, btf, bpffs, xdp, af_xdp, nftables: in this order.
+/// kernel, capabilities, memlock, bpf, btf, bpffs, xdp, af_xdp, source_ports, nftables: in this order.
 [[nodiscard]] std::vector<PreflightCheck> preflight(const PreflightOptions& options = {});
+/// Whether the node's own connections may take a port that belongs to the fast path. Never required.
+[[nodiscard]] PreflightCheck check_source_ports(const PreflightOptions& options);
 /// The problems of failed required checks.
 [[nodiscard]] Problems required_problems(const std::vector<PreflightCheck>& checks);
 
