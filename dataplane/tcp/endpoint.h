@@ -28,28 +28,28 @@ enum class LossTimer : std::uint8_t { none, reordering, tail_probe };
 
 /// Timestamps option (RFC 7323 s3 to s5).
 struct Timestamps {
-  std::uint32_t offset{};         ///< added to our clock
-  std::uint32_t recent{};         ///< TS.Recent
-  std::uint32_t recent_second{};  ///< when it was taken, for the 24-day rule
-  bool on{};
+  std::uint32_t offset{};               ///< added to our clock
+  std::uint32_t recent{};               ///< TS.Recent
+  std::uint32_t recent_second : 31 {};  ///< when it was taken, for the 24-day rule
+  std::uint32_t on : 1 {};
 };
 
 struct Endpoint {
   State state{State::closed};
-  TimerKind timer_kind{TimerKind::none};
-  LossTimer loss_timer_kind{LossTimer::none};
-  bool sack{};             ///< negotiated
-  bool window_scaling{};   ///< negotiated
-  bool fin_queued{};       ///< the application will write no more
-  bool read_closed{};      ///< the application will read no more
-  bool reset_due{};        ///< a reset is to be sent; the state is closed already
-  bool probe_due{};        ///< a window or keepalive probe is to be sent
-  bool override_window{};  ///< sender's silly-window rule is off for one segment (RFC 9293 s3.8.6.2.1)
-  bool cwnd_limited{};
-  bool rack_on{};
-  bool tail_probe_due{};
-  bool heard{};  ///< something acceptable arrived since the transmit timer last expired
-  bool has_dsack{};
+  TimerKind timer_kind : 2 {TimerKind::none};
+  LossTimer loss_timer_kind : 2 {LossTimer::none};
+  bool sack : 1 {};            ///< negotiated
+  bool window_scaling : 1 {};  ///< negotiated
+  bool rack_on : 1 {};
+  bool fin_queued : 1 {};       ///< the application will write no more
+  bool read_closed : 1 {};      ///< the application will read no more
+  bool reset_due : 1 {};        ///< a reset is to be sent; the state is closed already
+  bool probe_due : 1 {};        ///< a window or keepalive probe is to be sent
+  bool tail_probe_due : 1 {};   ///< RFC 8985 s7
+  bool override_window : 1 {};  ///< sender's silly-window rule is off for one segment (RFC 9293 s3.8.6.2.1)
+  bool cwnd_limited : 1 {};
+  bool heard : 1 {};  ///< something acceptable arrived since the transmit timer last expired
+  bool has_dsack : 1 {};
   std::uint8_t retries{};  ///< timeouts, or unanswered probes, in a row
   std::uint8_t persist_backoff{};
   std::uint8_t keepalive_probes{};
@@ -82,9 +82,9 @@ struct Endpoint {
   Instant timer{kNever};       ///< retransmission or persist
   Instant loss_timer{kNever};  ///< before `timer`: reordering window or tail probe
   Instant idle_timer{kNever};  ///< keepalive or FIN-WAIT-2
-  Instant last_sent{};         ///< data
-  Instant last_heard{};
-  Instant progress{};  ///< when the oldest unacknowledged octet became the oldest
+  CoarseMs last_sent{};        ///< data
+  CoarseMs last_heard{};
+  CoarseMs progress{};  ///< when the oldest unacknowledged octet became the oldest
 
   /// Payload of a full segment: timestamps are in every one.
   [[nodiscard]] std::uint16_t payload_max() const {

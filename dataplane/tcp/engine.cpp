@@ -18,7 +18,7 @@ void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Ins
   ep = Endpoint{};
   ep.pmtu.open(key.local.is_v4(), mtu);
   ep.timestamps.offset = timestamp_offset(secrets_, key);
-  ep.last_heard = ep.progress = ep.last_sent = now;
+  ep.last_heard = ep.progress = ep.last_sent = CoarseMs::of(now);
   ep.receive_budget = limits_.receive_budget_octets;
   ep.send_budget = limits_.send_budget_octets;
 }
@@ -79,19 +79,19 @@ void Engine::take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now) {
   ep.window_scaling = limits_.window_scaling && options.has_window_shift;
   ep.timestamps.on = limits_.timestamps && options.has_timestamps;
   ep.timestamps.recent = options.ts_value;
-  ep.timestamps.recent_second = milliseconds_of(now) / 1000;
+  ep.timestamps.recent_second = seconds_of(now) & 0x7fffffff;
   ep.pmtu.peer_offered(options.has_mss ? options.mss : std::uint16_t{0});
   ep.receive_window.open(ep.rcv_nxt, ep.window_scaling ? limits_.window_shift : std::uint8_t{0});
   static_cast<void>(ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max(), false));
   ep.send_window.open(syn.window, ep.window_scaling ? options.window_shift : std::uint8_t{0}, syn.seq, syn.ack);
 }
 
-void Engine::established(Endpoint& ep, Events& events) {
+void Engine::established(Endpoint& ep, Instant now, Events& events) {
   ep.state = State::established;
   if (ep.retries > 0) ep.rto.syn_was_repeated();
   ep.congestion.start(ep.payload_max(), limits_, ep.retries > 1);
   events.add(Events::kConnected);
-  arm_idle(ep, ep.last_heard);
+  arm_idle(ep, now);
   if (ep.fin_queued) move(ep, CloseEvent::fin_queued, events);
 }
 
@@ -117,7 +117,6 @@ void Engine::move(Endpoint& ep, CloseEvent event, Events& events) {
   ep.state = rule->to;
   if (rule->reply == CloseReply::send_ack) ep.acks.ack_now();
   if (rule->to == State::closed) return finish(ep, events, 0);
-  if (rule->to == State::fin_wait_2) arm_idle(ep, ep.last_heard);
   if (rule->to != State::time_wait) return;
   ep.queue.release_all(pools_);
   ep.reassembly.release_all(pools_);

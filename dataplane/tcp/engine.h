@@ -125,7 +125,7 @@ class Engine {
   // engine.cpp
   void open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now);
   void take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now);
-  void established(Endpoint& ep, Events& events);
+  void established(Endpoint& ep, Instant now, Events& events);
   void finish(Endpoint& ep, Events& events, std::uint16_t why);
   void reset(Endpoint& ep, Events& events, std::uint16_t why);
   void move(Endpoint& ep, CloseEvent event, Events& events);
@@ -146,7 +146,8 @@ class Engine {
   // engine_ack.cpp
   [[nodiscard]] bool acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
   std::uint32_t apply_sack(Endpoint& ep, const SegmentIn& segment, Delivered& delivered);
-  void sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now);
+  /// Microseconds of an unambiguous sample; zero: none.
+  std::uint32_t sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now);
   void window_changed(Endpoint& ep, Instant now);
 
   // engine_timer.cpp

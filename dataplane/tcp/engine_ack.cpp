@@ -21,7 +21,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
     challenge(ep, now);
     return false;
   }
-  ep.last_heard = now;
+  ep.last_heard = CoarseMs::of(now);
   ep.heard = true;
   ep.keepalive_probes = 0;
   if (ack.precedes(una)) return true;  // reordered: its data still counts
@@ -30,23 +30,29 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   const bool syn_acked = ep.state == State::syn_received;
   const std::uint32_t flight_before = ep.queue.flight();
   const std::uint32_t window_before = ep.send_window.octets();
+  const std::uint16_t loss_marks_before = ep.queue.loss_marks();
   Delivered delivered;
   if (advanced) ep.queue.acknowledge(pools_, ack, delivered);
-  if (ep.state == State::syn_received) established(ep, events);
+  if (ep.state == State::syn_received) established(ep, now, events);
   if (ep.sack) apply_sack(ep, segment, delivered);
   ep.send_window.update(segment.window, segment.seq, ack, advanced);
-  sample_round_trip(ep, segment, delivered, now);
+  const std::uint32_t rtt_us = sample_round_trip(ep, segment, delivered, now);
 
   if (ep.rack_on) {
     ep.rack.delivered(delivered, Stamp::of(now), ep.rto);
     if (reports_duplicate(segment)) ep.rack.duplicate_reported(ack, ep.queue.nxt());
     if (ep.rack.probe_answered(ack, reports_duplicate(segment)) && ep.recovery.phase() == Phase::open)
-      ep.congestion.halve(std::min(flight_before, ep.congestion.cwnd()), ep.payload_max());
+      ep.congestion.lost_and_repaired(std::min(flight_before, ep.congestion.cwnd()), ep.payload_max());
     detect_loss(ep, now);
   }
   const bool same_window = window_before == ep.send_window.octets();
   const bool duplicate = !advanced && flight_before > 0 && segment.span().octets == 0 && same_window;
   const AckFacts facts{.acked_octets = delivered.acked_octets,
+                       .delivered_octets = delivered.octets,
+                       .loss_marks_before = loss_marks_before,
+                       .now_ms = milliseconds_of(now),
+                       .srtt_us = ep.rto.srtt_us(),
+                       .rtt_us = rtt_us,
                        .sack = ep.sack,
                        .rack = ep.rack_on,
                        .duplicate = duplicate,
@@ -57,7 +63,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   if (advanced) {
     ep.retries = 0;
     ep.large_timeouts = 0;
-    ep.progress = now;
+    ep.progress = CoarseMs::of(now);
     ep.octets_acked += delivered.acked_octets - (delivered.fin_acked ? 1u : 0u) - (syn_acked ? 1u : 0u);
     events.add(Events::kAcked);
     if (ep.queue.flight() > 0)
@@ -67,7 +73,10 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   }
   if (advanced) arm_tail_probe(ep, now);
   window_changed(ep, now);
-  if (delivered.fin_acked) move(ep, CloseEvent::fin_acked, events);
+  if (delivered.fin_acked) {
+    move(ep, CloseEvent::fin_acked, events);
+    if (ep.state == State::fin_wait_2) arm_idle(ep, now);
+  }
   return true;
 }
 
@@ -86,13 +95,18 @@ std::uint32_t Engine::apply_sack(Endpoint& ep, const SegmentIn& segment, Deliver
   return marked;
 }
 
-void Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now) {
-  if (delivered.has_sample) return ep.rto.sample(Stamp::of(now).since(delivered.sample_sent));
+std::uint32_t Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered,
+                                        Instant now) {
+  if (delivered.has_sample) {
+    const std::int32_t round_trip_us = std::max(Stamp::of(now).since(delivered.sample_sent), 1);
+    ep.rto.sample(round_trip_us);
+    return static_cast<std::uint32_t>(round_trip_us);
+  }
   const Options& options = segment.options;
-  if (!delivered.any_retransmitted) return;
+  if (!delivered.any_retransmitted) return 0;
   if (!ep.timestamps.on || options.ts_echo == 0) {
     if (ep.sack && reports_duplicate(segment)) ep.rto.forget_back_off();
-    return;
+    return 0;
   }
   const auto round_trip_ms = static_cast<std::int32_t>(milliseconds_of(now) + ep.timestamps.offset - options.ts_echo);
   constexpr std::int32_t kPlausibleMs = 600'000;
@@ -104,6 +118,7 @@ void Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Del
     round_trip_max_ms = Stamp::of(now).since(delivered.newest_sent) / 1000 + 1;
   }
   if (round_trip_ms >= 0 && round_trip_ms <= round_trip_max_ms) ep.rto.sample(round_trip_ms * 1000 + 1000);
+  return 0;  // a millisecond clock is too coarse for whoever compares round trips
 }
 
 void Engine::window_changed(Endpoint& ep, Instant now) {

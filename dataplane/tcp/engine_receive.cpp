@@ -32,13 +32,13 @@ void Engine::receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant no
     return;
   }
   if (!segment.is(kTcpSyn)) return;
-  ep.last_heard = now;
+  ep.last_heard = CoarseMs::of(now);
   take_syn_options(ep, segment, now);
   if (acks_syn) {
     Delivered delivered;
     ep.queue.acknowledge(pools_, segment.ack, delivered);
-    sample_round_trip(ep, segment, delivered, now);
-    established(ep, events);
+    static_cast<void>(sample_round_trip(ep, segment, delivered, now));
+    established(ep, now, events);
     ep.retries = 0;
     disarm(ep);
     ep.acks.ack_now();
@@ -61,7 +61,7 @@ bool Engine::passes_timestamps(Endpoint& ep, const SegmentIn& segment, Instant n
     return false;
   }
   if (static_cast<std::int32_t>(segment.options.ts_value - ep.timestamps.recent) >= 0) return true;
-  if (milliseconds_of(now) / 1000 - ep.timestamps.recent_second > kTimestampValidSeconds) return true;
+  if (seconds_of(now) - ep.timestamps.recent_second > kTimestampValidSeconds) return true;
   ++counters_.paws_rejected;
   reject(ep, segment, now);
   return false;
@@ -71,7 +71,7 @@ void Engine::take_timestamp(Endpoint& ep, const SegmentIn& segment, Instant now)
   if (!ep.timestamps.on || segment.is(kTcpRst) || !segment.seq.at_most(ep.last_ack)) return;
   if (static_cast<std::int32_t>(segment.options.ts_value - ep.timestamps.recent) < 0) return;
   ep.timestamps.recent = segment.options.ts_value;
-  ep.timestamps.recent_second = milliseconds_of(now) / 1000;
+  ep.timestamps.recent_second = seconds_of(now) & 0x7fffffff;
 }
 
 void Engine::reject(Endpoint& ep, const SegmentIn& segment, Instant now) {

@@ -26,7 +26,7 @@ void Engine::arm(Endpoint& ep, TimerKind kind, Duration after, Instant now) {
   ep.timer_kind = kind;
   ep.timer = now + after;
   if (kind == TimerKind::retransmit && limits_.user_timeout > Duration::zero())
-    ep.timer = std::max(now, std::min(ep.timer, ep.progress + limits_.user_timeout));
+    ep.timer = std::max(now, std::min(ep.timer, now + limits_.user_timeout - age_of(ep.progress, now)));
 }
 
 void Engine::arm_retransmit(Endpoint& ep, Instant now) { arm(ep, TimerKind::retransmit, ep.rto.timeout(limits_), now); }
@@ -69,9 +69,10 @@ void Engine::on_loss_timer(Endpoint& ep, Instant now) {
     ep.tail_probe_due = ep.recovery.phase() == Phase::open && ep.rack.may_probe(ep.queue);
     return;
   }
+  AckFacts facts;
+  facts.sack = facts.rack = true;
+  facts.loss_marks_before = ep.queue.loss_marks();
   detect_loss(ep, now);
-  const AckFacts facts{
-      .acked_octets = 0, .sack = true, .rack = true, .duplicate = false, .growth_segments = 1, .cwnd_limited = false};
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
 }
 
@@ -112,7 +113,7 @@ Events Engine::expire(Endpoint& ep, Instant now) {
 }
 
 bool Engine::user_timeout_passed(const Endpoint& ep, Instant now) const {
-  return limits_.user_timeout > Duration::zero() && now - ep.progress >= limits_.user_timeout;
+  return limits_.user_timeout > Duration::zero() && age_of(ep.progress, now) >= limits_.user_timeout;
 }
 
 void Engine::on_retransmit_timer(Endpoint& ep, Instant now, Events& events) {
@@ -158,7 +159,7 @@ void Engine::on_idle_timer(Endpoint& ep, Instant now, Events& events) {
     ep.idle_timer = kNever;
     return;
   }
-  const Instant idle_since = ep.last_heard + limits_.keepalive_idle;
+  const Instant idle_since = now + limits_.keepalive_idle - age_of(ep.last_heard, now);
   if (ep.queue.flight() > 0 || ep.queue.unsent_span() > 0) {
     ep.idle_timer = now + limits_.keepalive_idle;  // retransmission or persist watches the peer
   } else if (ep.keepalive_probes == 0 && now < idle_since) {

@@ -136,10 +136,11 @@ void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   out.block_offset = entry.offset;
   out.retransmission = entry.sends > 0;
   fill_common(ep, now, out, false);
-  if (ep.queue.flight() == 0) ep.progress = now;
+  if (ep.queue.flight() == 0) ep.progress = CoarseMs::of(now);
   ep.queue.sent(pools_, index, Stamp::of(now));
+  ep.congestion.sent(entry.span());
   ep.acks.sent(false);
-  ep.last_sent = now;
+  ep.last_sent = CoarseMs::of(now);
   if (ep.timer_kind != TimerKind::retransmit) {
     ep.retries = 0;
     arm_retransmit(ep, now);  // RFC 6298 s5.1
@@ -189,7 +190,7 @@ bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
   if (index == kNoIndex) return false;
   const std::uint32_t in_flight = ep.queue.flight();
   if (ep.send_window.octets() <= in_flight) return false;
-  if (limits_.restart_after_idle && in_flight == 0 && now - ep.last_sent > ep.rto.timeout(limits_))
+  if (limits_.restart_after_idle && in_flight == 0 && age_of(ep.last_sent, now) > ep.rto.timeout(limits_))
     ep.congestion.idled(ep.payload_max(), limits_);
   const std::uint32_t usable = ep.send_window.octets() - in_flight;
   const Entry& entry = pools_.entries[index];

@@ -11,6 +11,8 @@
 
 namespace penstock::tcp {
 
+enum class CongestionControl : std::uint8_t { reno, cubic };
+
 struct Limits {
   // Retransmission (RFC 6298). The floor is below the RFC's 1 s on purpose: every peer is a modern stack, and 200 ms
   // is what they use themselves. Lower meets their delayed acknowledgements, higher makes each tail loss cost more.
@@ -41,6 +43,11 @@ struct Limits {
   std::uint8_t challenge_acks_per_second{10};       ///< per connection (RFC 5961 s7), so that no counter is shared
   std::uint16_t blackhole_mss_v4{536};              ///< used after repeated timeouts of full segments (RFC 4821 s7.7)
   std::uint16_t blackhole_mss_v6{1220};
+
+  // CUBIC is what the peers use: a mix with Reno on a shared bottleneck gives Reno less than its share. Over round
+  // trips within a node or a rack it is in its Reno-friendly region, so nothing is lost there.
+  CongestionControl congestion_control{CongestionControl::cubic};
+  bool hystart{true};  ///< leaves the first slow start early when a queue builds (RFC 9406), with CUBIC only
 
   bool restart_after_idle{true};  ///< from the initial window (RFC 5681 s4.1)
   bool nagle{false};              ///< a proxy forwards what is there

@@ -15,6 +15,7 @@ constexpr std::uint32_t kMss = 1000;
 Limits by_count() {
   Limits limits;
   limits.rack = false;
+  limits.congestion_control = CongestionControl::reno;
   return limits;
 }
 const test::Offer kSack{.mss = kMss, .sack = true};
@@ -238,7 +239,7 @@ TEST(Timeout, a_needless_repetition_does_not_teach_the_timeout_as_round_trip) {
 }
 
 TEST(Congestion, slow_start_grows_by_one_segment_per_acknowledgement_only_while_limited) {
-  Dialogue d;
+  Dialogue d{by_count()};
   d.establish(kPlain);
   d.write(10 * kMss);
   d.all();
@@ -251,7 +252,7 @@ TEST(Congestion, slow_start_grows_by_one_segment_per_acknowledgement_only_while_
 }
 
 TEST(Congestion, slow_start_may_grow_by_more_segments_per_acknowledgement) {
-  Limits limits;
+  Limits limits = by_count();
   limits.slow_start_growth_segments = 2;
   Dialogue d{limits};
   d.establish(kPlain);

@@ -5,7 +5,7 @@
 //           it was too small (s6.2). When acknowledgements stop at the tail, one probe goes out before the timeout
 //           would (s7); if only the probe filled the hole, that was a loss and counts as one.
 // Units     microseconds and sequence numbers.
-// Shape     32 octets, one per connection; used only when SACK was negotiated.
+// Shape     28 octets, one per connection; used only when SACK was negotiated.
 // Errors    none.
 // Not here  the timers (engine_timer.cpp); the marks are in the send queue.
 #pragma once
@@ -44,11 +44,11 @@ class Rack {
   SeqNum widened_until_;    ///< no second widening before this is acknowledged
   SeqNum probe_end_;
   std::uint8_t widening_{1};
-  bool valid_{};
-  bool reordering_seen_{};
-  bool probing_{};
-  bool probe_repeated_{};
+  bool valid_ : 1 {};
+  bool reordering_seen_ : 1 {};
+  bool probing_ : 1 {};
+  bool probe_repeated_ : 1 {};
 };
-static_assert(sizeof(Rack) <= 32);
+static_assert(sizeof(Rack) == 28);
 
 }  // namespace penstock::tcp

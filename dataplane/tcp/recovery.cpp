@@ -5,19 +5,37 @@ namespace {
 
 constexpr std::uint16_t kDupThresh = 3;
 
+Growth growth_of(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss, bool repairing) {
+  return {.octets = facts.acked_octets,
+          .mss = mss,
+          .was_limited = repairing || facts.cwnd_limited,
+          .growth_segments = facts.growth_segments,
+          .now_ms = facts.now_ms,
+          .srtt_us = facts.srtt_us,
+          .rtt_us = facts.rtt_us,
+          .una = queue.una(),
+          .nxt = queue.nxt()};
+}
+
 }  // namespace
 
-void Recovery::count_without_sack(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss) {
+std::uint32_t Recovery::count_without_sack(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss) {
+  std::uint32_t delivered = 0;
+  const std::uint32_t before = reno_sacked_;
   if (facts.acked_octets > 0) {
     // What was acknowledged beyond the retransmitted segment had been counted as arrived.
     const std::uint32_t beyond = facts.acked_octets > mss ? facts.acked_octets - mss : 0;
     reno_sacked_ = phase_ == Phase::recovery ? reno_sacked_ - std::min(reno_sacked_, beyond) : 0;
     duplicates_ = 0;
+    const std::uint32_t counted_before = before - reno_sacked_;
+    delivered = facts.acked_octets - std::min(facts.acked_octets, counted_before);
   } else if (facts.duplicate && phase_ != Phase::loss) {
     if (duplicates_ < 0xffff) ++duplicates_;
     reno_sacked_ += mss;
+    delivered = mss;
   }
   reno_sacked_ = std::min(reno_sacked_, queue.flight());
+  return delivered;
 }
 
 void Recovery::mark_lost_by_sack(Pools& pools, SendQueue& queue, std::uint32_t mss) {
@@ -55,8 +73,8 @@ bool Recovery::should_enter(const SendQueue& queue, const AckFacts& facts) const
 bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congestion, const AckFacts& facts,
                             std::uint32_t mss) {
   const bool advanced = facts.acked_octets > 0;
-  const std::uint32_t growth_max = mss * facts.growth_segments;
-  if (!facts.sack) count_without_sack(queue, facts, mss);
+  std::uint32_t delivered = facts.delivered_octets;
+  if (!facts.sack) delivered = count_without_sack(queue, facts, mss);
   const bool leaving = phase_ != Phase::open && recover_.at_most(queue.una());
   if (leaving) {
     if (phase_ == Phase::recovery) congestion.recovered();
@@ -73,19 +91,24 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   if (facts.sack && !facts.rack) mark_lost_by_sack(pools, queue, mss);
 
   if (phase_ == Phase::loss) {
-    if (advanced) congestion.acked(facts.acked_octets, mss, true, growth_max);
+    if (advanced) congestion.acked(growth_of(queue, facts, mss, true));
     return false;
   }
-  if (phase_ == Phase::recovery) return false;
+  if (phase_ == Phase::recovery) {
+    const bool new_loss = facts.loss_marks_before != queue.loss_marks();
+    congestion.repair(delivered, pipe(queue), mss, advanced && !new_loss);
+    return false;
+  }
   if (queue.flight() > 0 && should_enter(queue, facts)) {
     phase_ = Phase::recovery;
     recover_ = queue.nxt();
-    congestion.halve(std::min(queue.flight(), congestion.cwnd()), mss);
+    congestion.lost(std::min(queue.flight(), congestion.cwnd()), mss);
     if (!facts.sack) queue.mark_lost(pools.entries[queue.head()]);
+    congestion.repair(delivered, pipe(queue), mss, false);
     force_ = true;
     return true;
   }
-  if (advanced && !leaving) congestion.acked(facts.acked_octets, mss, facts.cwnd_limited, growth_max);
+  if (advanced && !leaving) congestion.acked(growth_of(queue, facts, mss, false));
   return false;
 }
 

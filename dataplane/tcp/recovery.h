@@ -20,6 +20,11 @@ enum class Phase : std::uint8_t { open, recovery, loss };
 /// One acknowledgement, after the send queue has been told of it.
 struct AckFacts {
   std::uint32_t acked_octets{};
+  std::uint32_t delivered_octets{};   ///< newly, by either kind of acknowledgement
+  std::uint16_t loss_marks_before{};  ///< SendQueue::loss_marks() before this acknowledgement
+  std::uint32_t now_ms{};
+  std::uint32_t srtt_us{};
+  std::uint32_t rtt_us{};           ///< of this acknowledgement; zero: no sample
   bool sack{};                      ///< SACK was negotiated
   bool rack{};                      ///< lost segments are marked by time (rack.h), not by count
   bool duplicate{};                 ///< RFC 5681 s2: same ACK and window, no data, something in flight
@@ -48,7 +53,8 @@ class Recovery {
   [[nodiscard]] SeqNum recover() const { return recover_; }
 
  private:
-  void count_without_sack(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss);
+  /// Octets that left the network with this acknowledgement, as far as can be told.
+  std::uint32_t count_without_sack(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss);
   static void mark_lost_by_sack(Pools& pools, SendQueue& queue, std::uint32_t mss);
   [[nodiscard]] bool should_enter(const SendQueue& queue, const AckFacts& facts) const;
 

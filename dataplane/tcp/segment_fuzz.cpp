@@ -129,6 +129,8 @@ class Session {
     out.receive_budget_octets = (bits & 8) != 0 ? 2000 : 65536;
     out.reassembly_entries_max = (bits & 16) != 0 ? 3 : 100;
     if ((bits & 32) != 0) out.keepalive_idle = std::chrono::seconds{10};
+    if ((bits & 64) != 0) out.congestion_control = CongestionControl::reno;
+    if ((bits & 128) != 0) out.rack = false;
     return out;
   }
   SegmentIn syn() {

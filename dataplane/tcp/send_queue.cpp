@@ -264,6 +264,7 @@ std::uint32_t SendQueue::mark_sacked(Pools& pools, SackBlock block, Delivered& i
 void SendQueue::mark_lost(Entry& entry) {
   if (entry.is(Entry::kSacked) || entry.is(Entry::kLost)) return;
   entry.flags |= Entry::kLost;
+  ++loss_marks_;
   lost_ += entry.span();
   if (!entry.is(Entry::kRetransmitted)) unrepaired_ += entry.span();
 }
@@ -286,7 +287,9 @@ void SendQueue::forget_retransmission(Entry& entry) {
   if (!entry.is(Entry::kRetransmitted)) return;
   entry.flags &= static_cast<std::uint8_t>(~Entry::kRetransmitted);
   retransmitted_ -= entry.span();
-  if (entry.is(Entry::kLost)) unrepaired_ += entry.span();
+  if (!entry.is(Entry::kLost)) return;
+  unrepaired_ += entry.span();
+  ++loss_marks_;
 }
 
 Index SendQueue::first_unrepaired(const Pools& pools) const {

@@ -80,6 +80,8 @@ class SendQueue {
   [[nodiscard]] std::uint32_t flight() const { return nxt_.since(una_).octets; }
   [[nodiscard]] std::uint32_t unsent_span() const { return end_.since(nxt_).octets; }
   [[nodiscard]] std::uint32_t sacked() const { return sacked_; }
+  /// Changes whenever something was found lost, also again.
+  [[nodiscard]] std::uint16_t loss_marks() const { return loss_marks_; }
   [[nodiscard]] std::uint32_t lost() const { return lost_; }
   [[nodiscard]] std::uint32_t unrepaired() const { return unrepaired_; }
   /// RFC 6675 SetPipe(): octets believed to be in the network.
@@ -107,6 +109,7 @@ class SendQueue {
   std::uint32_t retransmitted_{};
   std::uint32_t unrepaired_{};  ///< lost and not retransmitted
   std::uint16_t entries_{};
+  std::uint16_t loss_marks_{};
 };
 static_assert(sizeof(SendQueue) == 48);
 

@@ -22,6 +22,16 @@ struct Stamp {
   return static_cast<std::uint32_t>(to_nanoseconds(t) / 1'000'000);
 }
 
+/// For ages of weeks: 31 bits of seconds do not wrap.
+[[nodiscard]] constexpr std::uint32_t seconds_of(Instant t) {
+  return static_cast<std::uint32_t>(to_nanoseconds(t) / 1'000'000'000) & 0x7fffffff;
+}
+
+/// How long ago `then` was, in whole milliseconds; at most 49 days.
+[[nodiscard]] constexpr Duration age_of(CoarseMs then, Instant now) {
+  return std::chrono::milliseconds{CoarseMs::of(now).ms - then.ms};
+}
+
 /// A deadline that is not set.
 inline constexpr Instant kNever = Instant::max();
 

@@ -90,7 +90,9 @@ std::int64_t threshold_of(const Connection& c) {
   return octets >= 0x7fffffff ? 0x7fffffff : octets / c.ep().payload_max();
 }
 
-std::int64_t age_ms(const Connection& c, Instant then) { return (c.now - then) / std::chrono::milliseconds{1}; }
+std::int64_t age_ms(const Connection& c, CoarseMs then) {
+  return tcp::age_of(then, c.now) / std::chrono::milliseconds{1};
+}
 
 struct Field {
   std::string_view name;

@@ -319,7 +319,10 @@ void Calls::apply(Socket& socket) {
   if (socket.kind != Socket::Kind::connection) return;
   host_.renew(socket);
   const bool counts = socket.keepalive && socket.connected() && !socket.over() && !socket.waiting;
-  if (counts) socket.ep.idle_timer = std::max(host_.now(), socket.ep.last_heard + limits.keepalive_idle);
+  if (counts)
+    socket.ep.idle_timer =
+        host_.now() +
+        std::max(Duration::zero(), limits.keepalive_idle - tcp::age_of(socket.ep.last_heard, host_.now()));
   host_.pump(socket);
 }
 

@@ -181,6 +181,7 @@ Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabl
   out.link = {draw_link(draw, delay_us), draw_link(draw, delay_us)};
   for (std::size_t side = 0; side < 2; ++side) {
     out.limits[side] = draw_limits(draw);
+    if ((seed >> side & 1) != 0) out.limits[side].congestion_control = tcp::CongestionControl::reno;
     const std::uint32_t entries = draw.between(24, 200);
     if (draw.with(Impairment::small_pool, 6)) out.pool_entries[side] = entries, out.pool_blocks[side] = entries / 2 + 8;
   }
@@ -204,7 +205,8 @@ std::string describe(const Scenario& scenario) {
     const tcp::Limits& limits = scenario.limits[side];
     out << "\n  host budgets " << limits.send_budget_octets << "/" << limits.receive_budget_octets << " shift "
         << unsigned{limits.window_shift} << (limits.nagle ? " nagle" : "") << (limits.sack ? "" : " no-sack")
-        << (limits.rack ? "" : " no-rack") << (limits.timestamps ? "" : " no-ts")
+        << (limits.rack ? "" : " no-rack")
+        << (limits.congestion_control == tcp::CongestionControl::reno ? " reno" : "") << (limits.timestamps ? "" : " no-ts")
         << (limits.window_scaling ? "" : " no-scale") << " entries " << scenario.pool_entries[side] << " pieces "
         << limits.reassembly_entries_max;
   }
