@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "dataplane/core/require.h"
+#include "l7/http1/fuzz_test_support.h"
 #include "l7/http1/serialise.h"
 #include "l7/stream/head_gather.h"
 
@@ -221,6 +222,23 @@ std::vector<Cuts> segmentations(std::size_t octets) {
   for (std::size_t cut = 1; cut < octets; ++cut) each.push_back(cut);
   out.push_back(std::move(each));
   return out;
+}
+
+std::uint64_t hash_of(std::string_view octets) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : octets) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+Cuts seeded_cuts(std::size_t octets, std::uint64_t seed) {
+  Cuts cuts;
+  if (octets < 2) return cuts;
+  for (std::uint64_t i = 0, count = 2 + seed % 4; i < count; ++i) {
+    seed = seed * 6364136223846793005 + 1442695040888963407;
+    cuts.push_back(1 + static_cast<std::size_t>(seed >> 33) % (octets - 1));
+  }
+  std::sort(cuts.begin(), cuts.end());
+  return cuts;
 }
 
 Relayed relay_requests_all_ways(std::string_view octets, const RelayOptions& options, std::string& problem) {

@@ -81,11 +81,15 @@ RejectReason ResponseParser::apply_rules(Method method, ResponseHead& head) cons
   const bool odd_length = no_content && !interim && head.fields.has(KnownField::content_length) &&
                           head.fields.at(KnownField::content_length).value.in(head.text) != "0";
   head.keep_alive = !options.close && (head.minor == 1 || options.keep_alive) && !foreign && !odd_length &&
-                    framing.kind != BodyKind::until_close && framing.kind != BodyKind::tunnel;
+                    framing.kind != BodyKind::until_close && !tunnel;
   head.upgrade = 0;
   if (head.status == 101) {
     if (!options.upgrade || !head.fields.has(KnownField::upgrade)) return RejectReason::switch_mismatch;
-    return read_upgrade(head.text, head.fields, *policy_, head.upgrade);
+    if (const RejectReason reason = read_upgrade(head.text, head.fields, *policy_, head.upgrade);
+        reason != RejectReason::none)
+      return reason;
+    framing.kind = BodyKind::tunnel;
+    return head.upgrade == 0 ? RejectReason::switch_mismatch : RejectReason::none;
   }
   return RejectReason::none;
 }
