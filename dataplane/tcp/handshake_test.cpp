@@ -183,5 +183,17 @@ TEST(Stateless, a_stray_segment_gets_a_reset_that_its_sender_accepts) {
   EXPECT_FALSE(reset_for(segment).has_value());
 }
 
+TEST(Stateless, a_listener_drops_data_that_is_ahead_of_its_syn) {
+  SegmentIn segment;
+  segment.seq = SeqNum{100};
+  segment.flags = kTcpPsh;
+  EXPECT_FALSE(listener_reset_for(segment).has_value());
+  segment.flags = kTcpAck;
+  segment.ack = SeqNum{777};
+  EXPECT_EQ(listener_reset_for(segment)->seq, SeqNum{777});
+  segment.flags = kTcpAck | kTcpRst;
+  EXPECT_FALSE(listener_reset_for(segment).has_value());
+}
+
 }  // namespace
 }  // namespace penstock::tcp

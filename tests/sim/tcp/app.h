@@ -1,7 +1,7 @@
 // app.h - one end's application: writes by plan, checks every octet it is given, reads by plan, ends by plan.
 //
-// Model     never looks inside the engine; knows its own position in both streams. Delivery during receive() only
-//           notes; what follows from it (writing, consuming, closing) happens in step(), outside the engine.
+// Model     sees TCP through a Socket and never looks inside; knows its own position in both streams. Delivery only
+//           notes; what follows from it (writing, consuming, closing) happens in step(), outside of TCP.
 // Errors    the first thing that is wrong is kept in failure().
 #pragma once
 #include <string>
@@ -9,20 +9,20 @@
 #include "dataplane/tcp/engine.h"
 #include "tests/sim/tcp/payload.h"
 #include "tests/sim/tcp/scenario.h"
+#include "tests/sim/tcp/socket.h"
 
 namespace penstock::tcpsim {
 
-class App final : public tcp::Delivery {
+class App {
  public:
   /// Streams are numbered so that every direction of every connection differs.
-  App(const AppPlan& plan, const AppPlan& peer, std::uint32_t writes_stream, std::uint32_t reads_stream,
-      const Payload& payload)
-      : plan_{plan}, peer_{peer}, writes_stream_{writes_stream}, reads_stream_{reads_stream}, payload_{payload} {}
+  App(const AppPlan& plan, const AppPlan& peer, std::uint32_t writes_stream, std::uint32_t reads_stream)
+      : plan_{plan}, peer_{peer}, writes_stream_{writes_stream}, reads_stream_{reads_stream} {}
 
-  void deliver(const tcp::Piece& piece) override;
+  void deliver(ByteView bytes);
   void events(const tcp::Events& events);
-  /// Does what is possible now. Returns events that closing caused.
-  tcp::Events step(tcp::Engine& engine, tcp::Endpoint& ep, std::uint64_t now_us, Instant now);
+  /// Does what is possible now, closing included.
+  void step(Socket& socket, std::uint64_t now_us);
   /// When step() wants to be called again, 0: only after the next event.
   [[nodiscard]] std::uint64_t wakes_at_us() const { return wakes_at_us_; }
 
@@ -38,13 +38,13 @@ class App final : public tcp::Delivery {
 
  private:
   [[nodiscard]] std::uint64_t may_write() const;
-  void write(tcp::Engine& engine, tcp::Endpoint& ep, std::uint64_t now_us);
-  void read(tcp::Engine& engine, tcp::Endpoint& ep, std::uint64_t now_us);
+  void write(Socket& socket, std::uint64_t now_us);
+  void read(Socket& socket, std::uint64_t now_us);
+  void end(Socket& socket);
   void wake(std::uint64_t at_us) { wakes_at_us_ = wakes_at_us_ == 0 ? at_us : std::min(wakes_at_us_, at_us); }
 
   AppPlan plan_, peer_;
   std::uint32_t writes_stream_, reads_stream_;
-  const Payload& payload_;
   std::uint64_t written_{}, received_{}, consumed_{};
   std::uint64_t next_write_us_{}, next_read_us_{}, stalled_until_us_{}, wakes_at_us_{};
   bool stalled_{}, peer_closed_{}, connected_{}, timed_out_{}, reset_{}, ended_{}, read_ended_{};

@@ -8,6 +8,9 @@ namespace {
 // A peer with neither SACK nor timestamps keeps its backed-off timeout while every other acknowledgement is lost
 // (RFC 6298 s5.7): right, but without end. So the regular loss has one.
 constexpr std::uint32_t kLoseNthMax = 200;
+// Every n-th packet of any kind may fall in step with a sender that repeats n packets per timeout, and then always
+// meets the same one. So it ends before the sender gives up.
+constexpr std::uint32_t kLoseNthOfAllMax = 12;
 
 bool chance(test::Seeded& random, std::uint32_t of_ten_thousand) {
   return of_ten_thousand != 0 && random.below(10000) < of_ten_thousand;
@@ -17,7 +20,8 @@ bool chance(test::Seeded& random, std::uint32_t of_ten_thousand) {
 
 std::uint16_t Link::mtu(std::uint64_t now_us) const {
   const bool changed = plan_.mtu_change_at_us != 0 && now_us - start_us_ >= plan_.mtu_change_at_us;
-  return changed ? plan_.mtu_after : plan_.mtu;
+  const bool restored = plan_.mtu_restored_at_us != 0 && now_us - start_us_ >= plan_.mtu_restored_at_us;
+  return changed && !restored ? plan_.mtu_after : plan_.mtu;
 }
 
 bool Link::loses(test::Seeded& random, bool no_payload) {
@@ -28,6 +32,10 @@ bool Link::loses(test::Seeded& random, bool no_payload) {
   }
   if (chance(random, plan_.burst_start)) {
     burst_left_ = plan_.burst_packets - 1;
+    return true;
+  }
+  if (plan_.lose_nth_of_all != 0 && packets_ % plan_.lose_nth_of_all == 0 && lost_of_all_ < kLoseNthOfAllMax) {
+    ++lost_of_all_;
     return true;
   }
   const bool counted = no_payload && plan_.lose_nth != 0 && pure_acks_ < kLoseNthMax;

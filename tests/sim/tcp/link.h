@@ -42,6 +42,7 @@ class Link {
   std::uint32_t burst_left_{};
   std::uint32_t pure_acks_{};
   std::uint32_t packets_{};
+  std::uint32_t lost_of_all_{};
 };
 
 }  // namespace penstock::tcpsim

@@ -16,6 +16,8 @@ class Pcapng {
   Pcapng();
   void packet(std::uint64_t at_us, ByteView bytes, const std::string& comment);
   [[nodiscard]] bool write_file(const std::string& path) const;
+  /// The file so far.
+  [[nodiscard]] ByteView bytes() const { return out_; }
 
  private:
   void word(std::uint32_t value);

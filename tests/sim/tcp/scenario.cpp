@@ -30,7 +30,12 @@ constexpr std::array<const char*, kImpairmentCount> kImpairmentNames{"loss",
                                                                      "small_pool",
                                                                      "simultaneous_open",
                                                                      "icmp_silence",
-                                                                     "no_rack"};
+                                                                     "no_rack",
+                                                                     "lose_nth_of_all",
+                                                                     "bursty_reader",
+                                                                     "mtu_restored",
+                                                                     "lends",
+                                                                     "holds"};
 
 /// Draws the same numbers whether or not an impairment is disabled, so that taking one away leaves the others alone.
 class Draw {
@@ -159,6 +164,39 @@ tcp::Limits draw_limits(Draw& draw) {
   return out;
 }
 
+/// What was invented after seeds had been kept: drawn apart, so that those mean what they meant.
+void draw_additions(Draw& draw, Scenario& out) {
+  for (LinkPlan& link : out.link) {
+    const std::uint32_t nth = draw.between(4, 20), restored = draw.between(50'000, 2'000'000);
+    if (draw.with(Impairment::lose_nth_of_all, 8)) link.lose_nth_of_all = nth;
+    if (draw.with(Impairment::mtu_restored, 2) && link.mtu_change_at_us != 0)
+      link.mtu_restored_at_us = link.mtu_change_at_us + restored;
+  }
+  for (ConnectionPlan& plan : out.connections) {
+    for (AppPlan& app : plan.app) {
+      const std::uint32_t every = draw.between(1000, 400'000);
+      if (draw.with(Impairment::bursty_reader, 6) && app.read_every_us == 0) app.read_every_us = every;
+    }
+  }
+}
+
+void restrict_to_transfer(Scenario& out, std::uint64_t octets) {
+  out.connections.resize(1);
+  for (AppPlan& app : out.connections[0].app) {
+    app.total = app.rpc_octets = app.write_every_us = 0;
+    app.write_chunk = std::max(app.write_chunk, 500u);
+    if (app.read_chunk != 0) app.read_chunk = std::max(app.read_chunk, 500u);
+  }
+  out.connections[0].app[0].total = octets;
+}
+
+/// What lwIP cannot do: open simultaneously, or learn that a path takes smaller packets than the interface.
+void restrict_to_lwip(Scenario& out, bool client) {
+  out.lwip_side = client ? 0 : 1;
+  out.link[out.lwip_side].mtu_change_at_us = 0;
+  for (ConnectionPlan& plan : out.connections) plan.simultaneous = false;
+}
+
 }  // namespace
 
 std::string name_of(Variant variant) { return kVariantNames[static_cast<std::size_t>(variant)]; }
@@ -170,7 +208,8 @@ bool Scenario::may_lose_data(const ConnectionPlan& plan) const {
   });
 }
 
-Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabled) {
+Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabled, const Workload& workload) {
+  if (workload.transfer_octets != 0) disabled |= 1u << static_cast<unsigned>(Impairment::abort);
   Draw draw{seed, disabled};
   Scenario out;
   out.seed = seed;
@@ -188,6 +227,13 @@ Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabl
   const std::uint32_t count = draw.one_in(4) ? draw.between(2, 3) : 1;
   for (std::uint32_t i = 0; i < count; ++i)
     out.connections.push_back(draw_connection(draw, delay_us, static_cast<std::uint16_t>(i)));
+  Draw additions{~seed, disabled};
+  draw_additions(additions, out);
+  if (workload.transfer_octets != 0) restrict_to_transfer(out, workload.transfer_octets);
+  const bool lwip_is_client = additions.one_in(2);
+  for (bool& lends : out.lends) lends = additions.with(Impairment::lends, 2);
+  for (bool& holds : out.holds) holds = additions.with(Impairment::holds, 2);
+  if (workload.lwip) restrict_to_lwip(out, lwip_is_client);
   return out;
 }
 
@@ -196,20 +242,22 @@ std::string describe(const Scenario& scenario) {
   out << "seed " << scenario.seed << " variant " << name_of(scenario.variant) << (scenario.v4 ? " IPv4" : " IPv6");
   for (const LinkPlan& link : scenario.link) {
     out << "\n  link delay " << link.delay_us << " us jitter " << link.jitter_us << " loss " << link.loss << " burst "
-        << link.burst_start << "x" << link.burst_packets << " nth " << link.lose_nth << " dup " << link.duplicate
-        << " reorder " << link.reorder << "/" << link.reorder_extra_us << " corrupt " << link.corrupt << " rate "
-        << link.octets_per_ms << "/" << link.queue_us << " mtu " << link.mtu_after << "@" << link.mtu_change_at_us
-        << (link.icmp_silent ? " silent" : "") << " pause " << link.pause_for_us << "@" << link.pause_at_us;
+        << link.burst_start << "x" << link.burst_packets << " nth " << link.lose_nth << "/" << link.lose_nth_of_all
+        << " dup " << link.duplicate << " reorder " << link.reorder << "/" << link.reorder_extra_us << " corrupt "
+        << link.corrupt << " rate " << link.octets_per_ms << "/" << link.queue_us << " mtu " << link.mtu_after << "@"
+        << link.mtu_change_at_us << "-" << link.mtu_restored_at_us << (link.icmp_silent ? " silent" : "") << " pause "
+        << link.pause_for_us << "@" << link.pause_at_us;
   }
   for (std::size_t side = 0; side < 2; ++side) {
     const tcp::Limits& limits = scenario.limits[side];
     out << "\n  host budgets " << limits.send_budget_octets << "/" << limits.receive_budget_octets << " shift "
         << unsigned{limits.window_shift} << (limits.nagle ? " nagle" : "") << (limits.sack ? "" : " no-sack")
-        << (limits.rack ? "" : " no-rack")
-        << (limits.congestion_control == tcp::CongestionControl::reno ? " reno" : "") << (limits.timestamps ? "" : " no-ts")
-        << (limits.window_scaling ? "" : " no-scale") << " entries " << scenario.pool_entries[side] << " pieces "
-        << limits.reassembly_entries_max;
+        << (limits.rack ? "" : " no-rack") << (limits.congestion_control == tcp::CongestionControl::reno ? " reno" : "")
+        << (limits.timestamps ? "" : " no-ts") << (limits.window_scaling ? "" : " no-scale")
+        << (scenario.lends[side] ? " lends" : "") << (scenario.holds[side] ? " holds" : "") << " entries "
+        << scenario.pool_entries[side] << " pieces " << limits.reassembly_entries_max;
   }
+  if (scenario.lwip_side != kNoSide) out << "\n  lwIP is the " << (scenario.lwip_side == 0 ? "client" : "server");
   for (const ConnectionPlan& plan : scenario.connections)
     for (const AppPlan& app : plan.app)
       out << "\n  app " << app.total << " octets by " << app.write_chunk << " every " << app.write_every_us << " rpc "

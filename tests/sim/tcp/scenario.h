@@ -1,7 +1,8 @@
 // scenario.h - everything that one seed decides: links, faults, applications, limits, and the start of the clock.
 //
 // Model     a Scenario is a plain value drawn from one generator; the run itself draws from another with the same seed.
-//           `disabled` takes single impairments away, which is what the shrinker does.
+//           `disabled` takes single impairments away, which is what the shrinker does. What a seed means stays: later
+//           inventions are drawn from a generator of their own.
 // Units     virtual microseconds; octets; losses in 1/10000.
 #pragma once
 #include <array>
@@ -50,6 +51,11 @@ enum class Impairment : std::uint8_t {
   simultaneous_open,
   icmp_silence,
   no_rack,
+  lose_nth_of_all,
+  bursty_reader,
+  mtu_restored,
+  lends,
+  holds,
   count
 };
 inline constexpr std::size_t kImpairmentCount = static_cast<std::size_t>(Impairment::count);
@@ -61,8 +67,9 @@ struct LinkPlan {
   std::uint32_t loss{};         ///< of each packet
   std::uint32_t burst_start{};  ///< of a burst beginning at a packet
   std::uint32_t burst_packets{};
-  std::uint32_t lose_nth{};     ///< every n-th pure acknowledgement or window update; 0: none
-  std::uint32_t lose_packet{};  ///< exactly this one, counted from 1; 0: none
+  std::uint32_t lose_nth{};         ///< every n-th pure acknowledgement or window update; 0: none
+  std::uint32_t lose_nth_of_all{};  ///< every n-th packet of any kind; 0: none
+  std::uint32_t lose_packet{};      ///< exactly this one, counted from 1; 0: none
   std::uint32_t duplicate{};
   std::uint32_t reorder{};
   std::uint32_t reorder_extra_us{};
@@ -72,8 +79,9 @@ struct LinkPlan {
   std::uint16_t mtu{1500};
   std::uint64_t mtu_change_at_us{};  ///< 0: never
   std::uint16_t mtu_after{};
-  bool icmp_silent{};           ///< drops what is too big without a word
-  std::uint64_t pause_at_us{};  ///< 0: never
+  std::uint64_t mtu_restored_at_us{};  ///< 0: never
+  bool icmp_silent{};                  ///< drops what is too big without a word
+  std::uint64_t pause_at_us{};         ///< 0: never
   std::uint32_t pause_for_us{};
 };
 
@@ -90,9 +98,9 @@ struct AppPlan {
   std::uint32_t write_chunk{16384};
   std::uint32_t write_every_us{};  ///< 0: whenever there is room
   std::uint32_t rpc_octets{};      ///< client: request, server: response; 0: no request/response pattern
-  std::uint32_t read_chunk{};      ///< 0: everything at once
-  std::uint32_t read_every_us{};
-  std::uint64_t stall_after{};  ///< stop reading at this many octets, once
+  std::uint32_t read_chunk{};      ///< 0: everything that is there
+  std::uint32_t read_every_us{};   ///< a slow reader with a chunk, a bursty one without
+  std::uint64_t stall_after{};     ///< stop reading at this many octets, once
   std::uint32_t stall_us{};
   Ending ending{Ending::shutdown_when_written};
   std::uint64_t ending_at{};  ///< octets read or written before abort_midway or close_early
@@ -106,6 +114,8 @@ struct ConnectionPlan {
   std::uint16_t server_port{};
 };
 
+inline constexpr std::size_t kNoSide = 2;
+
 struct Scenario {
   std::uint64_t seed{};
   Variant variant{Variant::plain};
@@ -115,13 +125,23 @@ struct Scenario {
   std::array<tcp::Limits, 2> limits;
   std::array<std::uint32_t, 2> pool_entries{4096, 4096};
   std::array<std::uint32_t, 2> pool_blocks{2048, 2048};
+  std::array<bool, 2> lends{};  ///< writes by reference, from buffers that are lent
+  std::array<bool, 2> holds{};  ///< keeps references on what was delivered until it is consumed
   std::vector<ConnectionPlan> connections;
+  std::size_t lwip_side{kNoSide};  ///< which host runs lwIP instead of our engine
 
   /// An ending or a fault that may cost data is part of the plan.
   [[nodiscard]] bool may_lose_data(const ConnectionPlan& plan) const;
 };
 
-[[nodiscard]] Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabled);
+/// How seeds become scenarios in one run of the program.
+struct Workload {
+  bool lwip{};                      ///< lwIP at one end, which one is drawn
+  std::uint64_t transfer_octets{};  ///< one connection, this much from client to server, no aborts; 0: as drawn
+};
+
+[[nodiscard]] Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabled,
+                                     const Workload& workload = {});
 [[nodiscard]] std::string describe(const Scenario& scenario);
 
 }  // namespace penstock::tcpsim

@@ -32,18 +32,16 @@ TEST(TcpSim, the_same_seed_is_the_same_run) {
 }
 
 TEST(TcpSim, an_application_notices_wrong_repeated_and_surplus_octets) {
-  const Payload payload;
   AppPlan peer;
   peer.total = 100;
-  App right{AppPlan{}, peer, 0, 1, payload}, shifted{AppPlan{}, peer, 0, 1, payload},
-      surplus{AppPlan{}, peer, 0, 1, payload};
-  right.deliver({payload.view(1, 0, 50)});
-  right.deliver({payload.view(1, 50, 50)});
+  App right{AppPlan{}, peer, 0, 1}, shifted{AppPlan{}, peer, 0, 1}, surplus{AppPlan{}, peer, 0, 1};
+  right.deliver(kPayload.view(1, 0, 50));
+  right.deliver(kPayload.view(1, 50, 50));
   EXPECT_EQ(right.failure(), "");
-  shifted.deliver({payload.view(1, 0, 50)});
-  shifted.deliver({payload.view(1, 0, 50)});
+  shifted.deliver(kPayload.view(1, 0, 50));
+  shifted.deliver(kPayload.view(1, 0, 50));
   EXPECT_NE(shifted.failure(), "");
-  surplus.deliver({payload.view(1, 0, 101)});
+  surplus.deliver(kPayload.view(1, 0, 101));
   EXPECT_NE(surplus.failure(), "");
 }
 
@@ -51,7 +49,7 @@ TEST(TcpSim, a_checker_that_finds_nothing_to_do_would_be_noticed) {
   const Result result = run(quiet(50'000));
   EXPECT_EQ(result.failure, "");
   EXPECT_EQ(result.octets, 100'000u);
-  EXPECT_EQ(result.retransmitted, 0u);
+  EXPECT_EQ(result.counts.retransmitted, 0u);
 }
 
 // R5: closing in every order, with each packet of either direction lost in turn.
@@ -99,7 +97,7 @@ TEST(TcpSim, tiny_round_trips_with_loss_finish_quickly) {
     scenario.link[0].loss = scenario.link[1].loss = 150;
     const Result result = run(scenario);
     EXPECT_EQ(result.failure, "");
-    timeouts += result.timeouts;
+    timeouts += result.counts.timeouts;
     EXPECT_LT(result.virtual_us, 4'000'000u) << "seed " << seed;
   }
   EXPECT_LT(timeouts, 60u) << "recovery by time and tail probes leave little to the timeout";

@@ -1,0 +1,7 @@
+#include "tests/sim/tcp/payload.h"
+
+namespace penstock::tcpsim {
+
+constinit const Payload kPayload;
+
+}  // namespace penstock::tcpsim
