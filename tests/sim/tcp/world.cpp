@@ -12,6 +12,7 @@ constexpr std::uint64_t kVirtualMaxUs = 6ull * 3600 * 1'000'000;
 constexpr std::uint64_t kEventsMax = 4'000'000;
 constexpr std::uint64_t kWrap32 = std::uint64_t{1} << 32;
 constexpr std::uint32_t kInterfaceMtu = 1500;
+constexpr std::uint32_t kPlentyOfEntries = 1000;
 
 }  // namespace
 
@@ -84,7 +85,9 @@ void World::fail(std::size_t host, std::size_t index, const std::string& what) {
 void World::gave_up(std::size_t host, std::size_t i) {
   constexpr std::uint32_t kLost = 3;
   hearing_[i].gave_up = true;
-  if (hearing_[i].excused) return;
+  // A listener without memory takes nobody; who asks has to give up some time.
+  const bool refused = scenario_.pool_entries[1 - host] < kPlentyOfEntries && !hosts_[1 - host]->app(i).connected();
+  if (hearing_[i].excused || refused) return;
   if (!scenario_.may_lose_data(scenario_.connections[i]) && hearing_[i].lost_since_heard[host] < kLost)
     fail(host, i, "gave up a peer that answers");
 }
