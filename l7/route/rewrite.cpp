@@ -28,6 +28,8 @@ class Output {
     put({digits + at, sizeof digits - at});
   }
   void fail(WriteStatus status) { failure_ = status; }
+  [[nodiscard]] std::size_t used() const { return used_; }
+  [[nodiscard]] std::string_view since(std::size_t begin) const { return {buffer_.data() + begin, used_ - begin}; }
   [[nodiscard]] Written result() const {
     if (failure_ != WriteStatus::written) return {failure_, 0};
     return fits_ ? Written{WriteStatus::written, used_} : Written{WriteStatus::too_small, 0};
@@ -95,7 +97,10 @@ void put_path(const MatchedRoute& matched, std::string_view path, Output& out, S
     out.put(path.substr(replaced));
   } else if ((route.flags & kRegexRewrite) != 0) {
     if (path.size() > kPathOctetsMax) return out.fail(WriteStatus::too_small);
+    const std::size_t begin = out.used();
     put_replaced(matched.host.program(route.rewrite_program), rewrite, path, out, scratch.programs());
+    if (out.result().status == WriteStatus::written && !out.since(begin).starts_with('/'))
+      out.fail(WriteStatus::bad_path);
   } else {
     out.put(path);
   }

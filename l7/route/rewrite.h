@@ -18,6 +18,7 @@ namespace penstock::route {
 enum class WriteStatus : std::uint8_t {
   written,
   too_small,      ///< the buffer is
+  bad_path,       ///< the expression left something that does not begin with '/': answer 500, count it
   too_many_steps  ///< the expression took too long on this path: answer 500, count it
 };
 struct Written {

@@ -34,9 +34,9 @@ enum class ValueKind : std::uint8_t { present, exact, prefix, regex, range };
 /// parameter the first counts, undecoded. A missing one fulfils nothing, not even an inverted condition; only
 /// inverted `present` demands that it is missing.
 struct ValueMatch {
-  std::string name;  ///< header: any case; query parameter: exact
+  std::string name{};  ///< header: any case; query parameter: exact
   ValueKind kind{ValueKind::present};
-  std::string value;    ///< exact, prefix, regex (whole value)
+  std::string value{};  ///< exact, prefix, regex (whole value)
   std::int64_t low{0};  ///< range: low <= value < high, a decimal integer and nothing else
   std::int64_t high{0};
   bool ignore_case{false};  ///< exact and prefix
@@ -46,29 +46,29 @@ struct ValueMatch {
 };
 
 struct RouteMatch {
-  PathMatch path;
-  std::vector<ValueMatch> headers;
-  std::vector<ValueMatch> query_params;
-  std::vector<std::string> methods;  ///< any of these; empty = every method
+  PathMatch path{};
+  std::vector<ValueMatch> headers{};
+  std::vector<ValueMatch> query_params{};
+  std::vector<std::string> methods{};  ///< any of these; empty = every method
   friend bool operator==(const RouteMatch&, const RouteMatch&) = default;
 };
 
 struct WeightedCluster {
-  std::string name;
+  std::string name{};
   std::uint32_t weight{1};
   friend bool operator==(const WeightedCluster&, const WeightedCluster&) = default;
 };
 
 /// Replaces every occurrence of `pattern` in the path; \0 to \9 in the substitution are captures, \\ a backslash.
 struct RegexRewrite {
-  std::string pattern;
-  std::string substitution;
+  std::string pattern{};
+  std::string substitution{};
   friend bool operator==(const RegexRewrite&, const RegexRewrite&) = default;
 };
 /// At most one of the two. `prefix` replaces what the literal matched; the whole path of exact and regex routes.
 struct PathRewrite {
-  std::optional<std::string> prefix;
-  std::optional<RegexRewrite> regex;
+  std::optional<std::string> prefix{};
+  std::optional<RegexRewrite> regex{};
   friend bool operator==(const PathRewrite&, const PathRewrite&) = default;
 };
 
@@ -86,35 +86,35 @@ struct RetryPolicy {
   std::uint32_t on{0};  ///< RetryOn bits; 0 = never
   std::uint8_t retries{1};
   std::uint32_t per_try_timeout_ms{0};  ///< 0 = none of its own
-  std::vector<std::uint16_t> statuses;
+  std::vector<std::uint16_t> statuses{};
   friend bool operator==(const RetryPolicy&, const RetryPolicy&) = default;
 };
 
 /// Sends the request to one of the clusters.
 struct Forward {
-  std::vector<WeightedCluster> clusters;
-  PathRewrite rewrite;
-  std::string host_rewrite;          ///< empty = unchanged
+  std::vector<WeightedCluster> clusters{};
+  PathRewrite rewrite{};
+  std::string host_rewrite{};        ///< empty = unchanged
   std::uint32_t timeout_ms{15'000};  ///< whole response; 0 = none
   std::uint32_t idle_timeout_ms{0};  ///< no octet either way; 0 = the listener's
-  RetryPolicy retry;
+  RetryPolicy retry{};
   friend bool operator==(const Forward&, const Forward&) = default;
 };
 /// Answers with a location; what is empty or absent stays as in the request.
 struct Redirect {
   std::uint16_t status{301};
-  std::string scheme;
-  std::string host;
-  std::uint16_t port{0};            ///< 0 = as in the request
-  std::optional<std::string> path;  ///< whole path; with '?' it brings its own query. Excludes `rewrite`
-  PathRewrite rewrite;
+  std::string scheme{};
+  std::string host{};
+  std::uint16_t port{0};              ///< 0 = as in the request
+  std::optional<std::string> path{};  ///< whole path; with '?' it brings its own query. Excludes `rewrite`
+  PathRewrite rewrite{};
   bool strip_query{false};
   friend bool operator==(const Redirect&, const Redirect&) = default;
 };
 /// Answers without asking anybody.
 struct DirectResponse {
   std::uint16_t status{200};
-  std::string body;
+  std::string body{};
   friend bool operator==(const DirectResponse&, const DirectResponse&) = default;
 };
 
@@ -125,37 +125,37 @@ enum class HeaderEditMode : std::uint8_t {
   set_if_present  ///< only if there is one
 };
 struct HeaderEdit {
-  std::string name;
-  std::string value;  ///< literal: nothing is expanded
+  std::string name{};
+  std::string value{};  ///< literal: nothing is expanded
   HeaderEditMode mode{HeaderEditMode::set};
   friend bool operator==(const HeaderEdit&, const HeaderEdit&) = default;
 };
 /// Removals come first, then the edits in declared order.
 struct HeaderEdits {
-  std::vector<std::string> remove;
-  std::vector<HeaderEdit> edits;
+  std::vector<std::string> remove{};
+  std::vector<HeaderEdit> edits{};
   friend bool operator==(const HeaderEdits&, const HeaderEdits&) = default;
 };
 
 struct Route {
-  std::string name;  ///< for logs and messages; may be empty
-  RouteMatch match;
-  std::variant<Forward, Redirect, DirectResponse> action;
-  HeaderEdits request;
-  HeaderEdits response;
+  std::string name{};  ///< for logs and messages; may be empty
+  RouteMatch match{};
+  std::variant<Forward, Redirect, DirectResponse> action{};
+  HeaderEdits request{};
+  HeaderEdits response{};
   friend bool operator==(const Route&, const Route&) = default;
 };
 
 /// Domains: "a.example", "a.example:8080", "*.example", "*-b.example", "a.*", "*". Exact wins, then the longest
 /// "*suffix", then the longest "prefix*", then "*". A wildcard stands for at least one octet. Any case.
 struct VirtualHost {
-  std::string name;
-  std::vector<std::string> domains;
-  std::vector<Route> routes;
+  std::string name{};
+  std::vector<std::string> domains{};
+  std::vector<Route> routes{};
   friend bool operator==(const VirtualHost&, const VirtualHost&) = default;
 };
 struct RouteTable {
-  std::vector<VirtualHost> virtual_hosts;
+  std::vector<VirtualHost> virtual_hosts{};
   friend bool operator==(const RouteTable&, const RouteTable&) = default;
 };
 
