@@ -54,6 +54,8 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
   config.worker_count = static_cast<std::uint16_t>(options.workers);
   config.boot_epoch = segment.boot_epoch();
   config.seed = random_seed();
+  // At most half of a worker's buffers hold payload: the others feed its queues.
+  config.lent_max = static_cast<std::uint32_t>(options.buffers / 2);
   config.proxy_connections_max = static_cast<std::uint32_t>(options.proxy_connections);
   for (unsigned i = 0; i < options.workers; ++i) {
     Part& part = *pool->parts_[i];

@@ -16,9 +16,10 @@ DeadlineWheel::DeadlineWheel(std::uint32_t capacity, CoarseMs now) : links_{capa
 std::uint32_t DeadlineWheel::slot_for(std::uint32_t deadline) const {
   const std::uint32_t wait = static_cast<std::int32_t>(deadline - cursor_) > 0 ? deadline - cursor_ : 0;
   if (wait < kFine) return (cursor_ + wait) % kFine;
-  const std::uint32_t middle = (deadline >> kMiddleShift) - (cursor_ >> kMiddleShift);
+  // Slots ahead; the clock may wrap between.
+  const std::uint32_t middle = ((deadline >> kMiddleShift) - (cursor_ >> kMiddleShift)) & (~0u >> kMiddleShift);
   if (middle < kMiddle) return kMiddleAt + (deadline >> kMiddleShift) % kMiddle;
-  const std::uint32_t coarse = (deadline >> kCoarseShift) - (cursor_ >> kCoarseShift);
+  const std::uint32_t coarse = ((deadline >> kCoarseShift) - (cursor_ >> kCoarseShift)) & (~0u >> kCoarseShift);
   return kCoarseAt + ((cursor_ >> kCoarseShift) + std::min(coarse, kCoarse - 1)) % kCoarse;
 }
 

@@ -15,8 +15,9 @@ void Worker::State::handle_unknown(Frame& frame, const wire::PacketInfo& info, c
   }
   const control::ListenerRecord* const listener = view->snapshot.find_listener(key.dst, key.dst_port, key.proto);
   if (listener == nullptr) {
-    const bool reply = view->snapshot.owns_source(key.dst, key.dst_port) ||
-                       std::binary_search(view->by_address.begin(), view->by_address.end(), AddressedNextHop{key.src},
+    // Nobody else has these ports: an endpoint that still talks to one learns that its connection is gone.
+    if (view->snapshot.owns_source(key.dst, key.dst_port)) return refuse_segment(frame, info);
+    const bool reply = std::binary_search(view->by_address.begin(), view->by_address.end(), AddressedNextHop{key.src},
                                           [](const auto& a, const auto& b) { return a.address < b.address; });
     return drop_frame(frame, reply ? DropReason::no_flow : DropReason::no_listener);
   }

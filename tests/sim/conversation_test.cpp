@@ -177,7 +177,7 @@ TEST(TcpReset, resets_are_bounded_per_second) {
   world.check();
 }
 
-TEST(Replies, a_reply_of_no_flow_is_dropped_without_an_answer) {
+TEST(Replies, an_endpoint_that_talks_to_no_flow_is_told_so) {
   World world;
   world.listeners = {make_listener({}, 1)};
   world.publish();
@@ -187,7 +187,11 @@ TEST(Replies, a_reply_of_no_flow_is_dropped_without_an_answer) {
   request.info.src_port = test::port(20000);
   request.info.dst_port = test::port(8080);
   request.info.proto = IpProto::tcp;
-  world.refuse(kUpstream, reply_to(request, "SA").build(), DropReason::no_flow);
+  const Seen reset = world.pass(kUpstream, reply_to(request, "SA").build());
+  EXPECT_EQ(reset.port, kUpstream);
+  EXPECT_EQ(reset.info.tcp_flags, wire::kTcpRst);
+  EXPECT_EQ(reset.info.dst, request.info.dst);
+  EXPECT_EQ(world.drops(DropReason::no_flow), 1u);
   world.refuse(kUpstream, test::PacketBuilder{}.ipv4("10.1.0.2", "10.96.0.99").tcp(1, 2, "S").build(),
                DropReason::no_listener);
   world.check();

@@ -92,7 +92,10 @@ struct Session {
     request.info.src_port = test::port(u.src_port);
     request.info.dst_port = test::port(u.dst_port);
     request.info.proto = shape.proto;
-    world.refuse(kUpstream, reply_to(request).build(), DropReason::no_flow, queue());
+    const std::uint64_t before = world.drops(DropReason::no_flow);
+    const auto answers = world.feed(kUpstream, reply_to(request).build(), queue());
+    EXPECT_LE(answers.size(), shape.proto == IpProto::tcp ? 1u : 0u);  // resets are limited per second
+    EXPECT_EQ(world.drops(DropReason::no_flow), before + 1);
   }
   void reconfigure() {
     for (SimEndpoint& e : world.listeners[0].endpoints)
