@@ -37,7 +37,7 @@ struct PacketTemplate {
 class MemoryIo final : public io::PacketIo {
  public:
   static constexpr std::size_t kBuffers = 2048;
-  static constexpr std::size_t kStride = 2048;
+  static constexpr std::size_t kStride = 2048 + 384;
   static constexpr std::uint16_t kHeadroom = 128;
 
   explicit MemoryIo(std::vector<PacketTemplate> templates);

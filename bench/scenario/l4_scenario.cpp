@@ -166,6 +166,17 @@ void L4Scenario::open_flows() {
   mix_.resize(mix_.size() / io::kBurstMax * io::kBurstMax);
 }
 
+void L4Scenario::play_established(PortOrder order) {
+  std::mt19937 random{2};
+  for (auto burst = mix_.begin(); burst != mix_.end(); burst += io::kBurstMax) {
+    if (order == PortOrder::by_queue)
+      std::stable_partition(burst, burst + io::kBurstMax, [](const PacketStamp& s) { return s.shape == kRequest; });
+    else
+      std::shuffle(burst, burst + io::kBurstMax, random);
+  }
+  io_.play(mix_);
+}
+
 void L4Scenario::play_new(std::uint32_t count) {
   fresh_.clear();
   for (std::uint32_t i = 0; i < count; ++i) fresh_.push_back(client_stamp(0x40000000u + fresh_clients_++, kSyn));

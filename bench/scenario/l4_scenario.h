@@ -1,7 +1,8 @@
 // l4_scenario.h - a worker over memory, with as many established flows as asked for.
 //
 // Model     `flows` connections are opened through the worker itself (SYN, SYN-ACK, ACK; datagram and reply), then
-//           their packets are played in shuffled order, half from clients and half from endpoints.
+//           their packets are played, half from clients and half from endpoints: flows in random order, the packets of
+//           a burst port by port, as device queues deliver them (or, to see what that is worth, in random order too).
 #pragma once
 #include <memory>
 #include <vector>
@@ -20,16 +21,19 @@ struct L4Shape {
   bool operator==(const L4Shape&) const = default;
 };
 
+enum class PortOrder : std::uint8_t { by_queue, interleaved };
+
 class L4Scenario {
  public:
   explicit L4Scenario(const L4Shape& shape);
   /// Plays established traffic from now on.
-  void play_established() { io_.play(mix_); }
+  void play_established(PortOrder order = PortOrder::by_queue);
   /// Plays the first packet of `flows` new flows, which reach the table from clients never seen before.
   void play_new(std::uint32_t flows);
-  /// One poll round; time goes on by 10 us.
+  /// One poll round; time goes on by 2 us, as it does for a worker that sends 16 million packets a second. A longer
+  /// step would let the sweep over all flows, which time starts, run more often per packet than it ever can.
   void step() {
-    now_ += std::chrono::microseconds{10};
+    now_ += std::chrono::microseconds{2};
     worker_->step(now_);
   }
   /// Lets so much time pass that every flow ends.

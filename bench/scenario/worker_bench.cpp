@@ -1,10 +1,15 @@
 // worker_bench: the whole worker over memory: parse, batched lookup, state, rewrite, transmit. Bursts of 32.
 //
-// Established  N flows, packets in shuffled order, half requests and half replies, 64-octet class.
+// Established  N flows, half requests and half replies, 64-octet class. Flows come in random order, and each burst
+//              holds first what came from clients, then what came from endpoints: devices deliver queue by queue.
+//              ns is everything; source_ns is the bench's own packet source alone, measured between the bursts of
+//              the same run; net_ns is the difference: what the pipeline costs.
+// Interleaved  the same with the two ports of a burst in random order, which no device delivers: what branches that
+//              cannot be foreseen cost.
 // NewFlow      every packet opens a flow (listener, Maglev, source port, record, timer).
 // PlainMap     the same packets through the same parser and rewriter, with std::unordered_map and no batching: what
 //              the flow table and its prefetching are worth. x_plain is PlainMap's cycles divided by ours.
-// MemoryIo     what the bench's own packet source costs; it is contained in every other figure.
+// MemoryIo     the packet source by itself, with the caches to itself.
 #include <benchmark/benchmark.h>
 
 #include <map>
@@ -18,6 +23,8 @@
 
 namespace penstock::bench {
 namespace {
+
+constexpr std::uint64_t kSourceEvery = 8;  ///< bursts; seldom enough to leave the worker's working set alone
 
 std::map<std::string, double>& plain_cycles() {
   static std::map<std::string, double> values;
@@ -40,21 +47,32 @@ L4Scenario& scenario(const L4Shape& shape) {
   return *current;
 }
 
-void Established(benchmark::State& state, L4Shape shape) {
+void forward_all(benchmark::State& state, const L4Shape& shape, PortOrder order) {
   L4Scenario& s = scenario(shape);
-  s.play_established();
-  const std::uint64_t sent = s.transmitted(), received = s.received();
+  s.play_established(order);
+  std::uint64_t sent = s.transmitted(), bursts = 0;
+  const std::uint64_t received = s.received();
+  std::array<Frame, io::kBurstMax> frames;
   PerPacket meter;
   for (auto _ : state) {
     meter.start();
     s.step();
     meter.stop(io::kBurstMax);
+    if (++bursts % kSourceEvery != 0) continue;
+    // In between, so that the source meets the caches as the worker leaves them.
+    meter.start();
+    const std::size_t n = s.io().receive(frames);
+    sent += s.io().transmit(0, {frames.data(), n});
+    meter.stop_source(n);
   }
   if (s.transmitted() - sent != s.received() - received) state.SkipWithError("packets were dropped");
   meter.report(state);
   const auto plain = plain_cycles().find(label_of(shape));
   if (plain != plain_cycles().end()) state.counters["x_plain"] = plain->second / meter.cycles_per_packet();
 }
+
+void Established(benchmark::State& state, L4Shape shape) { forward_all(state, shape, PortOrder::by_queue); }
+void Interleaved(benchmark::State& state, L4Shape shape) { forward_all(state, shape, PortOrder::interleaved); }
 
 struct KeyHash {
   std::size_t operator()(const flow::FlowKey& k) const { return hasher(k); }
@@ -158,6 +176,7 @@ int register_all() {
         if (proto == IpProto::udp && family == IpFamily::v4) add("MemoryIo", MemoryIo_alone);
         add("PlainMap", PlainMap);
         add("Established", Established);
+        if (proto == IpProto::udp && family == IpFamily::v4) add("Interleaved", Interleaved);
         if (flows == 1) add("NewFlow", NewFlow);
       }
   benchmark::RegisterBenchmark("EmptyPoll", EmptyPoll);

@@ -1,9 +1,6 @@
 #include "dataplane/flow/flow_table.h"
 
-#include <emmintrin.h>
 #include <sys/mman.h>
-
-#include <bit>
 
 #include "dataplane/core/require.h"
 
@@ -66,12 +63,6 @@ FlowTable::FlowTable(ByteSpan arena, const FlowTableConfig& config) : hasher_{co
 
 FlowTable::~FlowTable() { munmap(buckets_, bucket_octets_); }
 
-std::uint32_t FlowTable::matches(const Bucket& bucket, std::uint16_t tag) {
-  const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags.data()));
-  const __m128i hit = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
-  return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(hit, _mm_setzero_si128())));
-}
-
 DirectionIndex FlowTable::scan(const Bucket& bucket, std::uint16_t tag, const FlowKey& key) const {
   for (std::uint32_t hits = matches(bucket, tag); hits != 0; hits &= hits - 1) {
     const DirectionIndex d = bucket.directions[static_cast<std::size_t>(std::countr_zero(hits))] & ~kSecondary;
@@ -91,29 +82,11 @@ DirectionIndex FlowTable::find(const FlowKey& key) const { return find_slow(plac
 
 void FlowTable::lookup(std::span<const FlowKey> keys, std::span<DirectionIndex> out) const {
   require(keys.size() <= kLookupBatch && out.size() >= keys.size(), "lookup batch too large");
-  std::array<Place, kLookupBatch> places;
+  std::array<Probe, kLookupBatch> probes;
   const std::size_t n = keys.size();
-  for (std::size_t i = 0; i < n; ++i) {
-    places[i] = place_of(hasher_(keys[i]));
-    __builtin_prefetch(&buckets_[places[i].bucket]);
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    const Bucket& bucket = buckets_[places[i].bucket];
-    const std::uint32_t hits = matches(bucket, places[i].tag);
-    if (hits == 0) [[unlikely]] {
-      out[i] = kNoDirection;
-      continue;
-    }
-    const DirectionIndex d = bucket.directions[static_cast<std::size_t>(std::countr_zero(hits))] & ~kSecondary;
-    __builtin_prefetch(&directions_[d], 1);
-    __builtin_prefetch(&directions_[d ^ 1u], 1);
-    out[i] = d;
-  }
-  for (std::size_t i = 0; i < n; ++i) {
-    if (out[i] != kNoDirection && same_key(directions_[out[i]], keys[i])) [[likely]]
-      continue;
-    out[i] = find_slow(places[i], keys[i]);  // absent, overflowed, or a tag of somebody else
-  }
+  for (std::size_t i = 0; i < n; ++i) probes[i] = start(keys[i]);
+  for (std::size_t i = 0; i < n; ++i) aim(probes[i]);
+  for (std::size_t i = 0; i < n; ++i) out[i] = finish(probes[i], keys[i]);
 }
 
 bool FlowTable::put(std::uint32_t bucket, std::uint16_t tag, DirectionIndex value) {

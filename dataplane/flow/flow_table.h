@@ -8,14 +8,18 @@
 //             line)
 //
 // Shape     the arena is the caller's (a memfd, control/flow_layout.h); the index takes about 32 octets a connection,
-//           advised to huge pages. lookup() works on up to 32 keys at once and prefetches stage by stage: measured
-//           by flow_bench against rte_hash.
+//           advised to huge pages. A lookup is three steps, start() -> aim() -> finish(), each of which fetches what
+//           the next one reads: the caller puts other work between them, such as the same step for other keys.
+//           lookup() does so with up to 32 keys at once: measured by flow_bench against rte_hash.
 // Limits    capacity of the arena. insert() fails when it is used up; who is thrown out is the caller's policy.
 // Rule      FlowCold::generation is odd while a record is free or being written: begin() .. commit().
 // Not here  timers (timer_wheel.h), states and translation (dataplane/l4).
 #pragma once
+#include <emmintrin.h>
+
 #include <array>
 #include <atomic>
+#include <bit>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -54,6 +58,38 @@ class FlowTable {
   [[nodiscard]] std::uint32_t high_water() const { return high_water_; }
   /// Rises with every erase: results of an earlier lookup() may be stale then.
   [[nodiscard]] std::uint32_t erasures() const { return erasures_; }
+
+  /// A lookup under way.
+  struct Probe {
+    std::uint32_t bucket;
+    std::uint16_t tag;
+    DirectionIndex candidate;  ///< set by aim()
+  };
+  /// Hashes the key and fetches its bucket.
+  [[nodiscard]] Probe start(const FlowKey& key) const {
+    const Place place = place_of(hasher_(key));
+    __builtin_prefetch(&buckets_[place.bucket]);
+    return {place.bucket, place.tag, kNoDirection};
+  }
+  /// Picks the record that is most likely the key's and fetches it and its partner.
+  void aim(Probe& probe) const {
+    const Bucket& bucket = buckets_[probe.bucket];
+    const std::uint32_t hits = matches(bucket, probe.tag);
+    if (hits == 0) [[unlikely]] {
+      if (bucket.overflowed != 0) __builtin_prefetch(&buckets_[other_bucket(probe.bucket, probe.tag)]);
+      return;
+    }
+    const DirectionIndex d = bucket.directions[static_cast<std::size_t>(std::countr_zero(hits))] & ~kSecondary;
+    __builtin_prefetch(&directions_[d], 1);
+    __builtin_prefetch(&directions_[d ^ 1u], 1);
+    probe.candidate = d;
+  }
+  /// The key's direction, or kNoDirection. Right about keys inserted since start(); after an erase use find().
+  [[nodiscard]] DirectionIndex finish(const Probe& probe, const FlowKey& key) const {
+    if (probe.candidate != kNoDirection && same_key(directions_[probe.candidate], key)) [[likely]]
+      return probe.candidate;
+    return find_slow({probe.bucket, probe.tag}, key);  // absent, overflowed, or a tag of somebody else
+  }
 
   /// Direction of each key, or kNoDirection. At most kLookupBatch keys; also prefetches the partner.
   void lookup(std::span<const FlowKey> keys, std::span<DirectionIndex> out) const;
@@ -94,7 +130,11 @@ class FlowTable {
   [[nodiscard]] std::uint32_t other_bucket(std::uint32_t bucket, std::uint16_t tag) const {
     return (bucket ^ (static_cast<std::uint32_t>(tag) * 0x5bd1e995u)) & bucket_mask_;
   }
-  [[nodiscard]] static std::uint32_t matches(const Bucket& bucket, std::uint16_t tag);
+  [[nodiscard]] static std::uint32_t matches(const Bucket& bucket, std::uint16_t tag) {
+    const __m128i tags = _mm_load_si128(reinterpret_cast<const __m128i*>(bucket.tags.data()));
+    const __m128i hit = _mm_cmpeq_epi16(tags, _mm_set1_epi16(static_cast<short>(tag)));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(hit, _mm_setzero_si128())));
+  }
   [[nodiscard]] DirectionIndex scan(const Bucket& bucket, std::uint16_t tag, const FlowKey& key) const;
   [[nodiscard]] DirectionIndex find_slow(Place place, const FlowKey& key) const;
   [[nodiscard]] bool put(std::uint32_t bucket, std::uint16_t tag, DirectionIndex value);

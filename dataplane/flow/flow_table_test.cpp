@@ -82,6 +82,18 @@ TEST(FlowTable, batched_lookup_agrees_with_single_lookup) {
   }
 }
 
+TEST(FlowTable, a_lookup_under_way_sees_what_is_inserted_meanwhile_even_in_overflowed_buckets) {
+  TestArena arena{4096};
+  FlowTable table{arena.bytes(), kConfig};
+  std::vector<FlowTable::Probe> probes;
+  for (std::uint32_t i = 0; i < 4096; ++i) probes.push_back(table.start(test_key(i)));
+  for (std::uint32_t i = 0; i < 2048; ++i) ASSERT_NE(add(table, i), kNoFlow);
+  for (auto& probe : probes) table.aim(probe);
+  for (std::uint32_t i = 2048; i < 4096; ++i) ASSERT_NE(add(table, i), kNoFlow);
+  for (std::uint32_t i = 0; i < 4096; ++i) EXPECT_EQ(table.finish(probes[i], test_key(i)), table.find(test_key(i)));
+  EXPECT_EQ(table.finish(table.start(test_key(5000)), test_key(5000)), kNoDirection);
+}
+
 TEST(FlowTable, agrees_with_a_plain_map_under_random_operations) {
   constexpr std::uint32_t kCapacity = 300;
   TestArena arena{kCapacity};

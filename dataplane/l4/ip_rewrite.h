@@ -11,16 +11,18 @@
 
 namespace penstock::l4 {
 
+/// ~old + new of the word that begins with the TTL, as it stands in memory.
+inline constexpr std::uint32_t kTtlLessOne = Be16::from_host(0xfeff).wire();
+
 inline void rewrite_ipv4_header(ByteSpan packet, const IpAddress& src, const IpAddress& dst) {
-  const Be16 ttl_word = load_be<std::uint16_t>(packet, 8);  // TTL and protocol
-  const auto new_ttl_word = Be16::from_host(static_cast<std::uint16_t>(ttl_word.host() - 0x0100));
+  const Be32 old_src = load_be<std::uint32_t>(packet, 12), old_dst = load_be<std::uint32_t>(packet, 16);
   const Be32 new_src = src.as_v4(), new_dst = dst.as_v4();
-  wire::ChecksumDelta delta;
-  delta.change(ttl_word, new_ttl_word);
-  delta.change(load_be<std::uint32_t>(packet, 12), new_src);
-  delta.change(load_be<std::uint32_t>(packet, 16), new_dst);
-  store_be(packet, 8, new_ttl_word);
-  store_be(packet, 10, wire::updated_checksum(load_be<std::uint16_t>(packet, 10), delta.folded()));
+  // RFC 1624 eqn. 3 in one sum: six terms below 2^32 need no carries. A TTL less one is always the same change.
+  const std::uint64_t sum = std::uint64_t{static_cast<std::uint16_t>(~load_be<std::uint16_t>(packet, 10).wire())} +
+                            static_cast<std::uint32_t>(~old_src.wire()) + new_src.wire() +
+                            static_cast<std::uint32_t>(~old_dst.wire()) + new_dst.wire() + kTtlLessOne;
+  packet[8] = static_cast<std::byte>(std::to_integer<unsigned>(packet[8]) - 1);
+  store_be(packet, 10, wire::checksum_from(sum));
   store_be(packet, 12, new_src);
   store_be(packet, 16, new_dst);
 }

@@ -7,6 +7,7 @@
 // UDP       a field of 0 means "none": it stays 0, and a computed 0 is sent as 0xffff (RFC 768).
 // Errors    none.
 #pragma once
+#include <bit>
 #include <cstdint>
 
 #include "dataplane/core/addresses.h"
@@ -22,11 +23,10 @@ namespace penstock::wire {
 
 /// The accumulator as one 16-bit one's complement number.
 [[nodiscard]] constexpr std::uint16_t fold(std::uint64_t sum) {
-  sum = (sum & 0xffffffff) + (sum >> 32);
-  sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
-  sum = (sum & 0xffff) + (sum >> 16);
-  sum = (sum & 0xffff) + (sum >> 16);
-  return static_cast<std::uint16_t>(sum);
+  // Adding the halves exchanged puts their sum, end-around carry included, into the upper half: three
+  // instructions a step, on the path of every packet.
+  const auto half = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<std::uint16_t>((half + std::rotl(half, 16)) >> 16);
 }
 
 /// Sum of `bytes`, which begin at an even offset of what is summed; an odd last octet is padded with zero.
@@ -45,6 +45,12 @@ namespace penstock::wire {
   const auto length = Be32::from_host(octets).wire();
   const auto protocol = Be16::from_host(static_cast<std::uint16_t>(proto)).wire();
   return add_sums(add_sums(sum_of(src), sum_of(dst)), std::uint64_t{length} + protocol);
+}
+
+/// The same for IPv4: four small terms, no carries.
+[[nodiscard]] constexpr std::uint64_t pseudo_header_sum_v4(Be32 src, Be32 dst, IpProto proto, std::uint32_t octets) {
+  return std::uint64_t{src.wire()} + dst.wire() + Be32::from_host(octets).wire() +
+         Be16::from_host(static_cast<std::uint16_t>(proto)).wire();
 }
 
 /// The checksum field for a sum: its complement.
@@ -89,16 +95,16 @@ class ChecksumDelta {
   std::uint64_t sum_{};
 };
 
-/// The checksum after a change.
+/// The checksum after a change. Both terms have 16 bits, so one step folds their sum.
 [[nodiscard]] constexpr Be16 updated_checksum(Be16 checksum, std::uint16_t delta) {
-  const auto old_sum = static_cast<std::uint16_t>(~checksum.wire());
-  return checksum_from(std::uint64_t{old_sum} + delta);
+  const std::uint32_t sum = static_cast<std::uint16_t>(~checksum.wire()) + std::uint32_t{delta};
+  return Be16::from_wire(static_cast<std::uint16_t>(~((sum & 0xffff) + (sum >> 16))));
 }
 /// The same under UDP's rules for zero.
 [[nodiscard]] constexpr Be16 updated_udp_checksum(Be16 checksum, std::uint16_t delta) {
   if (checksum.wire() == 0) return checksum;
-  const auto old_sum = static_cast<std::uint16_t>(~checksum.wire());
-  return udp_checksum_from(std::uint64_t{old_sum} + delta);
+  const Be16 updated = updated_checksum(checksum, delta);
+  return updated.wire() == 0 ? Be16::from_wire(0xffff) : updated;
 }
 
 }  // namespace penstock::wire

@@ -3,7 +3,7 @@
 // Model     one pass over the headers: Ethernet, at most one VLAN tag, IPv4 or IPv6, then TCP, UDP or one of the
 //           few ICMP, ARP and ND messages that are served here. Refused, never repaired.
 // Units     offsets count from the first octet of the frame; lengths are octets; ports in network order.
-// Shape     52 octets, trivially copyable; addresses are in the 16-octet form of both families.
+// Shape     56 octets, trivially copyable; addresses are in the 16-octet form of both families.
 // Errors    one DropReason. A frame that parses has all of [0, l3_offset + ip_octets) inside it, and the
 //           transport (or ICMP, ARP, ND) header that `kind` implies complete.
 // Not here  checksums (wire/checksum.h, l4/verify.h); the packet quoted in an ICMP error (l4/icmp.h).
@@ -13,6 +13,7 @@
 #include "dataplane/core/addresses.h"
 #include "dataplane/core/be.h"
 #include "dataplane/core/result.h"
+#include "dataplane/wire/five_tuple.h"
 
 namespace penstock::wire {
 
@@ -33,11 +34,7 @@ inline constexpr std::uint8_t kTcpPsh = 0x08;
 inline constexpr std::uint8_t kTcpAck = 0x10;
 inline constexpr std::uint8_t kTcpUrg = 0x20;
 
-struct PacketInfo {
-  IpAddress src;
-  IpAddress dst;
-  Be16 src_port;  ///< transport only
-  Be16 dst_port;
+struct PacketInfo : FiveTuple {
   std::uint16_t vlan_tci;        ///< host order; 0 also when untagged, see tagged()
   std::uint16_t ip_octets;       ///< whole IP packet, headers included; 28 for ARP
   std::uint16_t payload_octets;  ///< behind the TCP or UDP header, or behind the first 8 octets of ICMP
@@ -46,7 +43,6 @@ struct PacketInfo {
   std::uint8_t payload_offset;   ///< first octet counted by payload_octets
   PacketKind kind;
   IpFamily family;
-  IpProto proto;
   std::uint8_t tcp_flags;  ///< TCP only, else 0
   std::uint8_t icmp_type;  ///< ICMP and ICMPv6 only, else 0
   std::uint8_t ttl;        ///< or hop limit
@@ -54,7 +50,7 @@ struct PacketInfo {
 
   [[nodiscard]] bool tagged() const { return l3_offset == 18; }
 };
-static_assert(sizeof(PacketInfo) == 52);
+static_assert(sizeof(PacketInfo) == 56);
 
 /// Reads `frame`. On failure the content of `into` is unspecified and the reason is not `none`.
 [[nodiscard]] DropReason parse_packet_into(ByteView frame, PacketInfo& into);

@@ -133,7 +133,6 @@ FlowIndex Worker::State::make_flow(const Frame& frame, const wire::PacketInfo& i
   cold.listener_slot = listener.stat_slot;
   cold.endpoint_slot = to.endpoint->stat_slot;
   table.commit(flow);
-  ++insertions;
   wheel.arm(flow, deadline_of(flow));
   start_gauges(flow);
   counters.flows_created.add();
@@ -149,7 +148,7 @@ void Worker::State::open_flow(Frame& frame, const wire::PacketInfo& info, const 
   if (refused != DropReason::none) return drop_frame(frame, refused);
   const FlowIndex flow = make_flow(frame, info, key, listener, to);
   if (flow == flow::kNoFlow) return drop_frame(frame, DropReason::flow_table_full);
-  forward_known(frame, info, key, 2 * flow);
+  forward_known(frame, info, 2 * flow);
 }
 
 }  // namespace penstock::worker

@@ -96,9 +96,9 @@ void Worker::State::resume(Frame& frame) {
   wire::PacketInfo info;
   const DropReason refused = wire::parse_packet_into(frame.bytes(), info);
   if (refused != DropReason::none) return drop_frame(frame, refused);
-  const FlowKey key{info.src, info.dst, info.src_port, info.dst_port, info.proto, {}};
+  const FlowKey& key = info;
   const DirectionIndex d = table.find(key);
-  if (d != flow::kNoDirection) return forward_known(frame, info, key, d);
+  if (d != flow::kNoDirection) return forward_known(frame, info, d);
   const control::ListenerRecord* const listener = view->snapshot.find_listener(key.dst, key.dst_port, key.proto);
   if (listener == nullptr) return drop_frame(frame, DropReason::no_listener);
   if ((listener->flags & control::kListenerDraining) != 0) return drop_frame(frame, DropReason::listener_draining);

@@ -1,9 +1,15 @@
 // stage_l4: packets of known flows are tracked, rewritten and sent; the others go to new_flow.cpp.
+#include <algorithm>
+
 #include "dataplane/l4/icmp.h"
 #include "dataplane/worker/worker_state.h"
 
 namespace penstock::worker {
 namespace {
+
+// Records fetched ahead of their use, so that memory works while packets are rewritten: fewer leave the misses of a
+// large table bare, many more overrun the core's miss buffers (worker_bench, 1M flows).
+constexpr std::size_t kRecordsAhead = 6;
 
 constexpr std::uint8_t kEventful = wire::kTcpSyn | wire::kTcpFin | wire::kTcpRst;
 
@@ -13,21 +19,6 @@ bool steady(const wire::PacketInfo& info, FlowState state) {
 }
 
 }  // namespace
-
-void Worker::State::stage_l4(Burst& b) {
-  for (std::size_t t = 0; t < b.transports; ++t) {
-    Frame& frame = b.frames[b.at[t]];
-    const wire::PacketInfo& info = b.infos[b.at[t]];
-    DirectionIndex d = b.directions[t];
-    // Packets before this one may have opened its flow, or closed one whose record is somebody else's now.
-    if (b.erasures != table.erasures() || (d == flow::kNoDirection && b.insertions != insertions)) [[unlikely]]
-      d = table.find(b.keys[t]);
-    if (d == flow::kNoDirection) [[unlikely]]
-      handle_unknown(frame, info, b.keys[t], b.handed);
-    else
-      forward_known(frame, info, b.keys[t], d);
-  }
-}
 
 l4::FlowAction Worker::State::track(const wire::PacketInfo& info, DirectionIndex d) {
   FlowDirection& forward = table.forward(d / 2);
@@ -47,22 +38,18 @@ l4::FlowAction Worker::State::track(const wire::PacketInfo& info, DirectionIndex
   return move.action;
 }
 
-const control::NextHop* Worker::State::next_hop_of(FlowDirection& forward, const FlowDirection& reverse) const {
-  // A restored flow does not know the index that its endpoint has in this process.
-  if (forward.next_hop == control::kNoNextHop) forward.next_hop = view->find_next_hop(reverse.src);
-  return view->next_hop(forward.next_hop);
-}
-
-void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
+[[gnu::always_inline]] inline void Worker::State::forward_inline(Frame& frame, const wire::PacketInfo& info,
+                                                                 DirectionIndex d) {
   FlowDirection& in = table.direction(d);
-  if ((in.flags & control::kFlowProxy) != 0) return terminate(frame, info, key, d);
+  if ((in.flags & control::kFlowProxy) != 0) [[unlikely]]
+    return terminate(frame, info, info, d);
   FlowDirection& other = table.partner(d);
   const bool reverse = (d & 1) != 0;
   if (steady(info, reverse ? other.state : in.state)) [[likely]] {
     in.last_seen_ms = now_ms.ms;
   } else {
     const l4::FlowAction action = track(info, d);
-    if (action == l4::FlowAction::restart) return handle_unknown(frame, info, key, true);
+    if (action == l4::FlowAction::restart) return handle_unknown(frame, info, info, true);
     if (action == l4::FlowAction::refuse) return drop_frame(frame, DropReason::no_flow);
   }
   PortIndex out_port = in.out_port;
@@ -86,10 +73,32 @@ void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, co
   const l4::Rewritten done = l4::rewrite(frame, info, in, other, link);
   if (done.reason != DropReason::none) [[unlikely]]
     return drop_frame(frame, done.reason);
-  if (done.checksum_completed) counters.checksum_completed.add();
+  if (done.checksum_completed) [[unlikely]]
+    counters.checksum_completed.add();
   ++in.packets;
   in.octets += info.ip_octets;
   send(frame, out_port);
+}
+
+void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, DirectionIndex d) {
+  forward_inline(frame, info, d);
+}
+
+void Worker::State::stage_l4(Burst& b) {
+  for (std::size_t t = 0; t < std::min(kRecordsAhead, b.transports); ++t) table.aim(b.probes[t]);
+  for (std::size_t t = 0; t < b.transports; ++t) {
+    if (t + kRecordsAhead < b.transports) table.aim(b.probes[t + kRecordsAhead]);
+    Frame& frame = b.frames[b.at[t]];
+    const wire::PacketInfo& info = b.infos[b.at[t]];
+    DirectionIndex d = table.finish(b.probes[t], info);
+    // A packet before this one may have closed its flow, whose record is somebody else's now.
+    if (b.erasures != table.erasures()) [[unlikely]]
+      d = table.find(info);
+    if (d == flow::kNoDirection) [[unlikely]]
+      handle_unknown(frame, info, info, b.handed);
+    else
+      forward_inline(frame, info, d);
+  }
 }
 
 void Worker::State::too_big(Frame& frame, const wire::PacketInfo& info, DirectionIndex d, std::uint16_t mtu) {

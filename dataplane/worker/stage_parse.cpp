@@ -48,6 +48,7 @@ void Worker::State::stage_parse(Burst& b) {
       continue;
     }
     b.at[b.transports++] = static_cast<std::uint8_t>(i);
+    if (b.transports > 2) b.probes[b.transports - 3] = table.start(b.infos[b.at[b.transports - 3]]);
   }
   if (!b.handed) count_rx(counters, tally);
 }

@@ -18,13 +18,6 @@ void Worker::State::return_dropped() {
   dropped_count = 0;
 }
 
-void Worker::State::send(Frame& frame, PortIndex port) {
-  if (out_count == out.size()) stage_transmit();
-  Frame& slot = out[out_count++];
-  slot = std::move(frame);
-  slot.set_port(port);  // after the move: a narrow store in front of its wide load would stall it
-}
-
 void Worker::State::stage_transmit() {
   const std::size_t n = std::exchange(out_count, 0);
   if (n != 0) flush({out.data(), n}, true);
@@ -32,15 +25,23 @@ void Worker::State::stage_transmit() {
 }
 
 void Worker::State::flush(std::span<Frame> frames, bool may_hand_off) {
-  const PortIndex first = frames.front().port();
-  const auto leaves_by = [](PortIndex port) { return [port](const Frame& f) { return f.port() == port; }; };
-  if (std::all_of(frames.begin(), frames.end(), leaves_by(first))) return send_group(first, frames, may_hand_off);
-  for (std::size_t at = 0; at < frames.size(); ++at) {
-    if (!frames[at].live()) continue;
+  for (std::size_t at = 0; at < frames.size();) {
+    if (!frames[at].live()) {  // gathered already
+      ++at;
+      continue;
+    }
     const PortIndex port = frames[at].port();
+    const auto leaves_here = [port](const Frame& f) { return f.port() == port; };
+    const auto first = frames.begin() + static_cast<std::ptrdiff_t>(at);
+    const auto end = std::find_if_not(first, frames.end(), leaves_here);
+    if (std::none_of(end, frames.end(), leaves_here)) {  // all in one run, as devices deliver them: nothing is moved
+      send_group(port, {first, end}, may_hand_off);
+      at = static_cast<std::size_t>(end - frames.begin());
+      continue;
+    }
     std::size_t n = 0;
     for (std::size_t i = at; i < frames.size(); ++i)
-      if (frames[i].live() && frames[i].port() == port) group[n++] = std::move(frames[i]);
+      if (leaves_here(frames[i])) group[n++] = std::move(frames[i]);
     send_group(port, {group.data(), n}, may_hand_off);
   }
 }

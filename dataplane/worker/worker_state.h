@@ -2,8 +2,8 @@
 //
 // Model     one burst at a time:
 //             stage_parse     frames -> PacketInfo; refused ones are dropped
-//             stage_flow      PacketInfo -> keys -> directions (batched)
-//             stage_l4        transport packets: state, new flows (new_flow.cpp), rewrite
+//             stage_flow      PacketInfo -> key -> lookup started (batched)
+//             stage_l4        transport packets: lookup finished, state, new flows (new_flow.cpp), rewrite
 //             side_traffic    ICMP, ARP, neighbour discovery, echo, probes
 //             stage_transmit  out frames, grouped by port
 //           then housekeeping: views, answers, parked deadlines, timers, folding of counters.
@@ -50,13 +50,11 @@ struct Burst {
   std::array<wire::PacketInfo, kBurstMax> infos;
   std::size_t count{};
   bool handed{};  ///< came over a hand-off ring: is never handed on
-  // Transport packets, in order of arrival: position in `frames`, key, direction.
+  // Transport packets, in order of arrival: position in `frames`, lookup under way.
   std::array<std::uint8_t, kBurstMax> at;
-  std::array<FlowKey, kBurstMax> keys;
-  std::array<DirectionIndex, kBurstMax> directions;
+  std::array<flow::FlowTable::Probe, kBurstMax> probes;
   std::size_t transports{};
-  std::uint32_t erasures{};  ///< of the table when directions were looked up
-  std::uint32_t insertions{};
+  std::uint32_t erasures{};  ///< of the table when the lookups began
   // Everything else.
   std::array<std::uint8_t, kBurstMax> others;
   std::size_t other_count{};
@@ -98,10 +96,16 @@ struct Worker::State final : private relay::Host {
   void ended(FlowIndex flow) override;
 
   // stage_l4.cpp
-  void forward_known(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d);
+  void forward_known(Frame& frame, const wire::PacketInfo& info, DirectionIndex d);
+  void forward_inline(Frame& frame, const wire::PacketInfo& info, DirectionIndex d);
   /// Moves the flow's state machine. On `restart` the flow is erased.
   [[nodiscard]] l4::FlowAction track(const wire::PacketInfo& info, DirectionIndex d);
-  [[nodiscard]] const control::NextHop* next_hop_of(FlowDirection& forward, const FlowDirection& reverse) const;
+  [[nodiscard]] const control::NextHop* next_hop_of(FlowDirection& forward, const FlowDirection& reverse) const {
+    // A restored flow does not know the index that its endpoint has in this process.
+    if (forward.next_hop == control::kNoNextHop) [[unlikely]]
+      forward.next_hop = view->find_next_hop(reverse.src);
+    return view->next_hop(forward.next_hop);
+  }
   void too_big(Frame& frame, const wire::PacketInfo& info, DirectionIndex d, std::uint16_t mtu);
 
   // new_flow.cpp
@@ -155,7 +159,13 @@ struct Worker::State final : private relay::Host {
   [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
 
   // stage_transmit.cpp
-  void send(Frame& frame, PortIndex port) override;
+  void send(Frame& frame, PortIndex port) override {
+    if (out_count == out.size()) [[unlikely]]
+      stage_transmit();
+    Frame& slot = out[out_count++];
+    slot = std::move(frame);
+    slot.set_port(port);  // after the move: a narrow store in front of its wide load would stall it
+  }
   void drop_frame(Frame& frame, DropReason reason);
   void hand_off(Frame& frame, std::uint32_t to, HandoffKind kind);
   /// Sends everything in `frames`, each by its own port(). All are gone afterwards.
@@ -206,8 +216,7 @@ struct Worker::State final : private relay::Host {
   std::array<Frame, kOutMax> dropped;  ///< to be given back at once
   std::size_t dropped_count{};
 
-  std::uint32_t insertions{};  ///< rises with every new flow: misses of an earlier lookup may be stale then
-  std::uint32_t sweep_at{};    ///< next record to fold; at high water: no sweep under way
+  std::uint32_t sweep_at{};  ///< next record to fold; at high water: no sweep under way
   CoarseMs sweep_started{};
   bool sweep_wanted{};     ///< packets were counted since the last sweep began
   CoarseMs full_search{};  ///< when a full table was last searched for flows that are due

@@ -146,6 +146,28 @@ TEST_F(Limits, a_device_that_takes_no_more_frames_costs_frames_and_not_buffers) 
   EXPECT_EQ(world.drops(DropReason::transmit_full), 20u);
 }
 
+TEST_F(Limits, frames_for_two_ports_in_turn_leave_each_once_and_in_order) {
+  connect(world, {}, 40000);
+  // Known segments go upstream, those of no flow are answered downstream with a reset.
+  for (std::uint16_t i = 0; i < 10; ++i) {
+    world.inject(kDownstream, from_client({}, 40000, "A").payload_octets(10u + i).build());
+    world.inject(kDownstream, from_client({}, static_cast<std::uint16_t>(50000 + i), "A").build());
+  }
+  std::vector<std::uint16_t> up, down;
+  for (const Seen& seen : world.settle()) {
+    if (seen.port == kUpstream)
+      up.push_back(seen.info.payload_octets);
+    else
+      down.push_back(seen.dst_port());
+  }
+  ASSERT_EQ(up.size(), 10u);
+  ASSERT_EQ(down.size(), 10u);
+  for (std::uint16_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(up[i], 10 + i);
+    EXPECT_EQ(down[i], 50000 + i);
+  }
+}
+
 TEST_F(Limits, a_packet_that_would_die_here_creates_no_flow) {
   world.refuse(kDownstream, from_client({}, 40000, "S").ttl(1).build(), DropReason::ttl_expired);
   EXPECT_EQ(world.flows(), 0u);
