@@ -206,6 +206,7 @@ void EngineHost::pump(std::size_t i) {
   if (connection.ep.state == tcp::State::time_wait) {
     connection.record = engine_->take_time_wait(connection.ep, now());
     connection.waiting = true;
+    if (connection.record.expired(now())) fail(i, "TIME-WAIT was over before it began");
     outside_.push(outside_.now_us() + 60'000'000, Kind::time_wait_over, side_, i);
   }
   connection.freed = connection.ep.state == tcp::State::closed;

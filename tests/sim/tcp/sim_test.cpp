@@ -1,24 +1,10 @@
 // Scenarios that are made, not drawn; and the simulator itself.
 #include <gtest/gtest.h>
 
-#include "tests/sim/tcp/world.h"
+#include "tests/sim/tcp/scenario_support.h"
 
 namespace penstock::tcpsim {
 namespace {
-
-Scenario quiet(std::uint64_t octets_each_way, std::uint32_t delay_us = 1000) {
-  Scenario out;
-  out.seed = 1;
-  out.link[0].delay_us = out.link[1].delay_us = delay_us;
-  ConnectionPlan plan;
-  plan.app[0].total = plan.app[1].total = octets_each_way;
-  plan.client_port = 40000;
-  plan.server_port = 80;
-  out.connections.push_back(plan);
-  return out;
-}
-
-Result run(const Scenario& scenario) { return World{scenario}.run(); }
 
 TEST(TcpSim, the_same_seed_is_the_same_run) {
   for (const std::uint64_t seed : {3u, 17u, 99u}) {
