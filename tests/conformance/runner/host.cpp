@@ -108,6 +108,13 @@ Socket* Host::find(const tcp::ConnectionKey& key) {
   return nullptr;
 }
 
+const Socket* Host::latest(const tcp::ConnectionKey& key) const {
+  const Socket* out = nullptr;
+  for (const auto& socket : sockets_)
+    if (socket->kind == Socket::Kind::connection && socket->key == key) out = socket.get();
+  return out;
+}
+
 void Host::listen(Socket& socket, std::size_t backlog) {
   socket.kind = Socket::Kind::listening;
   socket.backlog = backlog;
@@ -167,9 +174,13 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
     }
   }
   if (socket != nullptr) return receive(*socket, parsed->segment);
-  for (const auto& one : sockets_)
-    if (asks && one->kind == Socket::Kind::listening && one->port == key.local_port.host())
-      return syn_fin && settings_.drop_syn_fin ? void() : accept(*one, key, parsed->segment);
+  for (const auto& one : sockets_) {
+    if (one->kind != Socket::Kind::listening || one->port != key.local_port.host()) continue;
+    if (asks && syn_fin && settings_.drop_syn_fin) return;
+    if (asks && !settings_.cookies) return accept(*one, key, parsed->segment);
+    if (asks) return send(key, tcp::cookie_syn_ack(kSecrets, settings_.limits, key, parsed->segment, mtu(), now_));
+    if (settings_.cookies && kind == kFlagAck && accept_cookie(*one, key, parsed->segment)) return;
+  }
   stray(key, parsed->segment);
 }
 
@@ -184,15 +195,13 @@ void Host::stray(const tcp::ConnectionKey& key, const tcp::SegmentIn& segment) {
   if (const auto reset = tcp::reset_for(segment)) send(key, *reset);
 }
 
-void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& syn) {
-  std::size_t pending = listener.ready.size();
-  for (const auto& one : sockets_) pending += one->parent == &listener && !one->connected() && !one->over() ? 1 : 0;
-  if (pending > std::max<std::size_t>(listener.backlog, 1)) return;  // a full queue drops the SYN
+Socket& Host::child_of(Socket& listener, const tcp::ConnectionKey& key) {
   sockets_.push_back(std::make_unique<Socket>());
   Socket& socket = *sockets_.back();
   socket.kind = Socket::Kind::connection;
   socket.limits = listener.limits;
   socket.keepalive = listener.keepalive;
+  socket.no_delay = listener.no_delay;
   socket.keepalive_idle = listener.keepalive_idle;
   socket.user_timeout = listener.limits.user_timeout;
   socket.linger = listener.linger;
@@ -202,7 +211,23 @@ void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::Se
   socket.connect_told = true;
   if (settings_.quick_acks) socket.limits.delayed_ack = Duration::zero();
   renew(socket);
+  return socket;
+}
+
+void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& syn) {
+  std::size_t pending = listener.ready.size();
+  for (const auto& one : sockets_) pending += one->parent == &listener && !one->connected() && !one->over() ? 1 : 0;
+  if (pending > std::max<std::size_t>(listener.backlog, 1)) return;  // a full queue drops the SYN
+  Socket& socket = child_of(listener, key);
   if (socket.engine->accept(socket.ep, key, mtu(), syn, now_)) pump(socket);
+}
+
+bool Host::accept_cookie(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& ack) {
+  const auto grant = tcp::check_cookie(kSecrets, settings_.limits, key, ack, now_);
+  if (!grant) return false;
+  Socket& socket = child_of(listener, key);
+  if (socket.engine->accept_cookie(socket.ep, key, mtu(), *grant, ack, now_)) receive(socket, ack);
+  return true;
 }
 
 void Host::established(Socket& socket) {

@@ -95,12 +95,16 @@ class Host {
   void note(Socket& socket, tcp::Events events);
   [[nodiscard]] tcp::ConnectionKey key_of(std::uint16_t local_port, std::uint16_t remote_port) const;
   [[nodiscard]] Socket* find(const tcp::ConnectionKey& key);
+  /// The latest connection with these ends, even if it is over.
+  [[nodiscard]] const Socket* latest(const tcp::ConnectionKey& key) const;
   [[nodiscard]] const tcp::Pools& pools() const { return pools_; }
   [[nodiscard]] bool v4() const { return v4_; }
 
  private:
   void receive(Socket& socket, const tcp::SegmentIn& segment);
+  [[nodiscard]] Socket& child_of(Socket& listener, const tcp::ConnectionKey& key);
   void accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& syn);
+  [[nodiscard]] bool accept_cookie(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& ack);
   void stray(const tcp::ConnectionKey& key, const tcp::SegmentIn& segment);
   void send(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
   void established(Socket& socket);

@@ -21,6 +21,7 @@ class Parser {
         event();
       if (script_.events.size() > kEventsMax) in_.fail("too many events");
     }
+    if (in_.unclosed()) in_.fail("#ifdef without #endif");
     if (in_.refusal()) return *in_.refusal();
     if (script_.events.empty()) return Refusal{in_.line(), "no events"};
     return std::move(script_);

@@ -24,6 +24,8 @@ class Reader {
   [[nodiscard]] bool failed() const { return refusal_.has_value(); }
   [[nodiscard]] const std::optional<Refusal>& refusal() const { return refusal_; }
   void fail(const std::string& why);
+  /// An #ifdef whose #endif has not come.
+  [[nodiscard]] bool unclosed() const { return conditions_ > 0; }
 
   /// The next character that is not space or comment; 0 at the end.
   [[nodiscard]] char peek();

@@ -37,12 +37,35 @@ constexpr std::array kIcmpKinds{
     IcmpKind{"unreachable", "net_prohibited", true, false, false, "ECONNREFUSED"},
     IcmpKind{"unreachable", "host_prohibited", true, false, false, "ECONNREFUSED"},
     IcmpKind{"unreachable", "packet_filtered", true, false, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "", true, true, false, ""},
-    IcmpKind{"time_exceeded", "", true, true, false, ""},
-    IcmpKind{"parameter_problem", "", true, true, false, ""},
-    IcmpKind{"redirect", "", true, false, false, ""},
-    IcmpKind{"source_quench", "", true, false, false, ""},
+    IcmpKind{"unreachable", "admin_prohibited", false, true, false, "ECONNREFUSED"},
+    IcmpKind{"time_exceeded", "*", true, true, false, ""},
+    IcmpKind{"parameter_problem", "*", true, true, false, ""},
+    IcmpKind{"redirect", "*", true, false, false, ""},
+    IcmpKind{"source_quench", "*", true, false, false, ""},
 };
+constexpr std::array<std::string_view, 15> kSoftUnreachable{"net_unreachable",
+                                                            "host_unreachable",
+                                                            "source_route_failed",
+                                                            "net_unknown",
+                                                            "host_unknown",
+                                                            "source_host_isolated",
+                                                            "net_unreachable_for_tos",
+                                                            "host_unreachable_for_tos",
+                                                            "precedence_violation",
+                                                            "precedence_cutoff",
+                                                            "no_route",
+                                                            "address_unreachable",
+                                                            "not_neighbour",
+                                                            "net",
+                                                            "host"};
+
+std::optional<IcmpKind> kind_of(const Icmp& icmp) {
+  for (const IcmpKind& kind : kIcmpKinds)
+    if (kind.type == icmp.type && (kind.code == icmp.code || kind.code == "*")) return kind;
+  const bool soft = std::find(kSoftUnreachable.begin(), kSoftUnreachable.end(), icmp.code) != kSoftUnreachable.end();
+  if (icmp.type == "unreachable" && soft) return IcmpKind{"unreachable", icmp.code, true, true, false, ""};
+  return std::nullopt;
+}
 
 class Player {
  public:
@@ -148,7 +171,7 @@ class Player {
   void on(const Assertions& assertions) {
     if (blocked_) return refuse("statements while a call blocks");
     const Socket* socket = flow_.fd >= 0 ? host_.find(flow_.fd) : nullptr;
-    if (const Socket* found = host_.find(flow_.key)) socket = found;
+    if (const Socket* found = host_.latest(flow_.key)) socket = found;
     const AssertionResult result = check_assertions(assertions.text, socket, host_.pools(), host_.now());
     if (!result.failure.empty()) return fail(result.failure);
     if (!result.unsupported.empty()) refuse(result.unsupported);
@@ -294,17 +317,14 @@ class Player {
 
   void on(const Icmp& icmp) {
     if (!icmp.inbound) return refuse("an ICMP message that leaves");
-    for (const IcmpKind& kind : kIcmpKinds) {
-      if (kind.type != icmp.type || (kind.code != icmp.code && !kind.code.empty())) continue;
-      if (!kind.code.empty() && kind.code != icmp.code) continue;
-      if (!(host_.v4() ? kind.v4 : kind.v6)) return refuse("ICMP " + icmp.type + " of the other family");
-      std::optional<SeqNum> quoted;
-      if (icmp.quoted) quoted = SeqNum{*icmp.quoted + flow_.mapping.local};
-      host_.receive_icmp(flow_.key, kind.too_big, static_cast<std::uint16_t>(std::min<std::uint32_t>(icmp.mtu, 65535)),
-                         std::string{kind.error}, quoted);
-      return retry();
-    }
-    refuse("ICMP " + icmp.type + " " + icmp.code);
+    const std::optional<IcmpKind> kind = kind_of(icmp);
+    if (!kind) return refuse("ICMP " + icmp.type + " " + icmp.code);
+    if (!(host_.v4() ? kind->v4 : kind->v6)) return refuse("ICMP " + icmp.type + " of the other family");
+    std::optional<SeqNum> quoted;
+    if (icmp.quoted) quoted = SeqNum{*icmp.quoted + flow_.mapping.local};
+    host_.receive_icmp(flow_.key, kind->too_big, static_cast<std::uint16_t>(std::min<std::uint32_t>(icmp.mtu, 65535)),
+                       std::string{kind->error}, quoted);
+    retry();
   }
 
   void finish() {

@@ -75,6 +75,7 @@ constexpr std::array kOwnFlags{
     OwnFlagKey{"adopt_syn", &Settings::adopt_syn},
     OwnFlagKey{"window_slack", &Settings::window_slack},
     OwnFlagKey{"fin_repeats", &Settings::fin_repeats},
+    OwnFlagKey{"cookies", &Settings::cookies},
     OwnFlagKey{"round_buffer", &Settings::round_buffer},
     OwnFlagKey{"icmp_aborts_syn_sent", &Settings::icmp_aborts_syn_sent},
 };

@@ -36,6 +36,7 @@ struct Settings {
   bool window_slack{false};    ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
   bool mtu_given{false};
   bool round_buffer{false};                        ///< receive budget is a multiple of the segment size
+  bool cookies{false};                             ///< a listener keeps nothing for a SYN
   bool drop_syn_fin{false};                        ///< a listener ignores SYN with FIN; otherwise it takes the SYN only
   Duration keepalive_idle{std::chrono::hours{2}};  ///< where a socket asks for keepalive
   Duration connect_timeout{0};                     ///< zero: only retries end a connect
