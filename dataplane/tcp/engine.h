@@ -145,6 +145,8 @@ class Engine {
 
   // engine_ack.cpp
   [[nodiscard]] bool acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
+  /// New data was acknowledged: timers and give-up counts start again.
+  void advance(Endpoint& ep, Instant now, Events& events);
   std::uint32_t apply_sack(Endpoint& ep, const SegmentIn& segment, Delivered& delivered);
   /// Microseconds of an unambiguous sample; zero: none.
   std::uint32_t sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now);

@@ -61,23 +61,27 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
   if (ep.timer_kind == TimerKind::persist) ep.retries = 0;
   if (advanced) {
-    ep.retries = 0;
-    ep.large_timeouts = 0;
-    ep.progress = CoarseMs::of(now);
     ep.octets_acked += delivered.acked_octets - (delivered.fin_acked ? 1u : 0u) - (syn_acked ? 1u : 0u);
-    events.add(Events::kAcked);
-    if (ep.queue.flight() > 0)
-      arm_retransmit(ep, now);  // RFC 6298 s5.3
-    else
-      disarm(ep);
+    advance(ep, now, events);
   }
-  if (advanced) arm_tail_probe(ep, now);
   window_changed(ep, now);
   if (delivered.fin_acked) {
     move(ep, CloseEvent::fin_acked, events);
     if (ep.state == State::fin_wait_2) arm_idle(ep, now);
   }
   return true;
+}
+
+void Engine::advance(Endpoint& ep, Instant now, Events& events) {
+  ep.retries = 0;
+  ep.large_timeouts = 0;
+  ep.progress = CoarseMs::of(now);
+  events.add(Events::kAcked);
+  if (ep.queue.flight() > 0)
+    arm_retransmit(ep, now);  // RFC 6298 s5.3
+  else
+    disarm(ep);
+  arm_tail_probe(ep, now);
 }
 
 std::uint32_t Engine::apply_sack(Endpoint& ep, const SegmentIn& segment, Delivered& delivered) {

@@ -320,9 +320,8 @@ void Calls::apply(Socket& socket) {
   host_.renew(socket);
   const bool counts = socket.keepalive && socket.connected() && !socket.over() && !socket.waiting;
   if (counts)
-    socket.ep.idle_timer =
-        host_.now() +
-        std::max(Duration::zero(), limits.keepalive_idle - tcp::age_of(socket.ep.last_heard, host_.now()));
+    socket.ep.idle_timer = host_.now() + std::max(Duration::zero(), limits.keepalive_idle -
+                                                                        tcp::age_of(socket.ep.last_heard, host_.now()));
   host_.pump(socket);
 }
 
