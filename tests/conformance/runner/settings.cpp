@@ -57,6 +57,7 @@ struct FlagKey {
 constexpr std::array kFlags{
     FlagKey{"nagle", &tcp::Limits::nagle},
     FlagKey{"sack", &tcp::Limits::sack},
+    FlagKey{"hystart", &tcp::Limits::hystart},
     FlagKey{"rack", &tcp::Limits::rack},
     FlagKey{"timestamps", &tcp::Limits::timestamps},
     FlagKey{"window_scaling", &tcp::Limits::window_scaling},
@@ -161,11 +162,19 @@ std::string_view Settings::profile_of(std::string_view text) {
   return "linux";
 }
 
+bool Settings::choose_congestion(tcp::Limits& limits, std::string_view name) {
+  const bool reno = name == "reno" || name == "newreno";
+  if (!reno && name != "cubic") return false;
+  limits.congestion_control = reno ? tcp::CongestionControl::reno : tcp::CongestionControl::cubic;
+  return true;
+}
+
 std::string Settings::set(std::string_view key_in, std::string_view value) {
   std::string key{key_in};
   std::replace(key.begin(), key.end(), '-', '_');
   if (key == "profile") return start(value) ? "" : bad(key, value);
   if (key == "ip_version") return option(key, value);
+  if (key == "congestion") return choose_congestion(limits, value) ? "" : bad(key, value);
   for (const DurationKey& one : kDurations)
     if (one.key == key) {
       const std::optional<Duration> duration = to_duration(value);
@@ -238,6 +247,8 @@ std::string Settings::shell(std::string_view text) {
 }
 
 std::string Settings::sysctl(std::string_view name, std::string_view value) {
+  if (name == "net.ipv4.tcp_congestion_control" || name == "net.inet.tcp.cc.algorithm")
+    return choose_congestion(limits, value) ? "" : "congestion control " + std::string{value};
   if (name.starts_with("net.ipv4.")) return sysctl_linux(name.substr(9), value);
   const std::optional<std::int64_t> number = to_number(value);
   if (number && (name.starts_with("net.inet.tcp.") || name.starts_with("kern.ipc.")))

@@ -45,6 +45,8 @@ struct Settings {
   bool v4{true}, v6{true};                         ///< families to run in
   std::vector<std::string> notes;                  ///< what was ignored
 
+  /// By the names that Linux and FreeBSD use; false if it is another.
+  static bool choose_congestion(tcp::Limits& limits, std::string_view name);
   /// "freebsd" or "linux", from the names that a script uses.
   [[nodiscard]] static std::string_view profile_of(std::string_view text);
   /// Starting values of a profile; false if there is no such one.

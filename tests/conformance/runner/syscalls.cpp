@@ -360,8 +360,10 @@ std::string Calls::set_one(Socket& socket, const std::string& name, const Value&
     if (on == nullptr || time == nullptr) return "SO_LINGER without {onoff=, linger=}";
     socket.linger = on->number != 0;
     socket.linger_seconds = time->number;
-  } else if (name == "TCP_FUNCTION_BLK" || name == "TCP_CONGESTION") {
-    return "";  // one stack; which congestion control runs shows in what it sends
+  } else if (name == "TCP_FUNCTION_BLK") {
+    return "";  // there is one stack
+  } else if (name == "TCP_CONGESTION") {
+    return Settings::choose_congestion(limits, argument.text) ? "" : "congestion control " + argument.text;
   } else {
     return "socket option " + name;
   }
