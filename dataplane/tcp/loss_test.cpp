@@ -262,6 +262,19 @@ TEST(Congestion, slow_start_may_grow_by_more_segments_per_acknowledgement) {
   EXPECT_EQ(d.ep.congestion.cwnd(), 12 * kMss);
 }
 
+TEST(Congestion, what_sack_had_reported_does_not_let_slow_start_grow_again) {
+  Limits limits;
+  limits.slow_start_growth_segments = 255;
+  Dialogue d{limits};
+  d.establish(kSack);
+  d.write(30 * kMss);
+  d.all();
+  d.in({.ack = 1, .sack = {{1001, 3001}}});
+  d.all();
+  d.in({.ack = 3001});
+  EXPECT_EQ(d.ep.congestion.cwnd(), 11 * kMss) << "of three segments two had arrived before";
+}
+
 TEST(Congestion, the_restart_after_idle_can_be_turned_off) {
   Limits limits;
   limits.restart_after_idle = false;

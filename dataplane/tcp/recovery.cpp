@@ -5,8 +5,10 @@ namespace {
 
 constexpr std::uint16_t kDupThresh = 3;
 
-Growth growth_of(const SendQueue& queue, const AckFacts& facts, std::uint32_t mss, bool repairing) {
-  return {.octets = facts.acked_octets,
+/// `delivered` octets were not known to have arrived before: a stretch acknowledgement lets out no more than those.
+Growth growth_of(const SendQueue& queue, const AckFacts& facts, std::uint32_t delivered, std::uint32_t mss,
+                 bool repairing) {
+  return {.octets = facts.growth_segments > 1 ? std::min(delivered, facts.acked_octets) : facts.acked_octets,
           .mss = mss,
           .was_limited = repairing || facts.cwnd_limited,
           .growth_segments = facts.growth_segments,
@@ -91,7 +93,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   if (facts.sack && !facts.rack) mark_lost_by_sack(pools, queue, mss);
 
   if (phase_ == Phase::loss) {
-    if (advanced) congestion.acked(growth_of(queue, facts, mss, true));
+    if (advanced) congestion.acked(growth_of(queue, facts, facts.acked_octets, mss, true));
     return false;
   }
   if (phase_ == Phase::recovery) {
@@ -108,7 +110,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
     force_ = true;
     return true;
   }
-  if (advanced && !leaving) congestion.acked(growth_of(queue, facts, mss, false));
+  if (advanced && !leaving) congestion.acked(growth_of(queue, facts, delivered, mss, false));
   return false;
 }
 
