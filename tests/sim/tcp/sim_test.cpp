@@ -1,6 +1,8 @@
 // Scenarios that are made, not drawn; and the simulator itself.
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "tests/sim/tcp/scenario_support.h"
 
 namespace penstock::tcpsim {
@@ -36,6 +38,23 @@ TEST(TcpSim, a_checker_that_finds_nothing_to_do_would_be_noticed) {
   EXPECT_EQ(result.failure, "");
   EXPECT_EQ(result.octets, 100'000u);
   EXPECT_EQ(result.counts.retransmitted, 0u);
+}
+
+TEST(TcpSim, a_connection_that_never_ends_is_a_failure) {
+  Scenario scenario = quiet(1000);
+  for (AppPlan& app : scenario.connections[0].app) app.ending = Ending::after_peer;  // each waits for the other
+  EXPECT_NE(run(scenario).failure, "");
+}
+
+TEST(TcpSim, the_capture_has_every_packet_and_marks_the_lost) {
+  Scenario scenario = quiet(2000);
+  scenario.link[0].lose_packet = 2;
+  Pcapng capture;
+  const Result result = run(scenario, &capture);
+  const std::string bytes{std::bit_cast<const char*>(capture.bytes().data()), capture.bytes().size()};
+  EXPECT_EQ(result.lost, 1u);
+  EXPECT_NE(bytes.find("lost"), std::string::npos);
+  EXPECT_GT(bytes.size(), result.packets * 60) << "a packet is at least 40 octets in a block of 32";
 }
 
 // R5: closing in every order, with each packet of either direction lost in turn.
