@@ -36,8 +36,8 @@ class Outside {
   /// A whole IP packet. `seq` is quoted in a too-big message; `no_payload` is what lose_nth counts.
   virtual void send(std::size_t host, std::size_t connection, ByteView packet, SeqNum seq, bool no_payload) = 0;
   virtual void push(std::uint64_t at_us, Kind kind, std::size_t host, std::size_t connection) = 0;
-  /// A peer that is not ours gave up a connection; fails unless the wire is to blame.
-  virtual void gave_up(std::size_t host, std::size_t connection) = 0;
+  /// A peer that is not ours gave up a connection; fails unless the wire is to blame, or the peer's lack of patience.
+  virtual void gave_up(std::size_t host, std::size_t connection, bool patient) = 0;
   /// A peer that is not ours is known to be broken from here on: the connection need not complete.
   virtual void excuse(std::size_t host, std::size_t connection) = 0;
   virtual void fail(std::size_t host, std::size_t connection, const std::string& what) = 0;

@@ -76,6 +76,7 @@ struct LwipConnection final : Socket {
   bool closes_early{};
   bool may_lose_data{};
   std::uint64_t wake_at_us{};
+  std::uint64_t last_ack_since_us{};  ///< 0: not in LAST-ACK
 
   void hold(tcp_pcb* opened, const LwipStack& stack);
   [[nodiscard]] bool is_open() const override { return pcb != nullptr; }
@@ -281,9 +282,14 @@ void LwipHost::timer_needed() {
   outside_.push(outside_.now_us() + kTickUs, Kind::timer, side_, 0);
 }
 
+// lwIP counts the 120 s that it stays in LAST-ACK from the last segment it heard, and so has no patience left for its
+// FIN when its application read for longer than that after the peer had nothing more to say.
 void LwipHost::gave_up(const LwipConnection& connection) {
+  constexpr std::uint64_t kPatienceUs = 10'000'000;
+  const std::uint64_t since_us = connection.last_ack_since_us;
+  const bool patient = since_us == 0 || outside_.now_us() - since_us > kPatienceUs;
   for (std::size_t i = 0; i < connections_.size(); ++i)
-    if (connections_[i].get() == &connection) outside_.gave_up(side_, i);
+    if (connections_[i].get() == &connection) outside_.gave_up(side_, i, patient);
 }
 
 /// lwIP keeps no watch in FIN-WAIT-2: whose peer may reset it, and may not be heard doing so, waits on its own behalf.
@@ -347,6 +353,8 @@ void LwipHost::pump(std::size_t i) {
   if (connection.pcb != nullptr) tcp_output(connection.pcb);
   // What waits for its time to pass is freed without a word.
   if (connection.pcb != nullptr && connection.pcb->state == TIME_WAIT) connection.pcb = nullptr;
+  if (connection.pcb != nullptr && connection.pcb->state == LAST_ACK && connection.last_ack_since_us == 0)
+    connection.last_ack_since_us = outside_.now_us();
   const std::uint64_t wake = connection.app->wakes_at_us();
   if (wake == 0 || wake == connection.wake_at_us) return;
   connection.wake_at_us = std::max(wake, outside_.now_us() + 1);

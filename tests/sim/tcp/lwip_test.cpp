@@ -114,7 +114,7 @@ TEST(LwipPeer, aborts_end_both_sides) {
 // Seeds that found a fault, ours or lwIP's, are kept for good.
 TEST(LwipPeer, seeds_that_once_failed_hold) {
   for (const std::uint64_t seed : {108u, 259u, 849u, 1368u, 1989u, 2871u, 3047u, 4139u, 6626u, 9414u, 18916u, 19336u,
-                                   22135u, 23463u, 25648u, 28969u, 56083u, 56607u})
+                                   22135u, 23463u, 25648u, 28969u, 56083u, 56607u, 58510u})
     for (const Variant variant : kVariants)
       EXPECT_EQ(run(make_scenario(seed, variant, 0, {.lwip = true})).failure, "") << seed << " " << name_of(variant);
 }

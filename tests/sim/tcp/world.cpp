@@ -82,12 +82,12 @@ void World::fail(std::size_t host, std::size_t index, const std::string& what) {
                     std::to_string(now_us_ - start_us_) + " us: " + what;
 }
 
-void World::gave_up(std::size_t host, std::size_t i) {
+void World::gave_up(std::size_t host, std::size_t i, bool patient) {
   constexpr std::uint32_t kLost = 3;
   hearing_[i].gave_up = true;
   // A listener without memory takes nobody; who asks has to give up some time.
   const bool refused = scenario_.pool_entries[1 - host] < kPlentyOfEntries && !hosts_[1 - host]->app(i).connected();
-  if (hearing_[i].excused || refused) return;
+  if (hearing_[i].excused || refused || !patient) return;
   if (!scenario_.may_lose_data(scenario_.connections[i]) && hearing_[i].lost_since_heard[host] < kLost)
     fail(host, i, "gave up a peer that answers");
 }

@@ -47,7 +47,7 @@ class World final : private Outside {
   [[nodiscard]] bool failed() const override { return !result_.failure.empty(); }
   void send(std::size_t host, std::size_t connection, ByteView packet, SeqNum seq, bool no_payload) override;
   void push(std::uint64_t at_us, Kind kind, std::size_t host, std::size_t connection) override;
-  void gave_up(std::size_t host, std::size_t connection) override;
+  void gave_up(std::size_t host, std::size_t connection, bool patient) override;
   void excuse(std::size_t, std::size_t connection) override { hearing_[connection].excused = true; }
   void fail(std::size_t host, std::size_t connection, const std::string& what) override;
 
