@@ -126,6 +126,18 @@ struct RegexRecord {
 };
 static_assert(sizeof(RegexRecord) == 40);
 
+/// Whether an expression of the host can match a path at all (compile/filter_builder.h): an automaton over classes of
+/// octets. Its first states have fixed meanings.
+inline constexpr std::uint16_t kFilterDead = 0;  ///< none can match any more
+inline constexpr std::uint16_t kFilterAsk = 1;   ///< unknown
+inline constexpr std::uint16_t kFilterStart = 2;
+struct FilterFacts {
+  std::uint32_t state_count;
+  std::uint32_t class_count;
+  std::array<std::uint8_t, 128> classes;  ///< of an ASCII octet
+};
+static_assert(sizeof(FilterFacts) == 136);
+
 enum class ActionKind : std::uint8_t { forward, redirect, direct_response };
 enum RouteFlags : std::uint8_t { kPrefixRewrite = 1, kRegexRewrite = 2, kPathRedirect = 4, kStripQuery = 8 };
 inline constexpr std::uint8_t kRouteFlagsAll = 15;
@@ -173,21 +185,24 @@ struct EditRecord {
 };
 
 enum class HostSection : std::uint8_t {
-  facts,       ///< HostFacts, exactly one
-  gates,       ///< RouteGate per route
-  routes,      ///< RouteRecord per route
-  lists,       ///< std::uint32_t
-  nodes,       ///< TrieNode; node 0 and facts.fold_root are roots
-  fanouts,     ///< Fanout
-  conditions,  ///< Condition
-  regexes,     ///< RegexRecord
-  insts,       ///< Inst
-  sets,        ///< OctetSet
-  clusters,    ///< ClusterRecord
-  edits,       ///< EditRecord
-  names,       ///< Text: methods, headers to remove
-  text,        ///< octets
-  database,    ///< octets: serialised Hyperscan database; empty = not ready or not needed
+  facts,          ///< HostFacts, exactly one
+  gates,          ///< RouteGate per route
+  routes,         ///< RouteRecord per route
+  lists,          ///< std::uint32_t
+  nodes,          ///< TrieNode; node 0 and facts.fold_root are roots
+  fanouts,        ///< Fanout
+  conditions,     ///< Condition
+  regexes,        ///< RegexRecord
+  insts,          ///< Inst
+  sets,           ///< OctetSet
+  filter,         ///< FilterFacts, one if there are expressions
+  filter_next,    ///< std::uint16_t by state and class
+  filter_accept,  ///< std::uint32_t by state: lowest route of the expressions that match if the path ends here
+  clusters,       ///< ClusterRecord
+  edits,          ///< EditRecord
+  names,          ///< Text: methods, headers to remove
+  text,           ///< octets
+  database,       ///< octets: serialised Hyperscan database; empty = not ready or not needed
   count
 };
 struct HostFacts {

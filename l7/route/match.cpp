@@ -39,7 +39,7 @@ class RouteSearch {
       for (std::size_t i = 0; i < path.size(); ++i) folded[i] = fold(path[i]);
       walk(host_.facts.fold_root, {folded, path.size()});
     }
-    if (regex_min_ < best_) search_regexes(path);
+    if (regex_min_ < best_ && regex_is_possible(path)) search_regexes(path);
     return best_;
   }
 
@@ -71,6 +71,18 @@ class RouteSearch {
       }
       if ((*entry & kLast) != 0) return;
     }
+  }
+
+  /// False only if no expression that could still win matches.
+  bool regex_is_possible(std::string_view path) const {
+    if (host_.filter.empty()) return true;
+    const FilterFacts& filter = host_.filter.front();
+    std::size_t state = kFilterStart;
+    for (const char octet : path) {
+      state = host_.filter_next[state * filter.class_count + filter.classes[static_cast<std::uint8_t>(octet)]];
+      if (state < kFilterStart) return state == kFilterAsk;
+    }
+    return host_.filter_accept[state] < best_;
   }
 
   void search_regexes(std::string_view path) {

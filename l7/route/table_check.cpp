@@ -91,6 +91,20 @@ Trouble check_regexes(const HostView& host) {
   return std::nullopt;
 }
 
+Trouble check_filter(const HostView& host) {
+  if (host.filter.empty()) return std::nullopt;
+  const FilterFacts& facts = host.filter.front();
+  if (facts.state_count <= kFilterStart || facts.class_count == 0 || facts.class_count > 128 ||
+      host.filter_accept.size() != facts.state_count ||
+      host.filter_next.size() != std::uint64_t{facts.state_count} * facts.class_count)
+    return fault("filter", 0, "sizes do not fit");
+  for (const std::uint8_t octet_class : facts.classes)
+    if (octet_class >= facts.class_count) return fault("filter", 0, "class lies outside");
+  for (std::size_t i = 0; i < host.filter_next.size(); ++i)
+    if (host.filter_next[i] >= facts.state_count) return fault("filter_next", i, "state lies outside");
+  return std::nullopt;
+}
+
 bool edits_inside(const HostView& host, const EditRanges& ranges) {
   return inside(ranges.remove, host.names.size()) && inside(ranges.edits, host.edits.size());
 }
@@ -140,6 +154,7 @@ Trouble check_host(const HostView& host) {
     return trouble;
   if (auto trouble = check_conditions(host)) return trouble;
   if (auto trouble = check_regexes(host)) return trouble;
+  if (auto trouble = check_filter(host)) return trouble;
   for (std::size_t i = 0; i < host.routes.size(); ++i)
     if (auto trouble = check_route(host, i)) return trouble;
   for (std::size_t i = 0; i < host.edits.size(); ++i)

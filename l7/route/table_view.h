@@ -29,6 +29,9 @@ struct HostView {
   std::span<const RegexRecord> regexes;
   std::span<const Inst> insts;
   std::span<const OctetSet> sets;
+  std::span<const FilterFacts> filter;
+  std::span<const std::uint16_t> filter_next;
+  std::span<const std::uint32_t> filter_accept;
   std::string_view text;
   std::span<const RouteRecord> routes;
   std::span<const ClusterRecord> clusters;

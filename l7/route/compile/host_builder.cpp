@@ -5,6 +5,7 @@
 #include "dataplane/core/require.h"
 #include "l7/route/compile/regex_emit.h"
 #include "l7/route/condition.h"
+#include "l7/route/table_view.h"
 #include "l7/route/text_fold.h"
 
 namespace penstock::route {
@@ -30,6 +31,7 @@ HostBuilder::HostBuilder(const VirtualHost& host, const ClusterNames& clusters) 
   facts_.name = texts_.add(host.name);
   for (std::size_t i = 0; i < host.routes.size(); ++i) add(host.routes[i], static_cast<std::uint32_t>(i));
   build_tries();
+  build_path_filter();
 }
 
 void HostBuilder::add(const Route& route, std::uint32_t number) {
@@ -202,6 +204,20 @@ void HostBuilder::build_tries() {
   for (std::size_t i = 0; i < regexes_.size(); ++i) regexes_[i].routes = lists_.add(regex_routes_[i]);
 }
 
+void HostBuilder::build_path_filter() {
+  if (regexes_.empty()) return;
+  std::vector<Program> programs;
+  std::vector<std::uint32_t> min_routes;
+  for (const RegexRecord& regex : regexes_) {
+    const ProgramRef& ref = regex.program;
+    programs.push_back({HostView::part(std::span<const Inst>{insts_}, ref.insts),
+                        HostView::part(std::span<const OctetSet>{sets_}, ref.sets),
+                        static_cast<std::uint16_t>(ref.entry)});
+    min_routes.push_back(regex.min_route);
+  }
+  filter_ = build_filter(programs, min_routes);
+}
+
 Image HostBuilder::finish(const DatabaseImage* database) {
   facts_.regex_hash = expressions_.empty() ? 0 : database_hash(expressions_);
   facts_.program_only = 0;
@@ -224,6 +240,9 @@ Image HostBuilder::finish(const DatabaseImage* database) {
   put(HostSection::regexes, regexes_);
   put(HostSection::insts, insts_);
   put(HostSection::sets, sets_);
+  writer.put<FilterFacts>(index_of(HostSection::filter), {&filter_.facts, filter_.next.empty() ? 0u : 1u});
+  put(HostSection::filter_next, filter_.next);
+  put(HostSection::filter_accept, filter_.accept);
   put(HostSection::clusters, clusters_);
   put(HostSection::edits, edits_);
   put(HostSection::names, names_);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "l7/route/compile/database.h"
+#include "l7/route/compile/filter_builder.h"
 #include "l7/route/compile/trie_builder.h"
 #include "l7/route/flat_image.h"
 #include "l7/route/regex_program.h"
@@ -53,6 +54,7 @@ class HostBuilder {
   EditRanges add_edits(const HeaderEdits& edits);
   ProgramRef add_program(const std::string& pattern);
   void build_tries();
+  void build_path_filter();
 
   const ClusterNames& cluster_names_;
   TextPool texts_;
@@ -75,6 +77,7 @@ class HostBuilder {
   std::vector<std::vector<ListedRoute>> regex_routes_;
   std::vector<RegexRecord> regexes_;
   std::vector<std::string> expressions_;
+  FilterImage filter_;
 };
 
 }  // namespace penstock::route
