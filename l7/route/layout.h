@@ -131,8 +131,11 @@ static_assert(sizeof(RegexRecord) == 40);
 inline constexpr std::uint16_t kFilterDead = 0;  ///< none can match any more
 inline constexpr std::uint16_t kFilterAsk = 1;   ///< unknown
 inline constexpr std::uint16_t kFilterStart = 2;
+/// A state is kFilterRow with the number of its row of successors, or, if only one class leads on, class << 16 | next:
+/// chains of fixed text lie in few cache lines.
+inline constexpr std::uint32_t kFilterRow = 0x80000000;
 struct FilterFacts {
-  std::uint32_t state_count;
+  std::uint32_t row_count;
   std::uint32_t class_count;
   std::array<std::uint8_t, 128> classes;  ///< of an ASCII octet
 };
@@ -196,7 +199,8 @@ enum class HostSection : std::uint8_t {
   insts,          ///< Inst
   sets,           ///< OctetSet
   filter,         ///< FilterFacts, one if there are expressions
-  filter_next,    ///< std::uint16_t by state and class
+  filter_states,  ///< std::uint32_t
+  filter_rows,    ///< std::uint16_t by row and class: the next state
   filter_accept,  ///< std::uint32_t by state: lowest route of the expressions that match if the path ends here
   clusters,       ///< ClusterRecord
   edits,          ///< EditRecord

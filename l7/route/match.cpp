@@ -77,9 +77,14 @@ class RouteSearch {
   bool regex_is_possible(std::string_view path) const {
     if (host_.filter.empty()) return true;
     const FilterFacts& filter = host_.filter.front();
-    std::size_t state = kFilterStart;
+    std::uint32_t state = kFilterStart;
     for (const char octet : path) {
-      state = host_.filter_next[state * filter.class_count + filter.classes[static_cast<std::uint8_t>(octet)]];
+      const std::uint32_t octet_class = filter.classes[static_cast<std::uint8_t>(octet)];
+      const std::uint32_t leads = host_.filter_states[state];
+      if ((leads & kFilterRow) != 0)
+        state = host_.filter_rows[(leads & ~kFilterRow) * filter.class_count + octet_class];
+      else
+        state = leads >> 16 == octet_class ? leads & 0xffff : kFilterDead;
       if (state < kFilterStart) return state == kFilterAsk;
     }
     return host_.filter_accept[state] < best_;

@@ -94,14 +94,20 @@ Trouble check_regexes(const HostView& host) {
 Trouble check_filter(const HostView& host) {
   if (host.filter.empty()) return std::nullopt;
   const FilterFacts& facts = host.filter.front();
-  if (facts.state_count <= kFilterStart || facts.class_count == 0 || facts.class_count > 128 ||
-      host.filter_accept.size() != facts.state_count ||
-      host.filter_next.size() != std::uint64_t{facts.state_count} * facts.class_count)
+  const std::size_t states = host.filter_states.size();
+  if (states <= kFilterStart || facts.class_count == 0 || facts.class_count > 128 ||
+      host.filter_accept.size() != states ||
+      host.filter_rows.size() != std::uint64_t{facts.row_count} * facts.class_count)
     return fault("filter", 0, "sizes do not fit");
   for (const std::uint8_t octet_class : facts.classes)
     if (octet_class >= facts.class_count) return fault("filter", 0, "class lies outside");
-  for (std::size_t i = 0; i < host.filter_next.size(); ++i)
-    if (host.filter_next[i] >= facts.state_count) return fault("filter_next", i, "state lies outside");
+  for (std::size_t i = 0; i < states; ++i) {
+    const std::uint32_t state = host.filter_states[i];
+    if ((state & kFilterRow) != 0 ? (state & ~kFilterRow) >= facts.row_count : (state & 0xffff) >= states)
+      return fault("filter_states", i, "leads outside");
+  }
+  for (std::size_t i = 0; i < host.filter_rows.size(); ++i)
+    if (host.filter_rows[i] >= states) return fault("filter_rows", i, "state lies outside");
   return std::nullopt;
 }
 

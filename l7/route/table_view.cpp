@@ -21,7 +21,8 @@ constexpr std::array<SectionRule, static_cast<std::size_t>(HostSection::count)> 
     {"insts", sizeof(Inst), 0, kAny},
     {"sets", sizeof(OctetSet), 0, kAny},
     {"filter", sizeof(FilterFacts), 0, 1},
-    {"filter_next", sizeof(std::uint16_t), 0, kAny},
+    {"filter_states", sizeof(std::uint32_t), 0, 0x10000},
+    {"filter_rows", sizeof(std::uint16_t), 0, kAny},
     {"filter_accept", sizeof(std::uint32_t), 0, kAny},
     {"clusters", sizeof(ClusterRecord), 0, kAny},
     {"edits", sizeof(EditRecord), 0, kAny},
@@ -67,7 +68,8 @@ Result<HostView> open_host(ByteView image, bool check_hash) {
   host.insts = sections.get<Inst>(index_of(HostSection::insts));
   host.sets = sections.get<OctetSet>(index_of(HostSection::sets));
   host.filter = sections.get<FilterFacts>(index_of(HostSection::filter));
-  host.filter_next = sections.get<std::uint16_t>(index_of(HostSection::filter_next));
+  host.filter_states = sections.get<std::uint32_t>(index_of(HostSection::filter_states));
+  host.filter_rows = sections.get<std::uint16_t>(index_of(HostSection::filter_rows));
   host.filter_accept = sections.get<std::uint32_t>(index_of(HostSection::filter_accept));
   host.clusters = sections.get<ClusterRecord>(index_of(HostSection::clusters));
   host.edits = sections.get<EditRecord>(index_of(HostSection::edits));

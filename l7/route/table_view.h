@@ -30,7 +30,8 @@ struct HostView {
   std::span<const Inst> insts;
   std::span<const OctetSet> sets;
   std::span<const FilterFacts> filter;
-  std::span<const std::uint16_t> filter_next;
+  std::span<const std::uint32_t> filter_states;
+  std::span<const std::uint16_t> filter_rows;
   std::span<const std::uint32_t> filter_accept;
   std::string_view text;
   std::span<const RouteRecord> routes;

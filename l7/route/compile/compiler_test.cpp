@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "l7/route/compile/filter_builder.h"
 #include "l7/route/compile/verify.h"
 #include "l7/route/match.h"
 
@@ -84,6 +85,44 @@ TEST(Compiler, what_hyperscan_refuses_runs_as_a_program_beside_the_database) {
   EXPECT_EQ(loaded->database_state(0), DatabaseState::ready);
   EXPECT_GE(loaded->view().hosts()[0].facts.program_only, 1u);
   EXPECT_TRUE(verify(table, *loaded, 1).ok());
+}
+
+TEST(Filter, most_paths_that_no_expression_matches_are_not_scanned) {
+  std::vector<Route> routes;
+  for (int i = 0; i < 200; ++i)
+    routes.push_back(regex_route("/[a-z]+/region" + std::to_string(i) + "/(list|get)/[0-9a-f]+"));
+  const RouteTable table{{{"a", {"*"}, routes}}};
+  const auto compiled = Compiler{}.compile(table, Databases::all);
+  const auto loaded = LoadedTable::load(compiled->image.bytes());
+  Scratch scratch;
+  ASSERT_TRUE(scratch.grow(*loaded).ok());
+  const auto ask = [&](std::string_view path) {
+    return match(*loaded, {"h", path, {}, "GET", "http", {}}, scratch, 0).route;
+  };
+  for (const char* path :
+       {"/", "/api/v1/status", "/store/", "/store/region999/list/0", "/store/region1/put/0", "/store/region1/get"})
+    EXPECT_EQ(ask(path), kNoRoute) << path;
+  EXPECT_EQ(scratch.counters().scans, 0u);
+  EXPECT_EQ(ask("/store/region77/get/0a"), 77u);
+  EXPECT_EQ(scratch.counters().scans, 1u);
+}
+
+TEST(Filter, sets_that_are_too_large_ask_more_often_but_never_miss) {
+  // Behind its second octet this set has more states than the filter may have.
+  std::vector<Route> routes;
+  for (int i = 0; i < 60; ++i) {
+    std::string pattern = "/.*";
+    pattern += static_cast<char>('a' + i % 26);
+    pattern += ".{" + std::to_string(i % 13 + 5) + "}x";
+    routes.push_back(regex_route(std::move(pattern)));
+  }
+  const RouteTable table{{{"a", {"*"}, routes}}};
+  const auto compiled = Compiler{}.compile(table, Databases::all);
+  const auto loaded = LoadedTable::load(compiled->image.bytes());
+  EXPECT_EQ(loaded->view().hosts()[0].filter_accept.size(), kFilterStateMax);
+  const auto verified = verify(table, *loaded, 1);
+  ASSERT_TRUE(verified.ok()) << verified.error().text();
+  EXPECT_GT(verified->found, 100u);
 }
 
 TEST(Compiler, loading_shares_databases_with_the_table_before) {

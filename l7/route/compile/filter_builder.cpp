@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 namespace penstock::route {
 namespace {
@@ -39,15 +40,42 @@ class FilterBuilder {
     finish_closure(start);
     number(std::move(start));
     const std::size_t classes = image_.facts.class_count;
-    image_.next.assign(kFilterStart * classes, kFilterDead);
+    next_.assign(kFilterStart * classes, kFilterDead);
     for (std::size_t state = kFilterStart; state < sets_.size(); ++state)
       for (std::size_t octet_class = 0; octet_class < classes; ++octet_class)
-        image_.next.push_back(successor(state, representative_[octet_class]));
-    image_.facts.state_count = static_cast<std::uint32_t>(sets_.size());
+        next_.push_back(successor(state, representative_[octet_class]));
+    for (std::size_t state = 0; state < sets_.size(); ++state) settled_.push_back(settles(state));
+    for (std::size_t state = 0; state < sets_.size(); ++state) add_state(state);
     return std::move(image_);
   }
 
  private:
+  std::span<const std::uint16_t> successors(std::size_t state) const {
+    return std::span{next_}.subspan(state * image_.facts.class_count, image_.facts.class_count);
+  }
+  /// Whatever follows, a match stays possible: walking on would tell nothing.
+  bool settles(std::size_t state) const {
+    if (state < kFilterStart || image_.accept[state] == kNoRoute) return false;
+    for (std::size_t octet_class = 0; octet_class < image_.facts.class_count; ++octet_class)
+      if (successors(state)[octet_class] != state && octet_class != image_.facts.classes['\n']) return false;
+    return true;
+  }
+  void add_state(std::size_t state) {
+    std::vector<std::uint16_t> row{successors(state).begin(), successors(state).end()};
+    for (std::uint16_t& next : row)
+      if (settled_[next]) next = kFilterAsk;
+    const auto lives = [](std::uint16_t next) { return next != kFilterDead; };
+    const auto live = std::find_if(row.begin(), row.end(), lives);
+    if (std::count_if(row.begin(), row.end(), lives) <= 1) {
+      // Without any successor, class 0 leads to death as well.
+      const auto octet_class = live == row.end() ? 0u : static_cast<std::uint32_t>(live - row.begin());
+      image_.states.push_back(octet_class << 16 | (live == row.end() ? kFilterDead : *live));
+    } else {
+      image_.states.push_back(kFilterRow | image_.facts.row_count++);
+      image_.rows.insert(image_.rows.end(), row.begin(), row.end());
+    }
+  }
+
   const Inst& inst(std::uint32_t id) const { return programs_[owner_[id]].insts[id - bases_[owner_[id]]]; }
   bool consumes(std::uint32_t id, std::uint8_t octet) const {
     const Inst& at = inst(id);
@@ -139,6 +167,8 @@ class FilterBuilder {
 
   const std::vector<Program>& programs_;
   const std::vector<std::uint32_t>& min_routes_;
+  std::vector<std::uint16_t> next_;  ///< by state and class
+  std::vector<bool> settled_;
   std::vector<std::uint32_t> bases_;  ///< of a program: number of its instruction 0 among all
   std::vector<std::uint32_t> owner_;  ///< program of an instruction
   std::vector<std::uint8_t> representative_;

@@ -240,8 +240,9 @@ Image HostBuilder::finish(const DatabaseImage* database) {
   put(HostSection::regexes, regexes_);
   put(HostSection::insts, insts_);
   put(HostSection::sets, sets_);
-  writer.put<FilterFacts>(index_of(HostSection::filter), {&filter_.facts, filter_.next.empty() ? 0u : 1u});
-  put(HostSection::filter_next, filter_.next);
+  writer.put<FilterFacts>(index_of(HostSection::filter), {&filter_.facts, filter_.states.empty() ? 0u : 1u});
+  put(HostSection::filter_states, filter_.states);
+  put(HostSection::filter_rows, filter_.rows);
   put(HostSection::filter_accept, filter_.accept);
   put(HostSection::clusters, clusters_);
   put(HostSection::edits, edits_);

@@ -377,6 +377,8 @@ class Parser {
     const auto number = [&](int& value) {
       const std::size_t start = at;
       value = 0;
+      // RE2 takes a number with a leading zero for text.
+      if (at + 1 < text_.size() && text_[at] == '0' && is_digit(text_[at + 1])) return false;
       for (; at < text_.size() && is_digit(text_[at]); ++at) value = std::min(value * 10 + (text_[at] - '0'), 100'000);
       return at > start;
     };
@@ -386,7 +388,10 @@ class Parser {
     max = min;
     if (at < text_.size() && text_[at] == ',') {
       ++at;
-      if (!number(max)) max = RegexNode::kUnbounded;
+      if (at < text_.size() && text_[at] == '}')
+        max = RegexNode::kUnbounded;
+      else if (!number(max))
+        return false;
     }
     if (at >= text_.size() || text_[at] != '}') return false;
     at_ = at + 1;
