@@ -90,6 +90,11 @@ struct Endpoint {
   [[nodiscard]] std::uint16_t payload_max() const {
     return static_cast<std::uint16_t>(pmtu.mss() - (timestamps.on ? 12 : 0));
   }
+  /// Into pieces of what size data is queued. Before the peer has told its MSS the path's: a piece that turns out too
+  /// large is cut when it leaves, one that was too small stays small.
+  [[nodiscard]] std::uint16_t piece_max() const {
+    return state == State::syn_sent ? static_cast<std::uint16_t>(pmtu.offered() - 12) : payload_max();
+  }
 };
 static_assert(sizeof(Endpoint) <= 384);
 static_assert(std::is_trivially_copyable_v<Endpoint>);

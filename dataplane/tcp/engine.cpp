@@ -127,12 +127,12 @@ void Engine::move(Endpoint& ep, CloseEvent event, Events& events) {
 
 std::size_t Engine::write(Endpoint& ep, ByteView bytes) {
   if (ep.state == State::closed || ep.fin_queued) return 0;
-  return ep.queue.append(pools_, bytes, ep.payload_max(), ep.send_budget, limits_.send_entries_max);
+  return ep.queue.append(pools_, bytes, ep.piece_max(), ep.send_budget, limits_.send_entries_max);
 }
 
 bool Engine::write_block(Endpoint& ep, Index block, std::uint16_t offset, std::uint16_t octets) {
   if (ep.state == State::closed || ep.fin_queued) return false;
-  return ep.queue.append_block(pools_, block, offset, octets, ep.payload_max(), ep.send_budget,
+  return ep.queue.append_block(pools_, block, offset, octets, ep.piece_max(), ep.send_budget,
                                limits_.send_entries_max);
 }
 

@@ -94,9 +94,7 @@ DropReason Worker::State::choose_destination(const FlowKey& key, const control::
   const std::uint64_t hash = lb::flow_hash(key.src, key.src_port, key.dst, key.dst_port, key.proto);
   const std::uint32_t endpoint_index = cluster.first_endpoint + lb::pick(maglev, hash);
   into.endpoint = &snapshot.endpoints()[endpoint_index];
-  // Only a connection that ends here can go on in the other family.
-  if (listener.mode != control::ListenerMode::proxy && into.endpoint->address.is_v4() != key.src.is_v4())
-    return DropReason::no_endpoint;
+  if (into.endpoint->address.is_v4() != key.src.is_v4()) return DropReason::no_endpoint;
   into.next_hop = view->endpoint_next_hops[endpoint_index];
   if (view->next_hop(into.next_hop) == nullptr) return DropReason::no_next_hop;
   return choose_reverse(listener, *into.endpoint, key, into.reverse);

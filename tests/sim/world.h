@@ -114,6 +114,7 @@ class World {
   [[nodiscard]] std::uint32_t listener_slot(std::uint32_t id) const { return id; }
   [[nodiscard]] std::uint32_t endpoint_slot(const SimEndpoint& endpoint, std::uint32_t listener = 1) const;
   [[nodiscard]] std::uint32_t flows() const;
+  [[nodiscard]] ByteView arena(std::size_t worker) const { return arenas_[worker]->bytes(); }
   /// Conservation of frames and buffers; call at any settled moment.
   void check() const;
   /// The same without a test framework's failure.

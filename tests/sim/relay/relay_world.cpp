@@ -27,6 +27,35 @@ bool carries_nothing(ByteView packet) {
   return parsed && parsed->segment.span().octets == 0;
 }
 
+/// The application's hold on one endpoint.
+class EndSocket final : public tcpsim::Socket {
+ public:
+  EndSocket(tcp::Engine& engine, tcp::Endpoint& ep, Instant now) : engine_{engine}, ep_{ep}, now_{now} {}
+  [[nodiscard]] bool is_open() const override {
+    return ep_.state != tcp::State::closed && ep_.state != tcp::State::time_wait;
+  }
+  std::size_t write(ByteView bytes) override { return engine_.write(ep_, bytes); }
+  [[nodiscard]] bool writable() const override { return engine_.writable(ep_) > 0; }
+  void consume(std::uint32_t octets) override { engine_.consume(ep_, octets); }
+  void shutdown() override { engine_.shutdown(ep_); }
+  tcp::Events close() override { return engine_.close(ep_, now_); }
+  tcp::Events abort() override { return engine_.abort(ep_); }
+
+ private:
+  tcp::Engine& engine_;
+  tcp::Endpoint& ep_;
+  Instant now_;
+};
+
+class EndReader final : public tcp::Delivery {
+ public:
+  explicit EndReader(tcpsim::App& app) : app_{app} {}
+  void deliver(const tcp::Piece& piece) override { app_.deliver(piece.bytes); }
+
+ private:
+  tcpsim::App& app_;
+};
+
 }  // namespace
 
 RelayWorld::RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& options)
@@ -49,7 +78,7 @@ RelayWorld::RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& 
     auto connection = std::make_unique<Connection>();
     connection->key = {client_address(family), service_address(family), Be16::from_host(plan.client_port),
                        Be16::from_host(80)};
-    connection->app = std::make_unique<tcpsim::App>(plan.app[0], plan.app[1], 2 * i, 2 * i + 1, payload_);
+    connection->app = std::make_unique<tcpsim::App>(plan.app[0], plan.app[1], 2 * i, 2 * i + 1);
     hosts_[0].connections.push_back(std::move(connection));
     push(start_us_ + plan.opens_at_us, Kind::open, 0, i);
   }
@@ -145,7 +174,7 @@ void RelayWorld::endpoint_accepts(const tcp::ConnectionKey& key, const tcp::Segm
   auto fresh = std::make_unique<Connection>();
   fresh->key = key;
   fresh->app = std::make_unique<tcpsim::App>(plan.app[1], plan.app[0], static_cast<std::uint32_t>(2 * i + 1),
-                                             static_cast<std::uint32_t>(2 * i), payload_);
+                                             static_cast<std::uint32_t>(2 * i));
   fresh->opened = h.engine->accept(fresh->ep, key, 1500, syn, now());
   h.connections.push_back(std::move(fresh));
   pump(1, i);
@@ -169,7 +198,8 @@ void RelayWorld::host_receives(std::size_t host, ByteView packet) {
       host_sends(host, parsed->key, tcp::time_wait_ack(connection->record, now()));
     return;
   }
-  const tcp::Events events = h.engine->receive(connection->ep, parsed->segment, now(), *connection->app);
+  EndReader reader{*connection->app};
+  const tcp::Events events = h.engine->receive(connection->ep, parsed->segment, now(), reader);
   connection->app->events(events);
   if (events.has(tcp::Events::kResetReply))
     if (const auto reset = tcp::reset_for(parsed->segment)) host_sends(host, parsed->key, *reset);
@@ -204,7 +234,8 @@ void RelayWorld::pump(std::size_t host, std::size_t index) {
   Connection& connection = *hosts_[host].connections[index];
   tcp::Engine& engine = *hosts_[host].engine;
   if (!connection.opened || connection.freed) return;
-  connection.app->events(connection.app->step(engine, connection.ep, now_us_, now()));
+  EndSocket socket{engine, connection.ep, now()};
+  connection.app->step(socket, now_us_);
   if (!connection.app->failure().empty()) fail((host == 0 ? "client: " : "endpoint: ") + connection.app->failure());
   for (tcp::SegmentOut out; engine.transmit(connection.ep, now(), out);) host_sends(host, connection.key, out);
   if (connection.ep.state == tcp::State::time_wait) {

@@ -34,6 +34,7 @@ class RelayWorld {
   RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& options = {});
   /// Runs to the end; empty when everything held.
   [[nodiscard]] std::string run();
+  [[nodiscard]] Instant now() const { return from_nanoseconds(now_us_ * 1000); }
   [[nodiscard]] World& world() { return *world_; }
   [[nodiscard]] std::uint64_t octets() const { return octets_; }
 
@@ -65,7 +66,6 @@ class RelayWorld {
     std::vector<std::unique_ptr<Connection>> connections;
   };
 
-  [[nodiscard]] Instant now() const { return from_nanoseconds(now_us_ * 1000); }
   void push(std::uint64_t at_us, Kind kind, std::size_t host, std::size_t connection,
             std::shared_ptr<std::vector<std::byte>> packet = nullptr);
   void handle(const Event& event);
@@ -82,7 +82,6 @@ class RelayWorld {
 
   const tcpsim::Scenario& scenario_;
   RelayRunOptions options_;
-  tcpsim::Payload payload_;
   test::Seeded random_;
   std::unique_ptr<World> world_;
   std::vector<tcpsim::Link> links_;  // client -> node, node -> client, node -> endpoint, endpoint -> node
