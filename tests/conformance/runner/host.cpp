@@ -89,7 +89,12 @@ Socket& Host::open_socket() {
   return socket;
 }
 
-void Host::give_descriptor(Socket& socket) {
+void Host::give_descriptor(Socket& socket, std::int64_t wanted) {
+  socket.fd = -1;
+  if (wanted >= 0 && wanted < 65536 && find(wanted) == nullptr) {
+    socket.fd = static_cast<int>(wanted);
+    return;
+  }
   int fd = 3;
   while (find(fd) != nullptr) ++fd;
   socket.fd = fd;

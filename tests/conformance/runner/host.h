@@ -85,7 +85,8 @@ class Host {
   void listen(Socket& socket, std::size_t backlog);
   /// Empty or the error.
   std::string connect(Socket& socket, std::uint16_t port);
-  void give_descriptor(Socket& socket);
+  /// `wanted`, if it is free and not negative, else the lowest one that is.
+  void give_descriptor(Socket& socket, std::int64_t wanted = -1);
   void close(Socket& socket);
   void abort(Socket& socket);
   /// After limits of the socket changed.

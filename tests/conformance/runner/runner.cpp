@@ -301,10 +301,12 @@ class Player {
     const std::string what = difference(came, packet, settings_, window_slack());
     if (!what.empty())
       return fail(what + ": expected " + text_of(packet) + ", came " + text_of(came) + " at " + clock(sent.at));
-    if (!any_ && (sent.at > limit || sent.at < due_ - tolerance()))
+    const bool pure = came.octets == 0 && came.flags == kFlagAck;
+    const Duration early = pure ? microseconds{settings_.early_acks_us} : Duration::zero();
+    if (!any_ && (sent.at > limit || sent.at < due_ - tolerance() - early))
       return fail("time: expected " + text_of(packet) + " at " + clock(due_) + ", came at " + clock(sent.at));
     last_ = std::max(sent.at, last_);
-    if (last_ < due_ && !event_->when.end_us) last_ = sent.at;
+    if (early > Duration::zero() && !any_) last_ = std::max(last_, due_);
   }
 
   /// By how many units a window may fall short: less than a segment, which the receiver's silly-window rule keeps back.

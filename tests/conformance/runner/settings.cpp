@@ -127,6 +127,7 @@ bool Settings::start(std::string_view profile) {
   if (profile == "penstock") return true;
   strict_push = strict_end = false;
   adopt_syn = window_slack = true;
+  early_acks_us = 100000;
   limits.nagle = true;
   limits.send_budget_octets = 4 << 20;
   tolerance_us = 10000;
@@ -136,6 +137,7 @@ bool Settings::start(std::string_view profile) {
     limits.window_shift = 8;
     limits.receive_budget_octets = 540000;
     limits.slow_start_growth_segments = 255;
+    limits.hystart = false;
     return true;
   }
   if (profile != "freebsd") return false;
@@ -182,10 +184,10 @@ std::string Settings::set(std::string_view key_in, std::string_view value) {
       limits.*one.member = *duration;
       return "";
     }
-  if (key == "tolerance" || key == "ts_tick") {
+  if (key == "tolerance" || key == "ts_tick" || key == "early_acks") {
     const std::optional<Duration> duration = to_duration(value);
     if (!duration) return bad(key, value);
-    (key == "tolerance" ? tolerance_us : ts_tick_us) = duration->count() / 1000;
+    (key == "tolerance" ? tolerance_us : key == "ts_tick" ? ts_tick_us : early_acks_us) = duration->count() / 1000;
     return "";
   }
   const std::optional<std::int64_t> number = to_number(value);

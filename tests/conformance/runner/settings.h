@@ -26,14 +26,15 @@ struct Settings {
   std::uint16_t mtu_v4{1500};
   std::uint16_t mtu_v6{1520};  ///< so that the segment size is 1460 in both families
   std::int64_t tolerance_us{4000};
-  std::int64_t ts_tick_us{0};  ///< zero: TS values are not compared
-  bool strict_options{true};   ///< order and padding
-  bool strict_push{true};      ///< the PSH bit
-  bool strict_end{true};       ///< nothing unexpected may have left at the end
-  bool quick_acks{false};      ///< no delay until the application has written
-  bool adopt_syn{false};       ///< segment size, scale and options in use come from the script's first SYN
-  bool fin_repeats{false};     ///< a pure acknowledgement stands for one that repeats the FIN
-  bool window_slack{false};    ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
+  std::int64_t ts_tick_us{0};     ///< zero: TS values are not compared
+  std::int64_t early_acks_us{0};  ///< by how much a pure acknowledgement may come before its time (RFC 9293 s3.8.6.3)
+  bool strict_options{true};      ///< order and padding
+  bool strict_push{true};         ///< the PSH bit
+  bool strict_end{true};          ///< nothing unexpected may have left at the end
+  bool quick_acks{false};         ///< no delay until the application has written
+  bool adopt_syn{false};          ///< segment size, scale and options in use come from the script's first SYN
+  bool fin_repeats{false};        ///< a pure acknowledgement stands for one that repeats the FIN
+  bool window_slack{false};  ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
   bool mtu_given{false};
   bool round_buffer{false};                        ///< receive budget is a multiple of the segment size
   bool cookies{false};                             ///< a listener keeps nothing for a SYN

@@ -171,6 +171,7 @@ Outcome Calls::open(const Call& call, Progress&) {
   if (!has_flag(type, "SOCK_STREAM") || (protocol != "IPPROTO_TCP" && protocol != "0"))
     return unsupported("a socket of " + type + ", " + protocol);
   Socket& socket = host_.open_socket();
+  host_.give_descriptor(socket, call.result.number);  // the script's number names the socket
   socket.nonblocking = has_flag(type, "SOCK_NONBLOCK");
   return value(socket.fd);
 }
@@ -198,7 +199,7 @@ Outcome Calls::accept(const Call& call, Progress&) {
   if (socket->ready.empty()) return socket->nonblocking ? error("EAGAIN") : blocked();
   Socket& child = *socket->ready.front();
   socket->ready.pop_front();
-  host_.give_descriptor(child);
+  host_.give_descriptor(child, call.result.number);
   child.nonblocking = has_flag(name_of(call, 3), "SOCK_NONBLOCK");
   return value(child.fd);
 }
@@ -264,7 +265,7 @@ Outcome Calls::write(const Call& call, Progress& progress) {
   Socket* socket = socket_of(call);
   if (socket == nullptr) return error("EBADF");
   const Amount amount = amount_of(call);
-  if (!amount.known || !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_NOSIGNAL", "MSG_EOR"}))
+  if (!amount.known || !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_NOSIGNAL"}))
     return unsupported(call.name + "() with " + (amount.known ? amount.flags : "this message header"));
   if (amount.octets < 0 || amount.octets > (64 << 20)) return unsupported("a write above 64 MiB");
   if (socket->kind != Socket::Kind::connection) return error("EPIPE");
