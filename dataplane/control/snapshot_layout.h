@@ -75,7 +75,7 @@ struct NodeRecord {
   // Listeners of mode proxy.
   std::uint32_t proxy_connections_max;  ///< proxied connections per worker; the memory reserved at start bounds it too
   std::uint32_t proxy_half_open_max;    ///< unfinished handshakes per worker; above it SYN cookies
-  std::uint32_t proxy_idle_ms;          ///< no payload in either direction for this long ends a connection
+  std::uint32_t proxy_idle_ms;          ///< no segment from either side for this long ends a connection
   std::uint32_t proxy_connect_ms;       ///< the endpoint must accept within this time
   std::uint32_t proxy_keepalive_ms;     ///< idle before keepalive probes; 0 = none
   std::uint32_t proxy_buffer_octets;    ///< in flight and queued per direction

@@ -119,12 +119,14 @@ void add_leg(Table& table, std::vector<std::string> row, const Json& leg, const 
 
 std::string proxy_lines(const Json& proxy) {
   if (count(proxy, "reserved") == 0) return "";  // no dataplane, or a daemon that does not tell
-  return "proxied    " + text(proxy["active"]) + " of " + text(proxy["limit"]) + ", half open " +
+  const bool short_of_room = count(proxy, "limit") < count(proxy, "configured");
+  return "proxied    " + text(proxy["active"]) + " of " + text(proxy["limit"]) +
+         (short_of_room ? " (" + text(proxy["configured"]) + " configured)" : "") + ", half open " +
          text(proxy["half_open"]) + " (cookies beyond " + text(proxy["half_open_max"]) + " per worker), TIME-WAIT " +
          text(proxy["time_wait"]) + ", refused " + text(proxy["refused_full"]) + "\n           memory: buffers lent " +
          text(proxy["lent_buffers"]) + ", entries " + text(proxy["entries_in_use"]) + ", blocks " +
          text(proxy["blocks_in_use"]) + "; dropped " + text(proxy["memory_dropped"]) + ", windows clamped " +
-         text(proxy["window_clamped"]) + "\n";
+         text(proxy["window_clamped"]) + ", connections shed " + text(proxy["shed"]) + "\n";
 }
 
 void add_counters(Table& table, const std::string& scope, const Json& values, bool nonzero_only) {

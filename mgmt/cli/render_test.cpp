@@ -32,7 +32,7 @@ telemetry::Report sample() {
   worker.proxy[telemetry::kProxyHalfOpen] = 2;
   worker.proxy[telemetry::kProxyEntries] = 40;
   report.workers.push_back(worker);
-  report.proxy = {200, 100, 10, 65536};
+  report.proxy = {100, 200, 100, 10, 65536};
   telemetry::ListenerReport listener;
   listener.name = "web";
   listener.cluster = "web";
@@ -59,8 +59,9 @@ TEST(Render, status_begins_with_the_verdict_and_shows_every_part) {
   const std::string text = render_status(telemetry::status_json(sample()), {});
   EXPECT_THAT(text, StartsWith("ok\n"));
   for (const char* part :
-       {"pid 11", "pid 12", "veth0", "steering", "20.5k", "0.4%", "[fd00::5]:80", "l4", "proxied    7 of 100",
-        "half open 2 (cookies beyond 10 per worker)", "entries 40", "75.0%", "unresolved", "02:00:00:00:00:01"})
+       {"pid 11", "pid 12", "veth0", "steering", "20.5k", "0.4%", "[fd00::5]:80", "l4",
+        "proxied    7 of 100 (200 configured), half open", "half open 2 (cookies beyond 10 per worker)", "entries 40",
+        "75.0%", "unresolved", "02:00:00:00:00:01"})
     EXPECT_THAT(text, HasSubstr(part));
   EXPECT_THAT(text, Not(HasSubstr("\033")));
 }
@@ -118,6 +119,12 @@ TEST(Render, flows_show_their_tier) {
   const std::string text = render_flows(telemetry::flows_json(list, sample()));
   EXPECT_THAT(text, ::testing::ContainsRegex("web +l4 +tcp"));
   EXPECT_THAT(text, ::testing::ContainsRegex("web +proxy +tcp"));
+}
+
+TEST(Render, the_configured_number_is_only_told_when_another_holds) {
+  telemetry::Report report = sample();
+  report.proxy.connections_configured = 100;
+  EXPECT_THAT(render_status(telemetry::status_json(report), {}), HasSubstr("proxied    7 of 100, half open"));
 }
 
 TEST(Render, what_a_daemon_of_an_older_version_does_not_tell_is_left_out) {

@@ -18,15 +18,16 @@ std::string first_problem(const Json& body) {
 }
 
 /// The same resources as the daemon's, out of what the dataplane shares.
-Result<Json, Problem> read_directly(const std::string& socket_path, const std::string& path, const Query& query) {
+Result<Json, Fault> read_directly(const std::string& socket_path, const std::string& path, const Query& query) {
   auto view = open_direct(socket_path);
-  if (!view) return view.error();
+  if (!view) return Fault{kExitUnreachable, view.error().text(), nullptr};
   if (path == "/v1/status") return telemetry::status_json(view->report);
   if (path == "/v1/services") return telemetry::services_json(view->report);
   if (path == "/v1/counters") return telemetry::counters_json(view->report);
-  if (path != "/v1/flows" && path != "/v1/connections") return Problem{path, "needs penstockd", ""};
+  if (path != "/v1/flows" && path != "/v1/connections")
+    return Fault{kExitUnreachable, path + ": needs penstockd", nullptr};
   const auto filter = api::flow_filter(query, view->report);
-  if (!filter) return filter.error();
+  if (!filter) return Fault{kExitUsage, filter.error().text(), nullptr};
   if (path == "/v1/connections") return telemetry::connections_json(view->connections(*filter), view->report);
   return telemetry::flows_json(view->flows(*filter), view->report);
 }
@@ -44,7 +45,7 @@ Result<Answer, Fault> Source::get(const std::string& path, const Query& query) c
   if (!response) {
     if (response.error().exit_code != kExitUnreachable) return response.error();
     auto direct = read_directly(socket_path_, path, query);
-    if (!direct) return Fault{kExitUnreachable, response.error().text + "\n" + direct.error().text(), nullptr};
+    if (!direct) return Fault{direct.error().exit_code, response.error().text + "\n" + direct.error().text, nullptr};
     return Answer{std::move(*direct), true};
   }
   Json body = Json::parse(response->body, nullptr, false);

@@ -62,9 +62,9 @@ struct Timeouts {
 
 /// Connections of listeners with mode proxy. Numbers are per worker.
 struct Proxy {
-  std::uint32_t connections_per_worker{16384};  ///< flows_per_worker when only that is given and lower
-  std::uint32_t half_open_max{1024};            ///< connections_per_worker when that is lower
-  milliseconds idle_timeout{std::chrono::hours{1}};
+  std::uint32_t connections_per_worker{16384};       ///< flows_per_worker when only that is given and lower
+  std::uint32_t half_open_max{1024};                 ///< connections_per_worker when that is lower
+  milliseconds idle_timeout{std::chrono::hours{1}};  ///< without a segment from either side
   milliseconds connect_timeout{seconds{5}};
   milliseconds keepalive{minutes{10}};  ///< 0 = no probes
   std::uint32_t buffer_octets{256 * 1024};

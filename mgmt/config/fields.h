@@ -84,7 +84,8 @@ struct Table<Proxy> {
           "half_open_max", optional,
           "handshakes of clients that a worker remembers; beyond, it answers with SYN cookies. 0 always does"),
       field<&Proxy::idle_timeout, kIdleTime>("idle_timeout", optional,
-                                             "a connection without payload in either direction is ended"),
+                                             "a connection on which neither side sends a segment is "
+                                             "ended; answers to keepalive probes count as well"),
       field<&Proxy::connect_timeout, Span{100, 5 * 60 * 1000}>("connect_timeout", optional,
                                                                "how long the endpoint may take to accept"),
       field<&Proxy::keepalive, Span{0, control::kTimeoutMsMax}>(

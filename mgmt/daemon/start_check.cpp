@@ -1,9 +1,9 @@
 #include "mgmt/daemon/start_check.h"
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 
-#include "dataplane/control/connection_layout.h"
 #include "dataplane/control/flow_layout.h"
 #include "mgmt/api/server.h"
 #include "mgmt/kernel/links.h"
@@ -18,6 +18,10 @@ constexpr std::uint64_t kMiB = 1u << 20;
 constexpr std::uint64_t kBufferOctets = 2816;
 /// What the dataplane's runtime takes out of memory_mib beside the buffers.
 constexpr std::uint64_t kRuntimeOctets = 16 * kMiB;
+/// A proxied connection with its share of the payload memory, all of it used (measured: the address space grows by
+/// 3.25 KiB per connection), and the payload memory that a worker has at least.
+constexpr std::uint64_t kProxyConnectionOctets = 3328;
+constexpr std::uint64_t kProxyWorkerOctets = 40 * kMiB;
 /// Hash buckets and timers per flow, beside its record.
 constexpr std::uint64_t kFlowIndexOctets = 32;
 
@@ -63,26 +67,33 @@ void check_hugepages(const config::Node& node, Problems& problems) {
          "reserve " + std::to_string(node.memory_mib) + " MiB by vm.nr_hugepages, or set hugepages: auto"});
 }
 
+bool has_proxies(const config::Config& config) {
+  return std::any_of(config.listeners.begin(), config.listeners.end(),
+                     [](const config::Listener& l) { return l.mode == control::ListenerMode::proxy; });
+}
+
 kernel::PreflightOptions preflight_options(const config::Node& node) {
   return {node.runtime_dir, node.fallback, node.source_ports.low, node.source_ports.high};
 }
 
 }  // namespace
 
-MemoryNeed memory_need(const config::Node& node) {
+MemoryNeed memory_need(const config::Node& node, bool proxies) {
   MemoryNeed need{};
   need.pool_octets = std::uint64_t{node.limits.buffers_per_worker} * node.workers * kBufferOctets + kRuntimeOctets;
   need.flow_octets =
       (control::flow_arena_octets(node.limits.flows_per_worker) + node.limits.flows_per_worker * kFlowIndexOctets) *
       node.workers;
-  need.proxy_octets = control::connection_arena_octets(node.proxy.connections_per_worker) * node.workers;
+  if (proxies)
+    need.proxy_octets =
+        (kProxyWorkerOctets + std::uint64_t{node.proxy.connections_per_worker} * kProxyConnectionOctets) * node.workers;
   need.total_octets = node.memory_mib * kMiB + need.flow_octets + need.proxy_octets;
   return need;
 }
 
-Problems memory_problems(const config::Node& node, std::uint64_t available_octets) {
+Problems memory_problems(const config::Node& node, bool proxies, std::uint64_t available_octets) {
   Problems problems;
-  const MemoryNeed need = memory_need(node);
+  const MemoryNeed need = memory_need(node, proxies);
   if (need.pool_octets > node.memory_mib * kMiB)
     problems.push_back({"node.memory_mib",
                         std::to_string(node.memory_mib) + " MiB are too small for " +
@@ -134,7 +145,7 @@ Problems start_problems(const config::Config& config, const std::string& datapla
   // A dataplane that is to be adopted has its memory already; whether there is one shows later, so this only warns
   // of what a fresh start would need when nobody runs here.
   if (!api::unix_socket_is_alive(api_socket))
-    for (Problem& problem : memory_problems(config.node, memory_info()["MemAvailable"]))
+    for (Problem& problem : memory_problems(config.node, has_proxies(config), memory_info()["MemAvailable"]))
       problems.push_back(std::move(problem));
   check_hugepages(config.node, problems);
   for (const config::Port& port : config.ports) check_port(port, problems);

@@ -15,9 +15,10 @@ struct MemoryNeed {
   std::uint64_t proxy_octets;  ///< proxied connections of all workers, beside it
   std::uint64_t total_octets;  ///< memory_mib, flow tables, proxied connections
 };
-[[nodiscard]] MemoryNeed memory_need(const config::Node& node);
+/// `proxies`: some listener has mode proxy. Without one the memory of proxied connections is never touched.
+[[nodiscard]] MemoryNeed memory_need(const config::Node& node, bool proxies);
 /// Against what is available, in octets.
-[[nodiscard]] Problems memory_problems(const config::Node& node, std::uint64_t available_octets);
+[[nodiscard]] Problems memory_problems(const config::Node& node, bool proxies, std::uint64_t available_octets);
 
 /// What a running dataplane reserved at its start, all workers together.
 struct Reserved {

@@ -22,14 +22,14 @@ using ::testing::HasSubstr;
 constexpr std::uint64_t kGiB = 1u << 30;
 
 TEST(StartCheck, default_limits_fit_the_default_memory) {
-  EXPECT_TRUE(memory_problems(config::Node{}, 4 * kGiB).empty());
+  EXPECT_TRUE(memory_problems(config::Node{}, true, 4 * kGiB).empty());
 }
 
 TEST(StartCheck, a_pool_that_is_too_small_is_told_with_the_size_that_would_do) {
   config::Node node;
   node.memory_mib = 64;
   node.limits.buffers_per_worker = 65536;
-  const Problems problems = memory_problems(node, 8 * kGiB);
+  const Problems problems = memory_problems(node, false, 8 * kGiB);
   ASSERT_EQ(problems.size(), 1u);
   EXPECT_THAT(problems[0].remedy, HasSubstr("memory_mib to 192"));
 }
@@ -38,7 +38,7 @@ TEST(StartCheck, flow_tables_count_beside_the_pool) {
   config::Node node;
   node.workers = 4;
   node.limits.flows_per_worker = 4'000'000;
-  const Problems problems = memory_problems(node, 2 * kGiB);
+  const Problems problems = memory_problems(node, false, 2 * kGiB);
   ASSERT_FALSE(problems.empty());
   EXPECT_THAT(problems.back().text(), HasSubstr("flow tables"));
 }
@@ -60,11 +60,14 @@ TEST(StartCheck, what_an_adopted_dataplane_reserved_too_little_of_is_told) {
 TEST(StartCheck, proxied_connections_count_beside_the_pool) {
   config::Node node;
   node.workers = 4;
-  const std::uint64_t before = memory_need(node).total_octets;
+  const std::uint64_t without = memory_need(node, false).total_octets;
+  const std::uint64_t before = memory_need(node, true).total_octets;
+  EXPECT_GT(before, without + std::uint64_t{4} * 16384 * 256) << "at least the arenas";
   node.proxy.connections_per_worker *= 2;
-  EXPECT_GE(memory_need(node).total_octets, before + std::uint64_t{4} * 16384 * 256);
+  EXPECT_GT(memory_need(node, true).total_octets, before);
+  EXPECT_EQ(memory_need(node, false).total_octets, without) << "nobody touches it";
   node.proxy.connections_per_worker = 1 << 20;
-  const Problems problems = memory_problems(node, kGiB);
+  const Problems problems = memory_problems(node, true, kGiB);
   ASSERT_FALSE(problems.empty());
   EXPECT_THAT(problems.back().text(), HasSubstr("proxied connections"));
   EXPECT_THAT(problems.back().remedy, HasSubstr("proxy.connections_per_worker"));

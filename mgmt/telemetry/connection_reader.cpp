@@ -93,8 +93,8 @@ std::uint64_t connection_room(std::span<const ByteView> arenas, std::uint32_t pe
 }
 
 ProxyReport proxy_report(const control::NodeRecord& node, std::span<const ByteView> arenas) {
-  return {connection_room(arenas, ~std::uint32_t{0}), connection_room(arenas, node.proxy_connections_max),
-          node.proxy_half_open_max, node.proxy_buffer_octets};
+  return {connection_room(arenas, ~std::uint32_t{0}), arenas.size() * std::uint64_t{node.proxy_connections_max},
+          connection_room(arenas, node.proxy_connections_max), node.proxy_half_open_max, node.proxy_buffer_octets};
 }
 
 }  // namespace penstock::telemetry

@@ -116,6 +116,7 @@ TEST(ConnectionReader, the_limit_is_the_configured_number_or_what_is_reserved) {
   node.proxy_buffer_octets = 65536;
   const ProxyReport report = proxy_report(node, arenas);
   EXPECT_EQ(report.connections_reserved, 10u);
+  EXPECT_EQ(report.connections_configured, 10u);
   EXPECT_EQ(report.connections_limit, 7u);
   EXPECT_EQ(report.half_open_max, 3u);
   EXPECT_EQ(report.buffer_octets, 65536u);

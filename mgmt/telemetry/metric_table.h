@@ -89,7 +89,7 @@ inline constexpr std::array kProxyMetrics{
                  "connections that the endpoint reset"},
     MetricRow<R>{"timed_out_total", MetricType::counter, &R::timed_out,
                  "connections ended since a peer answered neither retransmissions nor probes"},
-    MetricRow<R>{"idle_closed_total", MetricType::counter, &R::idle_closed, "connections ended by proxy.idle_timeout"},
+    MetricRow<R>{"idle_closed_total", MetricType::counter, &R::idle_closed, "connections reset by proxy.idle_timeout"},
     MetricRow<R>{"connect_failed_total", MetricType::counter, &R::connect_failed,
                  "connections whose endpoint refused, or not within proxy.connect_timeout"},
     MetricRow<R>{"refused_full_total", MetricType::counter, &R::refused_full,
@@ -122,11 +122,12 @@ inline constexpr std::array kProxyMetrics{
                  "segments with an old timestamp (RFC 7323)"},
     MetricRow<R>{"lent_buffers", MetricType::gauge, &R::lent, "device buffers that queues of payload hold"},
     MetricRow<R>{"copied_out_total", MetricType::counter, &R::copied_out,
-                 "segments whose payload was moved out of a device buffer, to give that back"},
+                 "times a connection's payload was moved out of device buffers, to give those back"},
     MetricRow<R>{"memory_dropped_total", MetricType::counter, &R::memory_dropped,
                  "segments dropped for want of memory; the sender repeats them"},
     MetricRow<R>{"window_clamped_total", MetricType::counter, &R::window_clamped,
-                 "times a smaller window was offered for want of memory"},
+                 "times a connection's window was made smaller for want of memory"},
+    MetricRow<R>{"shed_total", MetricType::counter, &R::shed, "connections reset to get their memory back"},
     MetricRow<R>{"entries_in_use", MetricType::gauge, &R::entries_in_use, "descriptors of queued payload"},
     MetricRow<R>{"blocks_in_use", MetricType::gauge, &R::blocks_in_use, "blocks of payload memory"},
     MetricRow<R>{"in_place_sent_total", MetricType::counter, &R::in_place_sent,
@@ -134,6 +135,9 @@ inline constexpr std::array kProxyMetrics{
     MetricRow<R>{"copied_sent_total", MetricType::counter, &R::copied_sent,
                  "segments whose payload was copied into their frame"},
 };
+
+static_assert(kProxyMetrics.size() == sizeof(control::ProxyCounters) / sizeof(control::Counter),
+              "every counter of proxied connections has a row");
 
 using P = control::PortCounters;
 inline constexpr std::array kPortMetrics{
@@ -182,6 +186,7 @@ inline constexpr std::size_t kProxyEntries = row_of(kProxyMetrics, "entries_in_u
 inline constexpr std::size_t kProxyBlocks = row_of(kProxyMetrics, "blocks_in_use");
 inline constexpr std::size_t kProxyMemoryDropped = row_of(kProxyMetrics, "memory_dropped_total");
 inline constexpr std::size_t kProxyWindowClamped = row_of(kProxyMetrics, "window_clamped_total");
+inline constexpr std::size_t kProxyShed = row_of(kProxyMetrics, "shed_total");
 inline constexpr std::size_t kSlotActive = row_of(kSlotMetrics, "flows_active");
 inline constexpr std::size_t kSlotFlows = row_of(kSlotMetrics, "flows_total");
 

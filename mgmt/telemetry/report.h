@@ -80,10 +80,11 @@ struct EndpointReport {
 
 /// Bounds of proxied connections; what they hold is in WorkerReport::proxy.
 struct ProxyReport {
-  std::uint64_t connections_reserved{};  ///< of all workers: what their memory holds
-  std::uint64_t connections_limit{};     ///< of all workers: the configured number, or what is reserved if lower
-  std::uint64_t half_open_max{};         ///< per worker
-  std::uint64_t buffer_octets{};         ///< per direction of a connection
+  std::uint64_t connections_reserved{};    ///< of all workers: what their memory holds
+  std::uint64_t connections_configured{};  ///< of all workers
+  std::uint64_t connections_limit{};       ///< of all workers: the lower of both, worker by worker
+  std::uint64_t half_open_max{};           ///< per worker
+  std::uint64_t buffer_octets{};           ///< per direction of a connection
 };
 
 struct DataplaneReport {

@@ -116,6 +116,7 @@ Json proxy_json(const Report& report) {
   const auto sum = [&](std::size_t row) { return proxy_sum(report, row); };
   return {{"active", sum(kProxyActive)},
           {"limit", report.proxy.connections_limit},
+          {"configured", report.proxy.connections_configured},
           {"reserved", report.proxy.connections_reserved},
           {"half_open", sum(kProxyHalfOpen)},
           {"half_open_max", report.proxy.half_open_max},
@@ -126,7 +127,8 @@ Json proxy_json(const Report& report) {
           {"entries_in_use", sum(kProxyEntries)},
           {"blocks_in_use", sum(kProxyBlocks)},
           {"memory_dropped", sum(kProxyMemoryDropped)},
-          {"window_clamped", sum(kProxyWindowClamped)}};
+          {"window_clamped", sum(kProxyWindowClamped)},
+          {"shed", sum(kProxyShed)}};
 }
 
 std::string listener_name(const Report& report, std::uint32_t id) {
