@@ -171,6 +171,7 @@ class Engine {
   [[nodiscard]] bool transmit_reset(Endpoint& ep, SegmentOut& out);
   [[nodiscard]] bool transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_lost(Endpoint& ep, Instant now, SegmentOut& out);
+  [[nodiscard]] bool transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_new(Endpoint& ep, Instant now, SegmentOut& out);
   void transmit_ack(Endpoint& ep, Instant now, SegmentOut& out);

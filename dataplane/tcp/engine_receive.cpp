@@ -49,9 +49,8 @@ void Engine::receive_syn_sent(Endpoint& ep, const SegmentIn& segment, Instant no
   }
   ep.state = State::syn_received;  // simultaneous open (RFC 9293 s3.5, figure 8)
   if (ep.queue.flight() == 0) return;
-  Entry& syn = pools_.entries[ep.queue.head()];
-  ep.queue.forget_retransmission(syn);
-  ep.queue.mark_lost(syn);
+  ep.queue.forget_retransmission(pools_, ep.queue.head());
+  ep.queue.mark_lost(pools_, ep.queue.head());
 }
 
 bool Engine::passes_timestamps(Endpoint& ep, const SegmentIn& segment, Instant now) {
@@ -111,9 +110,8 @@ void Engine::receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instan
       return receive_synchronized(ep, rest, now, delivery, events);
     }
     if (ep.queue.flight() == 0) return;
-    Entry& syn = pools_.entries[ep.queue.head()];  // our SYN-ACK seems lost
-    ep.queue.forget_retransmission(syn);
-    ep.queue.mark_lost(syn);
+    ep.queue.forget_retransmission(pools_, ep.queue.head());  // our SYN-ACK seems lost
+    ep.queue.mark_lost(pools_, ep.queue.head());
     return;
   }
   if (!passes_timestamps(ep, segment, now)) return;

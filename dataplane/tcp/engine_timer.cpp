@@ -179,10 +179,9 @@ bool Engine::path_too_big(Endpoint& ep, std::uint16_t mtu, SeqNum quoted) {
   if (ep.state == State::closed || !in_flight || !ep.pmtu.too_big(mtu)) return false;  // RFC 5927 s7
   ++counters_.path_mtu_shrunk;
   for (Index i = ep.queue.head(); i != ep.queue.first_unsent(); i = pools_.entries[i].next) {
-    Entry& entry = pools_.entries[i];
-    if (entry.octets <= ep.payload_max()) continue;
-    ep.queue.forget_retransmission(entry);
-    ep.queue.mark_lost(entry);
+    if (pools_.entries[i].octets <= ep.payload_max()) continue;
+    ep.queue.forget_retransmission(pools_, i);
+    ep.queue.mark_lost(pools_, i);
     ep.recovery.force_one();
   }
   return true;

@@ -14,8 +14,8 @@ bool Engine::transmit(Endpoint& ep, Instant now, SegmentOut& out) {
   } else if (ep.acks.duplicate_due()) {
     transmit_ack(ep, now, out);
     sent = true;
-  } else if (ep.state != State::time_wait &&
-             (transmit_lost(ep, now, out) || transmit_new(ep, now, out) || transmit_tail_probe(ep, now, out))) {
+  } else if (ep.state != State::time_wait && (transmit_lost(ep, now, out) || transmit_new(ep, now, out) ||
+                                              transmit_doubtful(ep, now, out) || transmit_tail_probe(ep, now, out))) {
     sent = true;
   } else if (ep.probe_due) {
     transmit_probe(ep, now, out);
@@ -164,6 +164,18 @@ bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
   return true;
 }
 
+bool Engine::transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out) {
+  // RFC 6675 s4 NextSeg() rules 3 and 4. With RACK, time and the tail probe decide instead.
+  if (ep.recovery.phase() != Phase::recovery || !ep.sack || ep.rack_on) return false;
+  if (ep.recovery.pipe(ep.queue) + ep.payload_max() > ep.congestion.cwnd()) return false;
+  Index index = ep.queue.first_doubtful(pools_);
+  if (index == kNoIndex && ep.recovery.take_rescue()) index = ep.queue.last_unsacked(pools_);
+  if (index == kNoIndex || pools_.entries[index].octets > ep.payload_max()) return false;
+  emit(ep, index, now, out);
+  count_retransmission(ep);
+  return true;
+}
+
 bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   if (!ep.tail_probe_due) return false;
   ep.tail_probe_due = false;
@@ -173,7 +185,7 @@ bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   Index index = ep.queue.first_unsent();
   const bool fresh = index != kNoIndex && pools_.entries[index].octets <= ep.payload_max() &&
                      ep.queue.flight() + pools_.entries[index].span() <= ep.send_window.octets();
-  if (!fresh) index = ep.queue.last_sent(pools_);
+  if (!fresh) index = ep.queue.last_sent();
   if (pools_.entries[index].octets > ep.payload_max()) return false;
   emit(ep, index, now, out);
   ep.rack.probed(ep.queue.nxt(), !fresh);

@@ -34,7 +34,7 @@ struct Entry {
   SeqNum seq;
   std::uint16_t offset{};  ///< from the block's start; of a lent buffer from its frame's first octet
   std::uint16_t octets{};
-  Stamp first_sent;
+  Stamp first_sent;  ///< of a sacked entry, which needs it no more: see SendQueue::run_end()
   Stamp last_sent;
   std::uint8_t flags{};
   std::uint8_t sends{};  ///< saturates

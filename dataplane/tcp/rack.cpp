@@ -49,17 +49,20 @@ std::uint32_t Rack::detect(Pools& pools, SendQueue& queue, Stamp now, const Rto&
   if (!valid_) return 0;
   const auto wait_us = static_cast<std::int32_t>(rtt_us_ + reordering_window_us(queue, rto, mss, recovering));
   std::int32_t longest = 0;
-  for (Index i = queue.head(); i != queue.first_unsent(); i = pools.entries[i].next) {
-    Entry& entry = pools.entries[i];
+  for (Index i = queue.head(); i != queue.first_unsent(); i = queue.past_run(pools, i)) {
+    const Entry& entry = pools.entries[i];
     if (entry.is(Entry::kSacked) || (entry.is(Entry::kLost) && !entry.is(Entry::kRetransmitted))) continue;
-    if (!sent_after(sent_, end_, entry.last_sent, entry.end())) continue;
+    if (!sent_after(sent_, end_, entry.last_sent, entry.end())) {
+      if (entry.sends == 1) break;  // what follows was sent for the first time later still
+      continue;
+    }
     const std::int32_t left_us = wait_us - now.since(entry.last_sent);
     if (left_us > 0) {
       longest = std::max(longest, left_us);
       continue;
     }
-    queue.forget_retransmission(entry);
-    queue.mark_lost(entry);
+    queue.forget_retransmission(pools, i);
+    queue.mark_lost(pools, i);
   }
   return static_cast<std::uint32_t>(longest);
 }

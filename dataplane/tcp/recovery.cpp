@@ -5,6 +5,12 @@ namespace {
 
 constexpr std::uint16_t kDupThresh = 3;
 
+/// Sequence space from one entry to the next that follows it, or to the end of what was sent.
+std::uint32_t span_between(const Pools& pools, const SendQueue& queue, Index from, Index to) {
+  const SeqNum end = to == queue.first_unsent() ? queue.nxt() : pools.entries[to].seq;
+  return end.since(pools.entries[from].seq).octets;
+}
+
 /// `delivered` octets were not known to have arrived before: a stretch acknowledgement lets out no more than those.
 Growth growth_of(const SendQueue& queue, const AckFacts& facts, std::uint32_t delivered, std::uint32_t mss,
                  bool repairing) {
@@ -42,27 +48,27 @@ std::uint32_t Recovery::count_without_sack(const SendQueue& queue, const AckFact
 
 void Recovery::mark_lost_by_sack(Pools& pools, SendQueue& queue, std::uint32_t mss) {
   if (queue.sacked() == 0) return;
-  std::uint32_t runs_above = 0;
-  bool in_run = false;
-  for (Index i = queue.head(); i != queue.first_unsent(); i = pools.entries[i].next) {
-    const bool sacked = pools.entries[i].is(Entry::kSacked);
-    if (sacked && !in_run) ++runs_above;
-    in_run = sacked;
-  }
-  std::uint32_t octets_above = queue.sacked();
-  in_run = false;
-  for (Index i = queue.head(); i != queue.first_unsent(); i = pools.entries[i].next) {
-    Entry& entry = pools.entries[i];
-    if (entry.is(Entry::kSacked)) {
-      if (!in_run) --runs_above;
-      in_run = true;
-      octets_above -= entry.span();
-      continue;
+  // Both walks end at the last sacked entry and take a step per hole and per run.
+  std::uint32_t runs_above = 0, octets_above = 0;
+  for (Index i = queue.head(); octets_above < queue.sacked();) {
+    const Index next = queue.past_run(pools, i);
+    if (pools.entries[i].is(Entry::kSacked)) {
+      ++runs_above;
+      octets_above += span_between(pools, queue, i, next);
     }
-    in_run = false;
-    // RFC 6675 s4 IsLost(); further on there is less above.
-    if (octets_above <= (kDupThresh - 1u) * mss && runs_above < kDupThresh) return;
-    queue.mark_lost(entry);
+    i = next;
+  }
+  for (Index i = queue.head(); octets_above > 0;) {
+    const Index next = queue.past_run(pools, i);
+    if (pools.entries[i].is(Entry::kSacked)) {
+      --runs_above;
+      octets_above -= span_between(pools, queue, i, next);
+    } else {
+      // RFC 6675 s4 IsLost(); further on there is less above.
+      if (octets_above <= (kDupThresh - 1u) * mss && runs_above < kDupThresh) return;
+      queue.mark_lost(pools, i);
+    }
+    i = next;
   }
 }
 
@@ -85,9 +91,9 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
     duplicates_ = 0;
     force_ = false;
   } else if (phase_ == Phase::recovery && !facts.sack && advanced && queue.head() != queue.first_unsent()) {
-    Entry& head = pools.entries[queue.head()];  // partial acknowledgement: the next hole (RFC 6582 s3.2 step 5)
-    queue.forget_retransmission(head);
-    queue.mark_lost(head);
+    // Partial acknowledgement: the next hole (RFC 6582 s3.2 step 5).
+    queue.forget_retransmission(pools, queue.head());
+    queue.mark_lost(pools, queue.head());
     force_ = true;
   }
   if (facts.sack && !facts.rack) mark_lost_by_sack(pools, queue, mss);
@@ -103,9 +109,10 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   }
   if (queue.flight() > 0 && should_enter(queue, facts)) {
     phase_ = Phase::recovery;
+    rescued_ = false;
     recover_ = queue.nxt();
     congestion.lost(std::min(queue.flight(), congestion.cwnd()), mss);
-    if (!facts.sack) queue.mark_lost(pools.entries[queue.head()]);
+    if (!facts.sack) queue.mark_lost(pools, queue.head());
     congestion.repair(delivered, pipe(queue), mss, false);
     force_ = true;
     return true;

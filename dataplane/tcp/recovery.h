@@ -6,9 +6,10 @@
 // Units     octets; `mss` is the payload of a full segment.
 // Shape     16 octets; the marks are in the send queue, the window in congestion.h.
 // Errors    none.
-// Not here  timers (engine), RFC 6675's rules 3 and 4 of NextSeg().
+// Not here  timers, and the order of NextSeg() (engine).
 #pragma once
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/send_queue.h"
@@ -49,6 +50,8 @@ class Recovery {
   /// One retransmission may leave whatever the window says.
   [[nodiscard]] bool forced() const { return force_; }
   void retransmitted() { force_ = false; }
+  /// RFC 6675 s4 NextSeg() rule 4: once per recovery the tail may be sent again although nothing says it was lost.
+  [[nodiscard]] bool take_rescue() { return !std::exchange(rescued_, true); }
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] SeqNum recover() const { return recover_; }
 
@@ -63,6 +66,7 @@ class Recovery {
   std::uint16_t duplicates_{};
   Phase phase_{Phase::open};
   bool force_{};
+  bool rescued_{};
   bool recover_valid_{};  ///< a timeout happened: duplicates below recover_ do not count (RFC 6582 s4)
 };
 static_assert(sizeof(Recovery) == 16);

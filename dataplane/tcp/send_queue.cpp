@@ -236,6 +236,8 @@ void SendQueue::acknowledge(Pools& pools, SeqNum ack, Delivered& into) {
     if (entry.is(Entry::kFin)) into.fin_acked = true;
     drop_marks(entry);
     const Index next = entry.next;
+    if (repair_from_ == head_) repair_from_ = next;
+    if (last_sent_ == head_) last_sent_ = kNoIndex;
     pools.release(head_);
     --entries_;
     head_ = next;
@@ -248,25 +250,50 @@ void SendQueue::acknowledge(Pools& pools, SeqNum ack, Delivered& into) {
 
 std::uint32_t SendQueue::mark_sacked(Pools& pools, SackBlock block, Delivered& into) {
   std::uint32_t marked = 0;
-  for (Index i = head_; i != unsent_; i = pools.entries[i].next) {
+  for (Index i = head_; i != unsent_; i = past_run(pools, i)) {
     Entry& entry = pools.entries[i];
     if (!entry.seq.precedes(block.end)) break;
     if (entry.is(Entry::kSacked) || entry.seq.precedes(block.start) || !entry.end().at_most(block.end)) continue;
     note_delivery(entry, into);
     drop_marks(entry);
     entry.flags |= Entry::kSacked;
+    entry.first_sent.us = i;
     sacked_ += entry.span();
     marked += entry.span();
   }
   return marked;
 }
 
-void SendQueue::mark_lost(Entry& entry) {
+Index SendQueue::run_end(Pools& pools, Index index) {
+  // first_sent names a later entry of the same run, at last itself; every look shortens the way for the next.
+  Index end = pools.entries[index].first_sent.us;
+  for (;;) {
+    const Index next = pools.entries[end].next;
+    if (next == unsent_ || next == kNoIndex || !pools.entries[next].is(Entry::kSacked)) break;
+    end = pools.entries[next].first_sent.us;
+  }
+  pools.entries[index].first_sent.us = end;
+  return end;
+}
+
+Index SendQueue::past_run(Pools& pools, Index index) {
+  if (pools.entries[index].is(Entry::kSacked)) index = run_end(pools, index);
+  return pools.entries[index].next;
+}
+
+void SendQueue::look_again_from(const Pools& pools, Index index) {
+  if (unrepaired_ == 0 || pools.entries[index].seq.precedes(pools.entries[repair_from_].seq)) repair_from_ = index;
+}
+
+void SendQueue::mark_lost(Pools& pools, Index index) {
+  Entry& entry = pools.entries[index];
   if (entry.is(Entry::kSacked) || entry.is(Entry::kLost)) return;
   entry.flags |= Entry::kLost;
   ++loss_marks_;
   lost_ += entry.span();
-  if (!entry.is(Entry::kRetransmitted)) unrepaired_ += entry.span();
+  if (entry.is(Entry::kRetransmitted)) return;
+  look_again_from(pools, index);
+  unrepaired_ += entry.span();
 }
 
 void SendQueue::mark_all_lost(Pools& pools) {
@@ -274,35 +301,38 @@ void SendQueue::mark_all_lost(Pools& pools) {
     Entry& entry = pools.entries[i];
     if (entry.is(Entry::kSacked)) continue;
     drop_marks(entry);
-    mark_lost(entry);
+    mark_lost(pools, i);
   }
 }
 
 void SendQueue::clear_sacked(Pools& pools) {
-  for (Index i = head_; i != unsent_; i = pools.entries[i].next)
-    if (pools.entries[i].is(Entry::kSacked)) drop_marks(pools.entries[i]);
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next) {
+    Entry& entry = pools.entries[i];
+    if (!entry.is(Entry::kSacked)) continue;
+    drop_marks(entry);
+    entry.first_sent = entry.last_sent;  // which is what it was, if it was sent once
+  }
 }
 
-void SendQueue::forget_retransmission(Entry& entry) {
+void SendQueue::forget_retransmission(Pools& pools, Index index) {
+  Entry& entry = pools.entries[index];
   if (!entry.is(Entry::kRetransmitted)) return;
   entry.flags &= static_cast<std::uint8_t>(~Entry::kRetransmitted);
   retransmitted_ -= entry.span();
   if (!entry.is(Entry::kLost)) return;
+  look_again_from(pools, index);
   unrepaired_ += entry.span();
   ++loss_marks_;
 }
 
-Index SendQueue::first_unrepaired(const Pools& pools) const {
+Index SendQueue::first_unrepaired(const Pools& pools) {
   if (unrepaired_ == 0) return kNoIndex;
-  for (Index i = head_; i != unsent_; i = pools.entries[i].next)
-    if (pools.entries[i].is(Entry::kLost) && !pools.entries[i].is(Entry::kRetransmitted)) return i;
+  for (Index i = repair_from_; i != unsent_; i = pools.entries[i].next) {
+    if (!pools.entries[i].is(Entry::kLost) || pools.entries[i].is(Entry::kRetransmitted)) continue;
+    repair_from_ = i;
+    return i;
+  }
   return kNoIndex;
-}
-
-Index SendQueue::last_sent(const Pools& pools) const {
-  Index last = kNoIndex;
-  for (Index i = head_; i != unsent_; i = pools.entries[i].next) last = i;
-  return last;
 }
 
 bool SendQueue::split(Pools& pools, Index index, std::uint16_t octets) {
@@ -322,6 +352,7 @@ bool SendQueue::split(Pools& pools, Index index, std::uint16_t octets) {
   front.flags &= static_cast<std::uint8_t>(~Entry::kFin);
   front.next = rest;
   if (tail_ == index) tail_ = rest;
+  if (last_sent_ == index) last_sent_ = rest;
   ++entries_;
   return true;
 }
@@ -333,6 +364,7 @@ void SendQueue::sent(Pools& pools, Index index, Stamp now) {
   if (index == unsent_) {
     entry.first_sent = now;
     nxt_ = entry.end();
+    last_sent_ = index;
     unsent_ = entry.next;
     return;
   }
@@ -340,6 +372,46 @@ void SendQueue::sent(Pools& pools, Index index, Stamp now) {
   entry.flags |= Entry::kRetransmitted;
   retransmitted_ += entry.span();
   if (entry.is(Entry::kLost)) unrepaired_ -= entry.span();
+}
+
+Index SendQueue::first_doubtful(Pools& pools) {
+  std::uint32_t above = sacked_;
+  for (Index i = head_; above > 0;) {
+    const Entry& entry = pools.entries[i];
+    if (!entry.is(Entry::kSacked | Entry::kLost | Entry::kRetransmitted)) return i;
+    const Index next = past_run(pools, i);
+    if (entry.is(Entry::kSacked)) above -= (next == unsent_ ? nxt_ : pools.entries[next].seq).since(entry.seq).octets;
+    i = next;
+  }
+  return kNoIndex;
+}
+
+Index SendQueue::last_unsacked(Pools& pools) {
+  Index last = kNoIndex;
+  for (Index i = head_; i != unsent_; i = past_run(pools, i))
+    if (!pools.entries[i].is(Entry::kSacked)) last = i;
+  return last;
+}
+
+std::string_view SendQueue::audit_hints(const Pools& pools) const {
+  Index last = kNoIndex;
+  bool unrepaired_before = false, hint_met = false;
+  for (Index i = head_; i != unsent_; i = pools.entries[i].next) {
+    const Entry& entry = pools.entries[i];
+    if (i == repair_from_) {
+      if (unrepaired_before) return "something lost lies before the repair hint";
+      hint_met = true;
+    }
+    unrepaired_before |= entry.is(Entry::kLost) && !entry.is(Entry::kRetransmitted);
+    last = i;
+    if (!entry.is(Entry::kSacked)) continue;
+    const Index target = entry.first_sent.us;
+    Index at = i;
+    while (at != target && at != unsent_ && pools.entries[at].is(Entry::kSacked)) at = pools.entries[at].next;
+    if (at == unsent_ || !pools.entries[at].is(Entry::kSacked)) return "a run's end is not in the run";
+  }
+  if (unrepaired_ > 0 && !hint_met) return "the repair hint is not in flight";
+  return last == last_sent_ ? std::string_view{} : std::string_view{"last_sent is not the last that was sent"};
 }
 
 std::string_view SendQueue::audit(const Pools& pools) const {
@@ -372,7 +444,8 @@ std::string_view SendQueue::audit(const Pools& pools) const {
   if (sacked != sacked_) return "sacked sum is wrong";
   if (lost != lost_) return "lost sum is wrong";
   if (retransmitted != retransmitted_) return "retransmitted sum is wrong";
-  return unrepaired == unrepaired_ ? std::string_view{} : std::string_view{"unrepaired sum is wrong"};
+  if (unrepaired != unrepaired_) return "unrepaired sum is wrong";
+  return audit_hints(pools);
 }
 
 }  // namespace penstock::tcp

@@ -4,7 +4,7 @@
 //           or flags of entries, so loss, timeout and acknowledgement treat them like data. Marks per entry (RFC 6675
 //           s3): sacked, lost, retransmitted. The sums of the marks are kept, and audit() recomputes them.
 // Units     octets of sequence space, unless "payload" is said.
-// Shape     48 octets; entries and payload blocks live in Pools. Bytes are copied in once, or shared (append_block);
+// Shape     56 octets; entries and payload blocks live in Pools. Bytes are copied in once, or shared (append_block);
 //           retransmission reads them.
 // Errors    no memory: append takes fewer octets, split says no. FIN always fits: its entry is reserved at the start.
 #pragma once
@@ -56,19 +56,26 @@ class SendQueue {
   std::uint32_t mark_sacked(Pools& pools, SackBlock block, Delivered& into);
 
   // Marks.
-  void mark_lost(Entry& entry);
+  void mark_lost(Pools& pools, Index index);
   void mark_all_lost(Pools& pools);
   void clear_sacked(Pools& pools);
   /// The retransmission is believed lost too: it is to be sent again.
-  void forget_retransmission(Entry& entry);
+  void forget_retransmission(Pools& pools, Index index);
 
   // Transmission.
   [[nodiscard]] Index head() const { return head_; }
   [[nodiscard]] Index first_unsent() const { return unsent_; }
   /// First entry that is lost and not yet retransmitted; kNoIndex if none.
-  [[nodiscard]] Index first_unrepaired(const Pools& pools) const;
+  [[nodiscard]] Index first_unrepaired(const Pools& pools);
   /// Last entry sent; kNoIndex if nothing is in flight.
-  [[nodiscard]] Index last_sent(const Pools& pools) const;
+  [[nodiscard]] Index last_sent() const { return last_sent_; }
+  /// First entry without any mark below what was selectively acknowledged; kNoIndex if none.
+  [[nodiscard]] Index first_doubtful(Pools& pools);
+  /// Last entry in flight that was not selectively acknowledged; kNoIndex if none.
+  [[nodiscard]] Index last_unsacked(Pools& pools);
+  /// The entry behind `index`, or behind the run of sacked entries that begins there. Runs are remembered, so that a
+  /// walk over what is in flight takes a step per hole and run, not per segment.
+  [[nodiscard]] Index past_run(Pools& pools, Index index);
   /// Cuts after `octets` of payload; the rest, and a FIN, become the next entry. False when the pool is empty.
   [[nodiscard]] bool split(Pools& pools, Index index, std::uint16_t octets);
   void sent(Pools& pools, Index index, Stamp now);
@@ -93,6 +100,9 @@ class SendQueue {
   void link_tail(Pools& pools, Index index);
   void append_entry(Pools& pools, Index block, std::uint16_t offset, std::uint16_t octets);
   std::size_t append_piece(Pools& pools, ByteView bytes, std::uint32_t payload_max);
+  [[nodiscard]] std::string_view audit_hints(const Pools& pools) const;
+  Index run_end(Pools& pools, Index index);
+  void look_again_from(const Pools& pools, Index index);
   void drop_marks(Entry& entry);
   void note_delivery(const Entry& entry, Delivered& into) const;
   void trim_head(Pools& pools, SeqNum ack);
@@ -101,6 +111,8 @@ class SendQueue {
   Index tail_{kNoIndex};
   Index unsent_{kNoIndex};
   Index reserved_{kNoIndex};
+  Index last_sent_{kNoIndex};
+  Index repair_from_{kNoIndex};  ///< no entry before it is lost and not retransmitted
   SeqNum una_;
   SeqNum nxt_;
   SeqNum end_;
@@ -111,6 +123,6 @@ class SendQueue {
   std::uint16_t entries_{};
   std::uint16_t loss_marks_{};
 };
-static_assert(sizeof(SendQueue) == 48);
+static_assert(sizeof(SendQueue) == 56);
 
 }  // namespace penstock::tcp
