@@ -126,20 +126,22 @@ struct RegexRecord {
 };
 static_assert(sizeof(RegexRecord) == 40);
 
-/// Whether an expression of the host can match a path at all (compile/filter_builder.h): an automaton over classes of
-/// octets. Its first states have fixed meanings.
-inline constexpr std::uint16_t kFilterDead = 0;  ///< none can match any more
-inline constexpr std::uint16_t kFilterAsk = 1;   ///< unknown
-inline constexpr std::uint16_t kFilterStart = 2;
-/// A state is kFilterRow with the number of its row of successors, or, if only one class leads on, class << 16 | next:
-/// chains of fixed text lie in few cache lines.
-inline constexpr std::uint32_t kFilterRow = 0x80000000;
-struct FilterFacts {
+/// Which expressions of the host match a path (compile/automaton_builder.h): an automaton over classes of octets, cut
+/// off at a number of states. Its first states have fixed meanings.
+inline constexpr std::uint16_t kAutomatonDead = 0;  ///< none can match any more
+inline constexpr std::uint16_t kAutomatonAsk = 1;   ///< unknown
+inline constexpr std::uint16_t kAutomatonStart = 2;
+/// A state is kAutomatonRow with the number of its row of successors, or, if only one class leads on, class << 16 |
+/// next: chains of fixed text lie in few cache lines.
+inline constexpr std::uint32_t kAutomatonRow = 0x80000000;
+/// In automaton_accept: some expression may match, which one is for Hyperscan to say.
+inline constexpr std::uint32_t kAutomatonUnknown = 0xfffffffe;
+struct AutomatonFacts {
   std::uint32_t row_count;
   std::uint32_t class_count;
   std::array<std::uint8_t, 128> classes;  ///< of an ASCII octet
 };
-static_assert(sizeof(FilterFacts) == 136);
+static_assert(sizeof(AutomatonFacts) == 136);
 
 enum class ActionKind : std::uint8_t { forward, redirect, direct_response };
 enum RouteFlags : std::uint8_t { kPrefixRewrite = 1, kRegexRewrite = 2, kPathRedirect = 4, kStripQuery = 8 };
@@ -188,25 +190,26 @@ struct EditRecord {
 };
 
 enum class HostSection : std::uint8_t {
-  facts,          ///< HostFacts, exactly one
-  gates,          ///< RouteGate per route
-  routes,         ///< RouteRecord per route
-  lists,          ///< std::uint32_t
-  nodes,          ///< TrieNode; node 0 and facts.fold_root are roots
-  fanouts,        ///< Fanout
-  conditions,     ///< Condition
-  regexes,        ///< RegexRecord
-  insts,          ///< Inst
-  sets,           ///< OctetSet
-  filter,         ///< FilterFacts, one if there are expressions
-  filter_states,  ///< std::uint32_t
-  filter_rows,    ///< std::uint16_t by row and class: the next state
-  filter_accept,  ///< std::uint32_t by state: lowest route of the expressions that match if the path ends here
-  clusters,       ///< ClusterRecord
-  edits,          ///< EditRecord
-  names,          ///< Text: methods, headers to remove
-  text,           ///< octets
-  database,       ///< octets: serialised Hyperscan database; empty = not ready or not needed
+  facts,              ///< HostFacts, exactly one
+  gates,              ///< RouteGate per route
+  routes,             ///< RouteRecord per route
+  lists,              ///< std::uint32_t
+  nodes,              ///< TrieNode; node 0 and facts.fold_root are roots
+  fanouts,            ///< Fanout
+  conditions,         ///< Condition
+  regexes,            ///< RegexRecord
+  insts,              ///< Inst
+  sets,               ///< OctetSet
+  automaton,          ///< AutomatonFacts, one if there are expressions
+  automaton_states,   ///< std::uint32_t
+  automaton_rows,     ///< std::uint16_t by row and class: the next state
+  automaton_accept,   ///< std::uint32_t by state, if the path ends here: kNoRoute, kAutomatonUnknown, or a list
+  automaton_matches,  ///< std::uint32_t: lists of expressions in order, the last of each with kLast
+  clusters,           ///< ClusterRecord
+  edits,              ///< EditRecord
+  names,              ///< Text: methods, headers to remove
+  text,               ///< octets
+  database,           ///< octets: serialised Hyperscan database; empty = not ready or not needed
   count
 };
 struct HostFacts {

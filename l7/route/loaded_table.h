@@ -55,6 +55,7 @@ class LoadedTable {
 
 /// Of one worker; read by whoever publishes its counters.
 struct LookupCounters {
+  std::uint64_t decided{0};        ///< lookups in which the automaton found expressions that match
   std::uint64_t scans{0};          ///< lookups that asked Hyperscan
   std::uint64_t linear{0};         ///< lookups that tried expressions one by one: the host has no database
   std::uint64_t scan_failures{0};  ///< lookups that did so because a scan failed; never expected

@@ -39,7 +39,13 @@ class RouteSearch {
       for (std::size_t i = 0; i < path.size(); ++i) folded[i] = fold(path[i]);
       walk(host_.facts.fold_root, {folded, path.size()});
     }
-    if (regex_min_ < best_ && regex_is_possible(path)) search_regexes(path);
+    if (regex_min_ < best_) {
+      const std::uint32_t matches = automaton_answer(path);
+      if (matches == kAutomatonUnknown)
+        search_regexes(path);
+      else if (matches != kNoRoute)
+        consider_matches(matches);
+    }
     return best_;
   }
 
@@ -73,21 +79,29 @@ class RouteSearch {
     }
   }
 
-  /// False only if no expression that could still win matches.
-  bool regex_is_possible(std::string_view path) const {
-    if (host_.filter.empty()) return true;
-    const FilterFacts& filter = host_.filter.front();
-    std::uint32_t state = kFilterStart;
+  /// kNoRoute: no expression matches; kAutomatonUnknown: ask; else the list of those that match.
+  std::uint32_t automaton_answer(std::string_view path) const {
+    if (host_.automaton.empty()) return kAutomatonUnknown;
+    const AutomatonFacts& facts = host_.automaton.front();
+    std::uint32_t state = kAutomatonStart;
     for (const char octet : path) {
-      const std::uint32_t octet_class = filter.classes[static_cast<std::uint8_t>(octet)];
-      const std::uint32_t leads = host_.filter_states[state];
-      if ((leads & kFilterRow) != 0)
-        state = host_.filter_rows[(leads & ~kFilterRow) * filter.class_count + octet_class];
+      const std::uint32_t octet_class = facts.classes[static_cast<std::uint8_t>(octet)];
+      const std::uint32_t leads = host_.automaton_states[state];
+      if ((leads & kAutomatonRow) != 0)
+        state = host_.automaton_rows[(leads & ~kAutomatonRow) * facts.class_count + octet_class];
       else
-        state = leads >> 16 == octet_class ? leads & 0xffff : kFilterDead;
-      if (state < kFilterStart) return state == kFilterAsk;
+        state = leads >> 16 == octet_class ? leads & 0xffff : kAutomatonDead;
+      if (state < kAutomatonStart) return state == kAutomatonAsk ? kAutomatonUnknown : kNoRoute;
     }
-    return host_.filter_accept[state] < best_;
+    return host_.automaton_accept[state];
+  }
+
+  void consider_matches(std::uint32_t list) {
+    ++scratch_.counters().decided;
+    for (const std::uint32_t* entry = &host_.automaton_matches[list];; ++entry) {
+      consider(host_.regexes[*entry & ~kLast].routes);
+      if ((*entry & kLast) != 0) return;
+    }
   }
 
   void search_regexes(std::string_view path) {

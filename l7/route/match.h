@@ -3,8 +3,8 @@
 // Model     host: exact, longest "*suffix", longest "prefix*", "*" (also for an empty
 //           or impossible host). Then, in that host, the lowest route whose path,
 //           method, header and query conditions hold: one walk of the trie gives the best literal and the lowest
-//           expression that could still win; only if that is lower, and the host's filter does not exclude it, is
-//           Hyperscan asked, with one scan of the path.
+//           expression that could still win; only if that is lower, the host's automaton is walked, and only if that
+//           does not know, Hyperscan is asked, with one scan of the path.
 // Units     route numbers within the host; ns in route_bench.cpp.
 // Shape     no allocation, no lock, no exception.
 // Errors    MatchStatus; none is fatal.

@@ -91,23 +91,33 @@ Trouble check_regexes(const HostView& host) {
   return std::nullopt;
 }
 
-Trouble check_filter(const HostView& host) {
-  if (host.filter.empty()) return std::nullopt;
-  const FilterFacts& facts = host.filter.front();
-  const std::size_t states = host.filter_states.size();
-  if (states <= kFilterStart || facts.class_count == 0 || facts.class_count > 128 ||
-      host.filter_accept.size() != states ||
-      host.filter_rows.size() != std::uint64_t{facts.row_count} * facts.class_count)
-    return fault("filter", 0, "sizes do not fit");
+Trouble check_automaton(const HostView& host) {
+  if (host.automaton.empty()) return std::nullopt;
+  const AutomatonFacts& facts = host.automaton.front();
+  const std::size_t states = host.automaton_states.size();
+  if (states <= kAutomatonStart || facts.class_count == 0 || facts.class_count > 128 ||
+      host.automaton_accept.size() != states ||
+      host.automaton_rows.size() != std::uint64_t{facts.row_count} * facts.class_count)
+    return fault("automaton", 0, "sizes do not fit");
   for (const std::uint8_t octet_class : facts.classes)
-    if (octet_class >= facts.class_count) return fault("filter", 0, "class lies outside");
+    if (octet_class >= facts.class_count) return fault("automaton", 0, "class lies outside");
   for (std::size_t i = 0; i < states; ++i) {
-    const std::uint32_t state = host.filter_states[i];
-    if ((state & kFilterRow) != 0 ? (state & ~kFilterRow) >= facts.row_count : (state & 0xffff) >= states)
-      return fault("filter_states", i, "leads outside");
+    const std::uint32_t state = host.automaton_states[i];
+    if ((state & kAutomatonRow) != 0 ? (state & ~kAutomatonRow) >= facts.row_count : (state & 0xffff) >= states)
+      return fault("automaton_states", i, "leads outside");
   }
-  for (std::size_t i = 0; i < host.filter_rows.size(); ++i)
-    if (host.filter_rows[i] >= states) return fault("filter_rows", i, "state lies outside");
+  for (std::size_t i = 0; i < states; ++i) {
+    const std::uint32_t accept = host.automaton_accept[i];
+    if (accept != kNoRoute && accept != kAutomatonUnknown && accept >= host.automaton_matches.size())
+      return fault("automaton_accept", i, "list lies outside");
+  }
+  for (std::size_t i = 0; i < host.automaton_matches.size(); ++i)
+    if ((host.automaton_matches[i] & ~kLast) >= host.regexes.size())
+      return fault("automaton_matches", i, "expression lies outside");
+  if (!host.automaton_matches.empty() && (host.automaton_matches.back() & kLast) == 0)
+    return fault("automaton_matches", host.automaton_matches.size() - 1, "last list does not end");
+  for (std::size_t i = 0; i < host.automaton_rows.size(); ++i)
+    if (host.automaton_rows[i] >= states) return fault("automaton_rows", i, "state lies outside");
   return std::nullopt;
 }
 
@@ -160,7 +170,7 @@ Trouble check_host(const HostView& host) {
     return trouble;
   if (auto trouble = check_conditions(host)) return trouble;
   if (auto trouble = check_regexes(host)) return trouble;
-  if (auto trouble = check_filter(host)) return trouble;
+  if (auto trouble = check_automaton(host)) return trouble;
   for (std::size_t i = 0; i < host.routes.size(); ++i)
     if (auto trouble = check_route(host, i)) return trouble;
   for (std::size_t i = 0; i < host.edits.size(); ++i)

@@ -20,10 +20,11 @@ constexpr std::array<SectionRule, static_cast<std::size_t>(HostSection::count)> 
     {"regexes", sizeof(RegexRecord), 0, kHostRegexMax},
     {"insts", sizeof(Inst), 0, kAny},
     {"sets", sizeof(OctetSet), 0, kAny},
-    {"filter", sizeof(FilterFacts), 0, 1},
-    {"filter_states", sizeof(std::uint32_t), 0, 0x10000},
-    {"filter_rows", sizeof(std::uint16_t), 0, kAny},
-    {"filter_accept", sizeof(std::uint32_t), 0, kAny},
+    {"automaton", sizeof(AutomatonFacts), 0, 1},
+    {"automaton_states", sizeof(std::uint32_t), 0, 0x10000},
+    {"automaton_rows", sizeof(std::uint16_t), 0, kAny},
+    {"automaton_accept", sizeof(std::uint32_t), 0, kAny},
+    {"automaton_matches", sizeof(std::uint32_t), 0, kAny},
     {"clusters", sizeof(ClusterRecord), 0, kAny},
     {"edits", sizeof(EditRecord), 0, kAny},
     {"names", sizeof(Text), 0, kAny},
@@ -67,10 +68,11 @@ Result<HostView> open_host(ByteView image, bool check_hash) {
   host.regexes = sections.get<RegexRecord>(index_of(HostSection::regexes));
   host.insts = sections.get<Inst>(index_of(HostSection::insts));
   host.sets = sections.get<OctetSet>(index_of(HostSection::sets));
-  host.filter = sections.get<FilterFacts>(index_of(HostSection::filter));
-  host.filter_states = sections.get<std::uint32_t>(index_of(HostSection::filter_states));
-  host.filter_rows = sections.get<std::uint16_t>(index_of(HostSection::filter_rows));
-  host.filter_accept = sections.get<std::uint32_t>(index_of(HostSection::filter_accept));
+  host.automaton = sections.get<AutomatonFacts>(index_of(HostSection::automaton));
+  host.automaton_states = sections.get<std::uint32_t>(index_of(HostSection::automaton_states));
+  host.automaton_rows = sections.get<std::uint16_t>(index_of(HostSection::automaton_rows));
+  host.automaton_accept = sections.get<std::uint32_t>(index_of(HostSection::automaton_accept));
+  host.automaton_matches = sections.get<std::uint32_t>(index_of(HostSection::automaton_matches));
   host.clusters = sections.get<ClusterRecord>(index_of(HostSection::clusters));
   host.edits = sections.get<EditRecord>(index_of(HostSection::edits));
   host.names = sections.get<Text>(index_of(HostSection::names));

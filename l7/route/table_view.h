@@ -29,10 +29,11 @@ struct HostView {
   std::span<const RegexRecord> regexes;
   std::span<const Inst> insts;
   std::span<const OctetSet> sets;
-  std::span<const FilterFacts> filter;
-  std::span<const std::uint32_t> filter_states;
-  std::span<const std::uint16_t> filter_rows;
-  std::span<const std::uint32_t> filter_accept;
+  std::span<const AutomatonFacts> automaton;
+  std::span<const std::uint32_t> automaton_states;
+  std::span<const std::uint16_t> automaton_rows;
+  std::span<const std::uint32_t> automaton_accept;
+  std::span<const std::uint32_t> automaton_matches;
   std::string_view text;
   std::span<const RouteRecord> routes;
   std::span<const ClusterRecord> clusters;

@@ -20,10 +20,10 @@ struct Job {
   std::shared_ptr<const DatabaseImage> database;
 };
 
-std::vector<Job> build_hosts(const RouteTable& table, const ClusterNames& clusters) {
+std::vector<Job> build_hosts(const RouteTable& table, const ClusterNames& clusters, std::size_t automaton_states) {
   std::vector<Job> jobs(table.virtual_hosts.size());
   tbb::parallel_for(std::size_t{0}, jobs.size(), [&](std::size_t i) {
-    jobs[i].builder = std::make_unique<HostBuilder>(table.virtual_hosts[i], clusters);
+    jobs[i].builder = std::make_unique<HostBuilder>(table.virtual_hosts[i], clusters, automaton_states);
     if (!jobs[i].builder->expressions().empty()) jobs[i].database_hash = database_hash(jobs[i].builder->expressions());
   });
   return jobs;
@@ -47,10 +47,11 @@ std::size_t compile_missing(std::vector<Job>& jobs, DatabaseCache& cache) {
 
 }  // namespace
 
-Result<Compiled, Problems> Compiler::compile(const RouteTable& table, Databases databases) {
+Result<Compiled, Problems> Compiler::compile(const RouteTable& table, Databases databases,
+                                             std::size_t automaton_states) {
   if (Problems problems = validate(table); !problems.empty()) return problems;
   const ClusterNames clusters = number_clusters(table);
-  std::vector<Job> jobs = build_hosts(table, clusters);
+  std::vector<Job> jobs = build_hosts(table, clusters, automaton_states);
   Compiled compiled;
   CompileReport& report = compiled.report;
   for (Job& job : jobs)

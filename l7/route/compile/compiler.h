@@ -10,6 +10,7 @@
 // Not here  publishing; verification of the result (verify.h).
 #pragma once
 #include "dataplane/core/result.h"
+#include "l7/route/compile/automaton_builder.h"
 #include "l7/route/compile/database.h"
 #include "l7/route/flat_image.h"
 #include "l7/route/route_config.h"
@@ -36,7 +37,9 @@ struct Compiled {
 /// Keeps databases between calls. One thread at a time.
 class Compiler {
  public:
-  [[nodiscard]] Result<Compiled, Problems> compile(const RouteTable& table, Databases databases);
+  /// Fewer `automaton_states` leave more to Hyperscan; 0 everything.
+  [[nodiscard]] Result<Compiled, Problems> compile(const RouteTable& table, Databases databases,
+                                                   std::size_t automaton_states = kAutomatonStateMax);
 
  private:
   DatabaseCache cache_;

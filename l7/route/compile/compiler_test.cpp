@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "l7/route/compile/filter_builder.h"
+#include "l7/route/compile/automaton_builder.h"
 #include "l7/route/compile/verify.h"
 #include "l7/route/match.h"
 
@@ -87,7 +87,7 @@ TEST(Compiler, what_hyperscan_refuses_runs_as_a_program_beside_the_database) {
   EXPECT_TRUE(verify(table, *loaded, 1).ok());
 }
 
-TEST(Filter, most_paths_that_no_expression_matches_are_not_scanned) {
+TEST(Automaton, small_sets_of_expressions_are_decided_without_a_scan) {
   std::vector<Route> routes;
   for (int i = 0; i < 200; ++i)
     routes.push_back(regex_route("/[a-z]+/region" + std::to_string(i) + "/(list|get)/[0-9a-f]+"));
@@ -102,13 +102,14 @@ TEST(Filter, most_paths_that_no_expression_matches_are_not_scanned) {
   for (const char* path :
        {"/", "/api/v1/status", "/store/", "/store/region999/list/0", "/store/region1/put/0", "/store/region1/get"})
     EXPECT_EQ(ask(path), kNoRoute) << path;
+  EXPECT_EQ(scratch.counters().decided, 0u);
+  EXPECT_EQ(ask("/store/region7/get/0a"), 7u);
+  EXPECT_EQ(scratch.counters().decided, 1u);
   EXPECT_EQ(scratch.counters().scans, 0u);
-  EXPECT_EQ(ask("/store/region77/get/0a"), 77u);
-  EXPECT_EQ(scratch.counters().scans, 1u);
 }
 
-TEST(Filter, sets_that_are_too_large_ask_more_often_but_never_miss) {
-  // Behind its second octet this set has more states than the filter may have.
+TEST(Automaton, sets_that_are_too_large_ask_more_often_but_never_miss) {
+  // Behind its second octet this set has more states than the automaton may have.
   std::vector<Route> routes;
   for (int i = 0; i < 60; ++i) {
     std::string pattern = "/.*";
@@ -119,7 +120,7 @@ TEST(Filter, sets_that_are_too_large_ask_more_often_but_never_miss) {
   const RouteTable table{{{"a", {"*"}, routes}}};
   const auto compiled = Compiler{}.compile(table, Databases::all);
   const auto loaded = LoadedTable::load(compiled->image.bytes());
-  EXPECT_EQ(loaded->view().hosts()[0].filter_accept.size(), kFilterStateMax);
+  EXPECT_EQ(loaded->view().hosts()[0].automaton_states.size(), kAutomatonStateMax);
   const auto verified = verify(table, *loaded, 1);
   ASSERT_TRUE(verified.ok()) << verified.error().text();
   EXPECT_GT(verified->found, 100u);

@@ -27,11 +27,12 @@ Text TextPool::add(const std::string& text) {
   return {entry->second, static_cast<std::uint32_t>(text.size())};
 }
 
-HostBuilder::HostBuilder(const VirtualHost& host, const ClusterNames& clusters) : cluster_names_{clusters} {
+HostBuilder::HostBuilder(const VirtualHost& host, const ClusterNames& clusters, std::size_t automaton_states)
+    : cluster_names_{clusters} {
   facts_.name = texts_.add(host.name);
   for (std::size_t i = 0; i < host.routes.size(); ++i) add(host.routes[i], static_cast<std::uint32_t>(i));
   build_tries();
-  build_path_filter();
+  build_path_automaton(automaton_states);
 }
 
 void HostBuilder::add(const Route& route, std::uint32_t number) {
@@ -204,18 +205,15 @@ void HostBuilder::build_tries() {
   for (std::size_t i = 0; i < regexes_.size(); ++i) regexes_[i].routes = lists_.add(regex_routes_[i]);
 }
 
-void HostBuilder::build_path_filter() {
-  if (regexes_.empty()) return;
+void HostBuilder::build_path_automaton(std::size_t states) {
   std::vector<Program> programs;
-  std::vector<std::uint32_t> min_routes;
   for (const RegexRecord& regex : regexes_) {
     const ProgramRef& ref = regex.program;
     programs.push_back({HostView::part(std::span<const Inst>{insts_}, ref.insts),
                         HostView::part(std::span<const OctetSet>{sets_}, ref.sets),
                         static_cast<std::uint16_t>(ref.entry)});
-    min_routes.push_back(regex.min_route);
   }
-  filter_ = build_filter(programs, min_routes);
+  automaton_ = build_automaton(programs, states);
 }
 
 Image HostBuilder::finish(const DatabaseImage* database) {
@@ -240,10 +238,12 @@ Image HostBuilder::finish(const DatabaseImage* database) {
   put(HostSection::regexes, regexes_);
   put(HostSection::insts, insts_);
   put(HostSection::sets, sets_);
-  writer.put<FilterFacts>(index_of(HostSection::filter), {&filter_.facts, filter_.states.empty() ? 0u : 1u});
-  put(HostSection::filter_states, filter_.states);
-  put(HostSection::filter_rows, filter_.rows);
-  put(HostSection::filter_accept, filter_.accept);
+  writer.put<AutomatonFacts>(index_of(HostSection::automaton),
+                             {&automaton_.facts, automaton_.states.empty() ? 0u : 1u});
+  put(HostSection::automaton_states, automaton_.states);
+  put(HostSection::automaton_rows, automaton_.rows);
+  put(HostSection::automaton_accept, automaton_.accept);
+  put(HostSection::automaton_matches, automaton_.matches);
   put(HostSection::clusters, clusters_);
   put(HostSection::edits, edits_);
   put(HostSection::names, names_);

@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "l7/route/compile/automaton_builder.h"
 #include "l7/route/compile/database.h"
-#include "l7/route/compile/filter_builder.h"
 #include "l7/route/compile/trie_builder.h"
 #include "l7/route/flat_image.h"
 #include "l7/route/regex_program.h"
@@ -36,7 +36,7 @@ using ClusterNames = std::map<std::string, std::uint32_t>;
 
 class HostBuilder {
  public:
-  HostBuilder(const VirtualHost& host, const ClusterNames& clusters);
+  HostBuilder(const VirtualHost& host, const ClusterNames& clusters, std::size_t automaton_states);
   /// For Hyperscan, by number of the expression.
   [[nodiscard]] const std::vector<std::string>& expressions() const { return expressions_; }
   /// `database` may be nullptr: not ready.
@@ -54,7 +54,7 @@ class HostBuilder {
   EditRanges add_edits(const HeaderEdits& edits);
   ProgramRef add_program(const std::string& pattern);
   void build_tries();
-  void build_path_filter();
+  void build_path_automaton(std::size_t states);
 
   const ClusterNames& cluster_names_;
   TextPool texts_;
@@ -77,7 +77,7 @@ class HostBuilder {
   std::vector<std::vector<ListedRoute>> regex_routes_;
   std::vector<RegexRecord> regexes_;
   std::vector<std::string> expressions_;
-  FilterImage filter_;
+  AutomatonImage automaton_;
 };
 
 }  // namespace penstock::route

@@ -1,23 +1,26 @@
-#include "l7/route/compile/filter_builder.h"
+#include "l7/route/compile/automaton_builder.h"
 
 #include <algorithm>
 #include <map>
 #include <span>
+#include <utility>
 
 namespace penstock::route {
 namespace {
 
-/// Consuming instructions that the automaton may stand at, in order; what they accept without consuming more.
+/// Consuming instructions that the automaton may stand at, and the expressions that match if the text ends here; both
+/// in order.
 struct StateSet {
   std::vector<std::uint32_t> insts;
-  std::uint32_t accept{kNoRoute};
+  std::vector<std::uint32_t> matches;
+  bool inexact{false};  ///< a word boundary was taken for granted on the way here
   friend auto operator<=>(const StateSet&, const StateSet&) = default;
 };
 
-class FilterBuilder {
+class AutomatonBuilder {
  public:
-  FilterBuilder(const std::vector<Program>& programs, const std::vector<std::uint32_t>& min_routes)
-      : programs_{programs}, min_routes_{min_routes} {
+  AutomatonBuilder(const std::vector<Program>& programs, std::size_t state_max)
+      : programs_{programs}, state_max_{state_max} {
     std::uint32_t base = 0;
     for (std::size_t i = 0; i < programs.size(); ++i) {
       bases_.push_back(base);
@@ -27,24 +30,21 @@ class FilterBuilder {
     seen_.assign(base, 0);
   }
 
-  FilterImage run() {
+  AutomatonImage run() {
     choose_classes();
-    const StateSet nothing;  // kFilterDead and kFilterAsk have no instructions: they are never left
-    for (int i = 0; i < kFilterStart; ++i) {
+    const StateSet nothing;  // kAutomatonDead and kAutomatonAsk have no instructions: they are never left
+    for (int i = 0; i < kAutomatonStart; ++i) {
       sets_.push_back(&nothing);
       image_.accept.push_back(kNoRoute);
     }
-    StateSet start;
-    begin_closure();
-    for (std::size_t i = 0; i < programs_.size(); ++i) close(bases_[i] + programs_[i].entry, start);
-    finish_closure(start);
-    number(std::move(start));
+    std::vector<std::uint32_t> entries;
+    for (std::size_t i = 0; i < programs_.size(); ++i) entries.push_back(bases_[i] + programs_[i].entry);
+    number(close(entries, true, false));
     const std::size_t classes = image_.facts.class_count;
-    next_.assign(kFilterStart * classes, kFilterDead);
-    for (std::size_t state = kFilterStart; state < sets_.size(); ++state)
+    next_.assign(kAutomatonStart * classes, kAutomatonDead);
+    for (std::size_t state = kAutomatonStart; state < sets_.size(); ++state)
       for (std::size_t octet_class = 0; octet_class < classes; ++octet_class)
         next_.push_back(successor(state, representative_[octet_class]));
-    for (std::size_t state = 0; state < sets_.size(); ++state) settled_.push_back(settles(state));
     for (std::size_t state = 0; state < sets_.size(); ++state) add_state(state);
     return std::move(image_);
   }
@@ -53,25 +53,16 @@ class FilterBuilder {
   std::span<const std::uint16_t> successors(std::size_t state) const {
     return std::span{next_}.subspan(state * image_.facts.class_count, image_.facts.class_count);
   }
-  /// Whatever follows, a match stays possible: walking on would tell nothing.
-  bool settles(std::size_t state) const {
-    if (state < kFilterStart || image_.accept[state] == kNoRoute) return false;
-    for (std::size_t octet_class = 0; octet_class < image_.facts.class_count; ++octet_class)
-      if (successors(state)[octet_class] != state && octet_class != image_.facts.classes['\n']) return false;
-    return true;
-  }
   void add_state(std::size_t state) {
-    std::vector<std::uint16_t> row{successors(state).begin(), successors(state).end()};
-    for (std::uint16_t& next : row)
-      if (settled_[next]) next = kFilterAsk;
-    const auto lives = [](std::uint16_t next) { return next != kFilterDead; };
+    const auto row = successors(state);
+    const auto lives = [](std::uint16_t next) { return next != kAutomatonDead; };
     const auto live = std::find_if(row.begin(), row.end(), lives);
     if (std::count_if(row.begin(), row.end(), lives) <= 1) {
       // Without any successor, class 0 leads to death as well.
       const auto octet_class = live == row.end() ? 0u : static_cast<std::uint32_t>(live - row.begin());
-      image_.states.push_back(octet_class << 16 | (live == row.end() ? kFilterDead : *live));
+      image_.states.push_back(octet_class << 16 | (live == row.end() ? kAutomatonDead : *live));
     } else {
-      image_.states.push_back(kFilterRow | image_.facts.row_count++);
+      image_.states.push_back(kAutomatonRow | image_.facts.row_count++);
       image_.rows.insert(image_.rows.end(), row.begin(), row.end());
     }
   }
@@ -110,65 +101,83 @@ class FilterBuilder {
     image_.facts.class_count = static_cast<std::uint32_t>(numbers.size());
   }
 
-  void begin_closure() { ++round_; }
-  /// Adds what is reachable from `id` without consuming.
-  void close(std::uint32_t id, StateSet& into) {
+  /// Everything that can be reached without consuming. '^' holds only at the start. '$' leads to matches, but not to
+  /// octets: behind it the text has ended.
+  StateSet close(const std::vector<std::uint32_t>& from, bool at_start, bool inexact) {
+    StateSet set;
+    set.inexact = inexact;
+    for (const bool at_end : {false, true}) {
+      ++round_;
+      for (const std::uint32_t id : from) explore(id, at_start, at_end, set);
+    }
+    std::sort(set.insts.begin(), set.insts.end());
+    std::sort(set.matches.begin(), set.matches.end());
+    set.matches.erase(std::unique(set.matches.begin(), set.matches.end()), set.matches.end());
+    return set;
+  }
+
+  void explore(std::uint32_t id, bool at_start, bool at_end, StateSet& into) {
     stack_.push_back(id);
     while (!stack_.empty()) {
       const std::uint32_t at = stack_.back();
       stack_.pop_back();
-      if (seen_[at] == round_) continue;
-      seen_[at] = round_;
+      if (std::exchange(seen_[at], round_) == round_) continue;
       ++work_;
       const Inst& found = inst(at);
       const std::uint32_t base = bases_[owner_[at]];
-      switch (found.op) {
-        case Op::range:
-        case Op::set:
-          into.insts.push_back(at);
-          break;
-        case Op::split:
-          stack_.push_back(base + found.y);
-          [[fallthrough]];
-        case Op::save:
-        case Op::assert_:
-          stack_.push_back(base + found.x);
-          break;
-        case Op::match:
-          into.accept = std::min(into.accept, min_routes_[owner_[at]]);
-          break;
+      if (found.op == Op::match) {
+        into.matches.push_back(owner_[at]);
+      } else if (found.op == Op::range || found.op == Op::set) {
+        if (!at_end) into.insts.push_back(at);
+      } else if (found.op == Op::split) {
+        stack_.push_back(base + found.y);
+        stack_.push_back(base + found.x);
+      } else if (found.op == Op::save || holds(Assertion{found.arg}, at_start, at_end, into)) {
+        stack_.push_back(base + found.x);
       }
     }
   }
-  static void finish_closure(StateSet& set) { std::sort(set.insts.begin(), set.insts.end()); }
+
+  static bool holds(Assertion assertion, bool at_start, bool at_end, StateSet& into) {
+    if (assertion == Assertion::begin_text) return at_start;
+    if (assertion == Assertion::end_text) return at_end;
+    into.inexact = true;
+    return true;
+  }
 
   std::uint16_t successor(std::size_t state, std::uint8_t octet) {
-    if (work_ > kFilterWorkMax) return kFilterAsk;
-    StateSet next;
-    begin_closure();
-    const std::vector<std::uint32_t>& insts = sets_[state]->insts;
-    work_ += insts.size();
-    for (const std::uint32_t id : insts)
-      if (consumes(id, octet)) close(bases_[owner_[id]] + inst(id).x, next);
-    finish_closure(next);
-    return number(std::move(next));
+    if (work_ > kAutomatonWorkMax) return kAutomatonAsk;
+    const StateSet& set = *sets_[state];
+    work_ += set.insts.size();
+    std::vector<std::uint32_t> next;
+    for (const std::uint32_t id : set.insts)
+      if (consumes(id, octet)) next.push_back(bases_[owner_[id]] + inst(id).x);
+    return number(close(next, false, set.inexact));
   }
 
   std::uint16_t number(StateSet set) {
-    if (set.insts.empty() && set.accept == kNoRoute) return kFilterDead;
+    if (set.insts.empty() && set.matches.empty()) return kAutomatonDead;
     if (const auto found = numbers_.find(set); found != numbers_.end()) return found->second;
-    if (sets_.size() >= kFilterStateMax) return kFilterAsk;
+    if (sets_.size() >= state_max_) return kAutomatonAsk;
     const auto state = static_cast<std::uint16_t>(sets_.size());
     const auto entry = numbers_.emplace(std::move(set), state).first;
     sets_.push_back(&entry->first);
-    image_.accept.push_back(entry->first.accept);
+    image_.accept.push_back(add_matches(entry->first));
     return state;
   }
 
+  std::uint32_t add_matches(const StateSet& set) {
+    if (set.matches.empty()) return kNoRoute;
+    if (set.inexact) return kAutomatonUnknown;
+    const auto begin = static_cast<std::uint32_t>(image_.matches.size());
+    image_.matches.insert(image_.matches.end(), set.matches.begin(), set.matches.end());
+    image_.matches.back() |= kLast;
+    return begin;
+  }
+
   const std::vector<Program>& programs_;
-  const std::vector<std::uint32_t>& min_routes_;
-  std::vector<std::uint16_t> next_;  ///< by state and class
-  std::vector<bool> settled_;
+  std::size_t state_max_;
+  std::vector<std::uint16_t> next_;   ///< by state and class
   std::vector<std::uint32_t> bases_;  ///< of a program: number of its instruction 0 among all
   std::vector<std::uint32_t> owner_;  ///< program of an instruction
   std::vector<std::uint8_t> representative_;
@@ -178,13 +187,14 @@ class FilterBuilder {
   std::vector<std::uint32_t> stack_;
   std::uint64_t round_{0};
   std::size_t work_{0};
-  FilterImage image_;
+  AutomatonImage image_;
 };
 
 }  // namespace
 
-FilterImage build_filter(const std::vector<Program>& programs, const std::vector<std::uint32_t>& min_routes) {
-  return FilterBuilder{programs, min_routes}.run();
+AutomatonImage build_automaton(const std::vector<Program>& programs, std::size_t state_max) {
+  if (programs.empty() || state_max <= kAutomatonStart) return {};
+  return AutomatonBuilder{programs, std::min(state_max, kAutomatonStateMax)}.run();
 }
 
 }  // namespace penstock::route
