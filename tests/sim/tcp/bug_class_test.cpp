@@ -68,6 +68,20 @@ TEST(TcpBugClass, each_window_update_may_be_lost_in_turn) {
   }
 }
 
+// The next window probe would come 1.2 s later.
+TEST(TcpBugClass, a_reader_that_drains_a_closed_window_tells_at_once) {
+  Scenario scenario = quiet(0);
+  scenario.connections[0].app[0].total = 40'000;
+  scenario.connections[0].app[1].stall_us = 5'000'000;
+  scenario.limits[1].receive_budget_octets = 8192;
+  scenario.limits[1].window_shift = 0;
+  const Result result = run(scenario);
+  EXPECT_EQ(result.failure, "");
+  EXPECT_GE(result.counts.window_probes, 3u);
+  EXPECT_GT(result.virtual_us, 5'000'000u);
+  EXPECT_LT(result.virtual_us, 5'200'000u);
+}
+
 // Nothing but the count of duplicates, the timer, and a storm of acknowledgements that must not restart it.
 TEST(TcpBugClass, a_storm_of_duplicate_acknowledgements_does_not_hold_back_the_timer) {
   for (std::uint32_t lost = 3; lost <= 24; ++lost) {

@@ -77,7 +77,7 @@ class EngineHost::Reader final : public tcp::Delivery {
 };
 
 EngineHost::EngineHost(const Scenario& scenario, std::size_t side, Outside& outside, PoolShelf& shelf)
-    : scenario_{scenario}, side_{side}, outside_{outside}, shelf_{shelf} {
+    : scenario_{scenario}, side_{side}, outside_{outside}, shelf_{shelf}, budget_draws_{scenario.seed * 5 + side} {
   pools_ = shelf_.take(scenario.pool_entries[side], scenario.pool_blocks[side]);
   tcp::Limits limits = scenario.limits[side];
   limits.fin_wait_2 = std::chrono::hours{3};         // the slowest reader keeps its peer waiting that long
@@ -194,6 +194,7 @@ void EngineHost::send(std::size_t i, const tcp::SegmentOut& segment) {
 void EngineHost::pump(std::size_t i) {
   Connection& connection = connections_[i];
   if (!connection.opened || connection.freed) return;
+  if (scenario_.budgets_move[side_]) move_budgets(connection.ep);
   EngineSocket socket{*this, i};
   connection.app->step(socket, outside_.now_us());
   for (tcp::SegmentOut out; !outside_.failed();) {
@@ -231,6 +232,20 @@ std::size_t EngineHost::write_lent(tcp::Endpoint& ep, ByteView bytes) {
   const bool taken = engine_->write_block(ep, block, Lender::kHeaders, static_cast<std::uint16_t>(octets));
   pools_->release_block(block);
   return taken ? octets : 0;
+}
+
+/// As the owner of many connections would, under pressure of memory and after it.
+void EngineHost::move_budgets(tcp::Endpoint& ep) {
+  constexpr std::size_t kOneIn = 40;
+  constexpr std::uint32_t kSmallest = 2000;
+  if (budget_draws_.below(kOneIn) != 0) return;
+  const tcp::Limits& limits = engine_->limits();
+  const auto between = [&](std::uint32_t low, std::uint32_t high) {
+    return low >= high ? high : low + static_cast<std::uint32_t>(budget_draws_.below(high - low + 1));
+  };
+  const std::uint32_t coarsest = 8u << limits.window_shift;
+  engine_->set_receive_budget(ep, between(std::max(kSmallest, coarsest), limits.receive_budget_octets));
+  engine_->set_send_budget(ep, between(kSmallest, limits.send_budget_octets));
 }
 
 /// The application is done with `octets` more; what it held of them must still be what was delivered.

@@ -11,6 +11,7 @@
 #include "tests/sim/tcp/host.h"
 #include "tests/sim/tcp/lender.h"
 #include "tests/sim/tcp/pool_shelf.h"
+#include "tests/support/seeded.h"
 
 namespace penstock::tcpsim {
 
@@ -58,6 +59,7 @@ class EngineHost final : public Host {
   void pump(std::size_t i);
   std::size_t write_lent(tcp::Endpoint& ep, ByteView bytes);
   void let_go(std::size_t i, std::uint64_t octets);
+  void move_budgets(tcp::Endpoint& ep);
   void schedule(std::size_t i);
   // engine_host_check.cpp
   void check(std::size_t i);
@@ -77,6 +79,7 @@ class EngineHost final : public Host {
   std::unique_ptr<tcp::Engine> engine_;
   std::vector<Connection> connections_;
   std::uint32_t lent_writes_{};
+  test::Seeded budget_draws_;
 };
 
 /// What is compared across one transmit().

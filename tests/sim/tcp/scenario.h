@@ -56,6 +56,7 @@ enum class Impairment : std::uint8_t {
   mtu_restored,
   lends,
   holds,
+  budgets_move,
   count
 };
 inline constexpr std::size_t kImpairmentCount = static_cast<std::size_t>(Impairment::count);
@@ -125,8 +126,9 @@ struct Scenario {
   std::array<tcp::Limits, 2> limits;
   std::array<std::uint32_t, 2> pool_entries{4096, 4096};
   std::array<std::uint32_t, 2> pool_blocks{2048, 2048};
-  std::array<bool, 2> lends{};  ///< writes by reference, from buffers that are lent
-  std::array<bool, 2> holds{};  ///< keeps references on what was delivered until it is consumed
+  std::array<bool, 2> lends{};         ///< writes by reference, from buffers that are lent
+  std::array<bool, 2> holds{};         ///< keeps references on what was delivered until it is consumed
+  std::array<bool, 2> budgets_move{};  ///< up and down below the limits, while connections live
   std::vector<ConnectionPlan> connections;
   std::size_t lwip_side{kNoSide};  ///< which host runs lwIP instead of our engine
 
