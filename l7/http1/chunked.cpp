@@ -109,7 +109,8 @@ BodyStep ChunkedDecoder::feed_trailers(std::string_view input, std::size_t consu
 
 RejectReason ChunkedDecoder::parse_trailers(const Marks& marks, NameRule underscore, FieldTable& out) const {
   require(state_ == State::done, "trailers before the end of the body");
-  return parse_fields(trailer_text(), 0, {marks.data(), 2 * std::size_t{scan_.lines()}}, underscore, out);
+  return parse_fields(trailer_text(), 0, {marks.data(), 2 * std::size_t{scan_.lines()}}, underscore, classifier_->level,
+                      out);
 }
 
 void ChunkedEncoder::begin_chunk(std::uint64_t octets, stream::Writer& out) {

@@ -188,13 +188,15 @@ constexpr Classifier kAvx512{SimdLevel::avx512, head_avx512, target_avx512};
 }  // namespace
 
 const Classifier* classifier_of(SimdLevel level) {
+  // Both vector levels stand for BMI and BMI2 too: stage 2 and the mark writer have builds that use them.
+  const bool bits = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("avx2");
   switch (level) {
     case SimdLevel::scalar:
       return &kScalar;
     case SimdLevel::avx2:
-      return __builtin_cpu_supports("avx2") ? &kAvx2 : nullptr;
+      return bits ? &kAvx2 : nullptr;
     case SimdLevel::avx512:
-      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? &kAvx512 : nullptr;
+      return bits && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") ? &kAvx512 : nullptr;
   }
   return nullptr;
 }

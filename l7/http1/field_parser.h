@@ -10,13 +10,15 @@
 #include <span>
 #include <string_view>
 
+#include "l7/http1/classify.h"
 #include "l7/http1/head.h"
 #include "l7/http1/reject.h"
 
 namespace penstock::http1 {
 
-/// `marks` has two entries for each line of `text` from offset `begin` on, without the empty line.
+/// `marks` has two entries for each line of `text` from offset `begin` on, without the empty line. `level` chooses a
+/// build, not a result.
 [[nodiscard]] RejectReason parse_fields(std::string_view text, std::size_t begin, std::span<const std::uint16_t> marks,
-                                        NameRule underscore, FieldTable& out);
+                                        NameRule underscore, SimdLevel level, FieldTable& out);
 
 }  // namespace penstock::http1

@@ -52,18 +52,21 @@ class HeadScan {
   [[nodiscard]] bool in_first_line() const { return mark_count_ < 2; }
 
  private:
-  /// What a block must know about the one before it.
-  struct Carry {
-    std::uint64_t line_start{1};  // the first octet begins a line
-    std::uint64_t name{0};        // it continues a token that began a line
-    std::uint64_t cr{0};          // a CR was last
-    std::uint64_t blank_cr{0};    // and it began its line
+  /// What a block must know about the one before it, one bit each, so that it stays in a register.
+  enum Carry : std::uint32_t {
+    kLineStart = 1,  ///< the first octet begins a line
+    kName = 2,       ///< it continues a token that began a line
+    kAfterCr = 4,    ///< a CR was last
+    kBlankCr = 8,    ///< and it began its line
   };
   /// What a block says about where the scan stops.
   struct Found {
     std::uint64_t errors, pair_errors, lf, blank, structural;
   };
-  [[nodiscard]] ParseStatus block(const HeadMasks& masks, std::uint64_t valid, Marks& marks);
+  // The same body twice: plain, and for processors with BMI2, which every vector level has.
+  [[nodiscard]] ParseStatus scan_body(std::string_view text, const Classifier& classifier, Marks& marks);
+  [[nodiscard]] ParseStatus scan_bmi(std::string_view text, const Classifier& classifier, Marks& marks);
+  [[nodiscard]] ParseStatus block(const HeadMasks& masks, std::uint64_t valid, std::uint32_t& carry, Marks& marks);
   [[nodiscard]] ParseStatus stop_at(const Found& found, Marks& marks);
   [[nodiscard]] ParseStatus reject(RejectReason reason) {
     reason_ = reason;
@@ -71,7 +74,7 @@ class HeadScan {
   }
 
   Limits limits_;
-  Carry carry_;
+  std::uint32_t carry_{kLineStart};
   std::uint32_t committed_{};  // octets in whole blocks
   std::uint32_t mark_count_{};
   std::uint32_t end_{};

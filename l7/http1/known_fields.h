@@ -1,13 +1,12 @@
 // known_fields.h - field names that the proxy knows, found by a perfect hash made at compile time.
 //
-// Model     lookup() hashes length and three letters, then compares the whole name without regard to case.
+// Model     known_field() hashes the first and last eight octets, then compares the whole name without regard to case.
 // Units     a name's index is its KnownField; `unknown` for all others.
 // Shape     64 names at most, so that a head's names fit a 64-bit mask.
 // Errors    none.
 #pragma once
-#include <emmintrin.h>
-
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
@@ -92,7 +91,7 @@ enum FieldUse : std::uint8_t {
 };
 struct KnownFieldInfo {
   KnownField field;
-  std::string_view name;  ///< lower case, at most 32 octets
+  std::string_view name;  ///< lower case, at most 24 octets
   std::uint8_t use;
 };
 /// One row per KnownField, in enum order.
@@ -161,7 +160,7 @@ inline constexpr std::array kKnownFields{
 static_assert(kKnownFields.size() == kKnownFieldCount);
 static_assert([] {
   for (std::size_t i = 0; i < kKnownFields.size(); ++i)
-    if (static_cast<std::size_t>(kKnownFields[i].field) != i || kKnownFields[i].name.size() > 32) return false;
+    if (static_cast<std::size_t>(kKnownFields[i].field) != i || kKnownFields[i].name.size() > 24) return false;
   return true;
 }());
 [[nodiscard]] constexpr const KnownFieldInfo& info_of(KnownField field) {
@@ -170,47 +169,74 @@ static_assert([] {
 
 namespace detail {
 
-/// First letter, the one at three quarters, the last one, in lower case, and the length: differs between all known
-/// names (checked below).
-[[nodiscard]] constexpr std::uint32_t name_key(const char* name, std::size_t octets) {
-  const auto letter = [name](std::size_t at) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(name[at]) | 0x20);
-  };
-  return letter(0) | letter(octets * 3 / 4) << 8 | letter(octets - 1) << 16 | static_cast<std::uint32_t>(octets) << 24;
+/// A name as words: its first and its last eight octets with bit 5 set, which folds letters. Shorter ones are padded
+/// with zeros, and both words are the same.
+struct NameWords {
+  std::uint64_t head{}, tail{};
+  friend bool operator==(const NameWords&, const NameWords&) = default;
+};
+inline constexpr std::uint64_t kFold = 0x2020202020202020u;
+
+[[nodiscard]] constexpr std::uint64_t word_at(std::string_view name, std::size_t at) {
+  std::uint64_t word = 0;
+  for (std::size_t i = 0; i < 8 && at + i < name.size(); ++i)
+    word |= std::uint64_t{static_cast<unsigned char>(name[at + i] | 0x20)} << 8 * i;
+  return word;
 }
+[[nodiscard]] constexpr NameWords words_of(std::string_view name) {
+  const std::uint64_t head = word_at(name, 0);
+  return {head, name.size() > 8 ? word_at(name, name.size() - 8) : head};
+}
+/// The same from memory: eight octets from `name` on are readable.
+[[nodiscard]] inline NameWords load_words(const char* name, std::size_t octets) {
+  static_assert(std::endian::native == std::endian::little);
+  const auto load = [](const char* from) {
+    std::uint64_t word;
+    std::memcpy(&word, from, sizeof word);
+    return word | kFold;
+  };
+  std::uint64_t head = load(name);
+  if (octets < 8) return {head &= (std::uint64_t{1} << 8 * octets) - 1, head};
+  return {head, load(name + octets - 8)};
+}
+
 struct NameSlot {
+  NameWords words{};
+  std::uint64_t middle{};  ///< octets 8..15 of names longer than 16
   KnownField field{};
   std::uint8_t octets{};
 };
+inline constexpr unsigned kNameShift = 55;
+[[nodiscard]] constexpr std::size_t slot_of(NameWords words, std::size_t octets, std::uint64_t multiplier) {
+  return static_cast<std::size_t>(((words.head ^ (words.tail << 1)) + octets) * multiplier >> kNameShift);
+}
 struct NameTable {
-  std::uint32_t multiplier{};
+  std::uint64_t multiplier{};
   std::array<NameSlot, 512> slots{};
 };
-inline constexpr unsigned kNameShift = 23;
 /// Tries multipliers until no two names share a slot; the compiler does it once.
 inline constexpr NameTable kNameTable = [] {
-  for (std::uint32_t multiplier = 0x9e3779b1; multiplier != 0; multiplier = multiplier * 1664525 + 1013904223) {
-    NameTable table{.multiplier = multiplier | 1, .slots = {}};
+  std::uint64_t multiplier = 0x9e3779b97f4a7c15u;
+  for (int tries = 0; tries < 400; ++tries, multiplier = multiplier * 6364136223846793005u + 1442695040888963407u) {
+    std::array<bool, 512> taken{};
     bool perfect = true;
     for (std::size_t i = 1; i < kKnownFields.size() && perfect; ++i) {
-      const std::string_view name = kKnownFields[i].name;
-      NameSlot& slot = table.slots[(name_key(name.data(), name.size()) * table.multiplier) >> kNameShift];
-      perfect = slot.octets == 0;
-      slot = {kKnownFields[i].field, static_cast<std::uint8_t>(name.size())};
+      bool& slot = taken[slot_of(words_of(kKnownFields[i].name), kKnownFields[i].name.size(), multiplier | 1)];
+      perfect = !slot;
+      slot = true;
     }
-    if (perfect) return table;
+    if (!perfect) continue;
+    NameTable table{.multiplier = multiplier | 1, .slots = {}};
+    for (std::size_t i = 1; i < kKnownFields.size(); ++i) {
+      const std::string_view name = kKnownFields[i].name;
+      table.slots[slot_of(words_of(name), name.size(), table.multiplier)] = {
+          words_of(name), word_at(name, 8), kKnownFields[i].field, static_cast<std::uint8_t>(name.size())};
+    }
+    return table;
   }
   return NameTable{};
 }();
 static_assert(kNameTable.multiplier != 0, "no perfect hash found");
-
-/// Every name again, zero padded, so that words can be loaded.
-alignas(32) inline constexpr std::array<std::array<char, 32>, kKnownFieldCount> kPaddedNames = [] {
-  std::array<std::array<char, 32>, kKnownFieldCount> out{};
-  for (std::size_t i = 0; i < kKnownFieldCount; ++i)
-    for (std::size_t c = 0; c < kKnownFields[i].name.size(); ++c) out[i][c] = kKnownFields[i].name[c];
-  return out;
-}();
 
 /// FieldUse by name, one octet each.
 inline constexpr std::array<std::uint8_t, kKnownFieldCount> kUses = [] {
@@ -218,18 +244,6 @@ inline constexpr std::array<std::uint8_t, kKnownFieldCount> kUses = [] {
   for (std::size_t i = 0; i < kKnownFieldCount; ++i) out[i] = kKnownFields[i].use;
   return out;
 }();
-inline constexpr std::size_t kNameReach = 32;  ///< octets that the fast comparison reads
-
-/// Do the first `octets` of `name`, with bit 5 set, equal the padded name? Reads kNameReach octets of both.
-[[nodiscard]] inline bool same_padded(const char* name, const char* known, std::size_t octets) {
-  const auto differing = [name, known](std::size_t at) {
-    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(name + at));
-    const __m128i b = _mm_load_si128(reinterpret_cast<const __m128i*>(known + at));
-    return ~static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_or_si128(a, _mm_set1_epi8(0x20)), b)));
-  };
-  const std::uint32_t all = (differing(0) & 0xffff) | differing(16) << 16;
-  return (all & ((std::uint64_t{1} << octets) - 1)) == 0;
-}
 
 }  // namespace detail
 
@@ -239,15 +253,21 @@ inline constexpr std::size_t kNameReach = 32;  ///< octets that the fast compari
 /// here, becomes a letter, digit or dash by it. `readable` octets from `name` on are in memory.
 [[nodiscard, gnu::always_inline]] inline KnownField known_field(const char* name, std::size_t octets,
                                                                 std::size_t readable) {
-  const std::uint32_t key = detail::name_key(name, octets) * detail::kNameTable.multiplier;
-  const detail::NameSlot slot = detail::kNameTable.slots[key >> detail::kNameShift];
-  if (slot.octets != octets) return KnownField::unknown;
-  const char* known = detail::kPaddedNames[static_cast<std::size_t>(slot.field)].data();
-  if (readable >= detail::kNameReach) [[likely]]
-    return detail::same_padded(name, known, octets) ? slot.field : KnownField::unknown;
-  alignas(16) std::array<char, detail::kNameReach> copy{};
-  std::memcpy(copy.data(), name, octets);
-  return detail::same_padded(copy.data(), known, octets) ? slot.field : KnownField::unknown;
+  std::array<char, 8> copy{};
+  if (readable < copy.size()) [[unlikely]] {
+    std::memcpy(copy.data(), name, octets);
+    name = copy.data();
+  }
+  const detail::NameWords words = detail::load_words(name, octets);
+  const detail::NameSlot& slot =
+      detail::kNameTable.slots[detail::slot_of(words, octets, detail::kNameTable.multiplier)];
+  bool same = words == slot.words && slot.octets == octets;
+  if (octets > 16 && same) {
+    std::uint64_t middle;
+    std::memcpy(&middle, name + 8, sizeof middle);
+    same = (middle | detail::kFold) == slot.middle;
+  }
+  return same ? slot.field : KnownField::unknown;
 }
 [[nodiscard]] inline KnownField known_field(std::string_view name) {
   return name.empty() ? KnownField::unknown : known_field(name.data(), name.size(), name.size());

@@ -151,6 +151,13 @@ RejectReason framing_of(std::string_view text, const FieldTable& fields, std::ui
 RejectReason read_connection(std::string_view text, FieldTable& fields, const HttpValidationPolicy& policy,
                              ConnectionOptions& out) {
   if (!fields.has(KnownField::connection)) return kOk;
+  // Nearly always one option: a hop-by-hop name that needs no further look.
+  if ((fields.repeated & bit(KnownField::connection)) == 0) {
+    const KnownField known = known_field(fields.at(KnownField::connection).value.in(text));
+    out.keep_alive = known == KnownField::keep_alive;
+    out.upgrade = known == KnownField::upgrade;
+    if (out.keep_alive || out.upgrade) return kOk;
+  }
   std::size_t options = 0;
   return for_each_element(text, fields, KnownField::connection, [&](std::string_view option) {
     if (++options > kConnectionOptionMax) return RejectReason::connection_options;

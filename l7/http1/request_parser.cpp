@@ -81,7 +81,7 @@ ParseStatus RequestParser::parse(std::string_view text, Marks& marks, RequestHea
   if (reason == RejectReason::none)
     reason =
         parse_fields(head.text, std::size_t{marks[1]} + 1, {marks.data() + 2, 2 * (scan_.lines() - std::size_t{1})},
-                     policy_->underscore_in_names, head.fields);
+                     policy_->underscore_in_names, classifier_->level, head.fields);
   if (reason == RejectReason::none) reason = apply_request_rules(*policy_, head);
   return reason == RejectReason::none ? ParseStatus::complete : reject(reason);
 }

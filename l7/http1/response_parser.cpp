@@ -34,7 +34,7 @@ ParseStatus ResponseParser::parse(std::string_view text, Method method, Marks& m
   if (reason_ == RejectReason::none)
     reason_ =
         parse_fields(head.text, std::size_t{marks[1]} + 1, {marks.data() + 2, 2 * (scan_.lines() - std::size_t{1})},
-                     policy_->underscore_in_names, head.fields);
+                     policy_->underscore_in_names, classifier_->level, head.fields);
   if (reason_ == RejectReason::none) reason_ = apply_rules(method, head);
   return reason_ == RejectReason::none ? ParseStatus::complete : ParseStatus::rejected;
 }

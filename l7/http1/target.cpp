@@ -159,15 +159,18 @@ RejectReason split_target(std::size_t begin, std::size_t limit, const HttpValida
   if (end == limit) return RejectReason::request_line_malformed;  // no version behind it
   if (head.text[end] != ' ')
     return head.text[end] == '\t' ? RejectReason::request_line_malformed : RejectReason::target_malformed;
-  if (scan.end == 0) return RejectReason::request_line_malformed;  // two spaces
-  head.target = span_of(begin, end);
-  head.authority = head.path = head.query = span_of(end, end);
+  if (scan.end == 0) return RejectReason::request_line_malformed;     // two spaces
+  const Span whole = span_of(begin, end), empty = span_of(end, end);  // copied from registers, not from each other:
+  head.target = whole;                                                // a load of two fresh stores would stall
+  head.authority = empty;
+  head.path = empty;
+  head.query = empty;
   head.path_needs_normalising = false;
 
-  const std::string_view target = head.target.in(head.text);
+  const std::string_view target = whole.in(head.text);
   if (head.method == Method::connect) {
     head.form = TargetForm::authority;
-    head.authority = head.target;
+    head.authority = whole;
     if (target.find('@') != std::string_view::npos) return RejectReason::userinfo;
     return check_authority(target, true, policy.allow_sub_delims_in_host) == RejectReason::none
                ? RejectReason::none
