@@ -21,6 +21,11 @@ void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Ins
   ep.last_heard = ep.progress = ep.last_sent = CoarseMs::of(now);
   ep.receive_budget = limits_.receive_budget_octets;
   ep.send_budget = limits_.send_budget_octets;
+  // What may be offered. It is noted here because limits may change before the answer comes.
+  ep.sack = limits_.sack;
+  ep.window_scaling = limits_.window_scaling;
+  ep.timestamps.on = limits_.timestamps;
+  ep.receive_window.open(SeqNum{}, limits_.window_shift);
 }
 
 bool Engine::connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now) {
@@ -74,15 +79,15 @@ void Engine::take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now) {
   const Options& options = syn.options;
   ep.irs = syn.seq;
   ep.rcv_nxt = ep.last_ack = syn.seq + SeqSpan{1};
-  ep.sack = limits_.sack && options.sack_permitted;
+  ep.sack = ep.sack && options.sack_permitted;
   ep.rack_on = ep.sack && limits_.rack;
-  ep.window_scaling = limits_.window_scaling && options.has_window_shift;
-  ep.timestamps.on = limits_.timestamps && options.has_timestamps;
+  ep.window_scaling = ep.window_scaling && options.has_window_shift;
+  ep.timestamps.on = ep.timestamps.on && options.has_timestamps;
   ep.timestamps.recent = options.ts_value;
   ep.timestamps.recent_second = seconds_of(now) & 0x7fffffff;
   ep.pmtu.peer_offered(options.has_mss ? options.mss : std::uint16_t{0});
-  ep.receive_window.open(ep.rcv_nxt, ep.window_scaling ? limits_.window_shift : std::uint8_t{0});
-  static_cast<void>(ep.receive_window.offer(ep.rcv_nxt, limits_.receive_budget_octets, ep.payload_max(), false));
+  ep.receive_window.open(ep.rcv_nxt, ep.window_scaling ? ep.receive_window.shift() : std::uint8_t{0});
+  static_cast<void>(ep.receive_window.offer(ep.rcv_nxt, ep.receive_budget, ep.payload_max(), false));
   ep.send_window.open(syn.window, ep.window_scaling ? options.window_shift : std::uint8_t{0}, syn.seq, syn.ack);
 }
 
@@ -132,8 +137,7 @@ std::size_t Engine::write(Endpoint& ep, ByteView bytes) {
 
 bool Engine::write_block(Endpoint& ep, Index block, std::uint16_t offset, std::uint16_t octets) {
   if (ep.state == State::closed || ep.fin_queued) return false;
-  return ep.queue.append_block(pools_, block, offset, octets, ep.piece_max(), ep.send_budget,
-                               limits_.send_entries_max);
+  return ep.queue.append_block(pools_, block, offset, octets, ep.piece_max(), ep.send_budget, limits_.send_entries_max);
 }
 
 std::uint32_t Engine::unlend(Endpoint& ep, std::uint32_t octets_max) {

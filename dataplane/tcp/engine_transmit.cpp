@@ -73,12 +73,12 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   Options options;
   options.has_mss = true;
   options.mss = ep.pmtu.offered();
-  options.sack_permitted = answer ? ep.sack : limits_.sack;
-  options.has_timestamps = answer ? ep.timestamps.on : limits_.timestamps;
+  options.sack_permitted = ep.sack;
+  options.has_timestamps = ep.timestamps.on;
   options.ts_value = milliseconds_of(now) + ep.timestamps.offset;
-  options.ts_echo = answer ? ep.timestamps.recent : 0;
-  options.has_window_shift = answer ? ep.window_scaling : limits_.window_scaling;
-  options.window_shift = limits_.window_shift;
+  options.ts_echo = ep.timestamps.recent;
+  options.has_window_shift = ep.window_scaling;
+  options.window_shift = ep.receive_window.shift();
   out.options = write_syn_options(options);
   out.retransmission = !fresh;
   if (!fresh) count_retransmission(ep);

@@ -134,6 +134,33 @@ TEST(Handshake, syn_times_out_after_doubling_six_times) {
   EXPECT_TRUE(d.happened.has(Events::kTimedOut));
 }
 
+TEST(Handshake, limits_that_change_before_the_answer_do_not_change_what_was_offered) {
+  Dialogue d;
+  d.connect();
+  EXPECT_EQ(d.out(), "S 0+0");
+  EXPECT_EQ(d.last_options.window_shift, 7);
+  Limits other = d.limits;
+  other.window_shift = 3;
+  other.timestamps = false;
+  other.sack = false;
+  d.engine.configure(other);
+  EXPECT_EQ(d.wait(1000), (std::vector<std::string>{"+1000: S 0+0"}));
+  EXPECT_EQ(d.last_options.window_shift, 7);
+  EXPECT_TRUE(d.last_options.has_timestamps);
+  SegmentIn answer;
+  answer.seq = SeqNum{Dialogue::kPeerIss};
+  answer.ack = d.ep.queue.nxt();
+  answer.flags = kTcpSyn | kTcpAck;
+  answer.window = 65535;
+  answer.options.has_timestamps = answer.options.sack_permitted = answer.options.has_window_shift = true;
+  answer.options.ts_value = 1;
+  static_cast<void>(d.engine.receive(d.ep, answer, d.now, d));
+  EXPECT_EQ(d.out(), "A 1+0 ack 1");
+  EXPECT_TRUE(d.last_options.has_timestamps);
+  EXPECT_TRUE(d.ep.sack);
+  EXPECT_EQ(d.ep.receive_window.shift(), 7);
+}
+
 TEST(Handshake, initial_window_is_ten_segments) {
   Dialogue d;
   d.establish();
