@@ -11,7 +11,6 @@ namespace {
 // Enough for a script that writes a few megabytes in segments of 536 octets.
 constexpr std::uint32_t kEntries = 16384;
 constexpr std::uint32_t kBlocks = 8192;
-constexpr std::uint16_t kEphemeralPort = 32768;
 
 const tcp::Secrets kSecrets{{11, 12}, {13, 14}, {15, 16}};
 
