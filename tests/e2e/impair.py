@@ -65,11 +65,14 @@ class Stage:
 
 
 class ImpairedLab(Lab):
-    """`stages`: which sides lead through a stage; afterwards a dict of them."""
+    """`stages`: which sides lead through a stage; afterwards a dict of them. `congestion` is the kernels' control:
+    reno is allowed everywhere and minds loss; a machine's own default may be bbr, which hardly does."""
 
-    def __init__(self, tag, stages=("client",), **options):
+    def __init__(self, tag, stages=("client",), congestion="reno", **options):
         self.wanted, self.stages = stages, {}
         super().__init__(tag, **options)
+        for space in (self.client, self.node, self.servers):
+            space.sysctl(ipv4__tcp_congestion_control=congestion)
 
     def join(self, role, space):
         if role in self.wanted:
