@@ -153,12 +153,13 @@ class Survival(ProxyCase):
             opened = [stack.enter_context(contextlib.closing(connect(self.lab.client, address, ECHO)))
                       for address in (VIP4, VIP6)]
             for connection in opened:
-                reader = connection.makefile("rb")
-                reader.readline()
-                for _ in range(20):
-                    connection.sendall(b"x" * 1000)
-                    reader.read(1000)
+                with connection.makefile("rb") as reader:
+                    reader.readline()
+                    for _ in range(20):
+                        connection.sendall(b"x" * 1000)
+                        reader.read(1000)
             time.sleep(1.5)
+            self.assertIn("established", self.lab.cli("connections").stdout)
             rows = {}
             for address, name in ((VIP4, "echo4"), (VIP6, "echo6")):
                 shown = json.loads(self.lab.cli("connections", "--service", name, "--json").stdout)
@@ -180,7 +181,6 @@ class Survival(ProxyCase):
                 greeting = len("echo1\n")
                 self.assertEqual((down["octets_received"], up["octets_sent"]), (20_000, 20_000))
                 self.assertEqual((down["octets_sent"], up["octets_received"]), (20_000 + greeting, 20_000 + greeting))
-        self.assertIn("established", self.lab.cli("connections").stdout)
         wait_for(lambda: not json.loads(self.lab.cli("connections", "--json").stdout)["connections"], 10, "no connection is left")
 
 

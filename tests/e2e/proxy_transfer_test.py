@@ -133,6 +133,21 @@ class WithoutAStage(ProxyCase):
         self.assert_nothing_is_held()
         self.assert_memory_is_flat()
 
+    def test_the_proxy_is_what_carries(self):
+        if duts.chosen() != "proxy":
+            self.skipTest("of the proxy's counters")
+
+        def counted():
+            rows = [worker["proxy"] for worker in self.lab.api_json("GET", "/v1/counters")["workers"]]
+            return {name: sum(row[f"{name}_total"] for row in rows) for name in ("opened", "closed", "octets_up", "octets_down")}
+        before = counted()
+        self.assert_all_arrived(transfer(self.lab.client, VIP4, TRANSFER, connections=30, up=50_000, down=70_000), 30)
+        self.assert_nothing_is_held()
+        change = {name: n - before[name] for name, n in counted().items()}
+        self.assertEqual((change["opened"], change["closed"]), (30, 30), change)
+        for name, octets in (("octets_up", 30 * 50_000), ("octets_down", 30 * 70_000)):  # and requests and reports
+            self.assertTrue(octets < change[name] < octets + 30 * 200, change)
+
     def test_endpoints_are_reached_directly_too(self):
         self.assert_all_arrived(transfer(self.lab.client, server4(1), TRANSFER, up=MIB, down=MIB))
 
