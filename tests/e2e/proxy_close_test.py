@@ -102,7 +102,7 @@ class Ends(Ending):
             self.assert_broken(report, 20)
 
     def test_a_server_that_does_not_answer_is_a_reset(self):
-        rule = f"table inet silent {{ chain in {{ type filter hook input priority 0; tcp dport {NOBODY} drop; }} }}\n"
+        rule = f"table inet silent {{\n chain in {{\n type filter hook input priority 0\n tcp dport {NOBODY} drop\n }}\n}}\n"
         self.lab.servers.run("nft", "-f", "-", input=rule)
         try:
             report = transfer(self.lab.client, VIP4, NOBODY, connections=20, up=10_000, timeout=20)
