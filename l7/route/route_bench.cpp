@@ -219,7 +219,8 @@ BENCHMARK(lookup)->Apply(mixes);
 BENCHMARK(linear_re2)->Apply(mixes);
 BENCHMARK(lookup_without_databases)->Apply(mixes);
 
-/// The first against the last route of its kind, on one host of 1,000: 0 = first, 1 = last.
+/// The first against the last route of its kind and shape of text, on one host of 1,000: 0 = first, 1 = last. Among
+/// all, the last literal pays for asking whether an earlier expression matches; the first does not.
 void position(benchmark::State& state, PathKind kind, bool regexes) {
   RouteTable table;
   table.virtual_hosts.push_back({"h", {"h.example"}, {}});
@@ -230,7 +231,7 @@ void position(benchmark::State& state, PathKind kind, bool regexes) {
     Route route = make_route(seeded, i, path);
     route.match.headers.clear();
     if (route.match.path.kind == PathKind::regex && !regexes) continue;
-    if (route.match.path.kind == kind && (kind != PathKind::regex || i % 4 == 0)) paths.push_back(path);
+    if (route.match.path.kind == kind && i % 4 == 0) paths.push_back(path);
     table.virtual_hosts[0].routes.push_back(std::move(route));
   }
   const auto image = Compiler{}.compile(table, Databases::all);
