@@ -109,6 +109,8 @@ class Parser {
       if (!group(node, flags, depth)) return;
     } else if (c == '*' || c == '+' || c == '?') {
       return fail(std::string{"'"} + c + "' has nothing to repeat");
+    } else if (int min = 0, max = 0; counted(min, max)) {
+      return fail("a count has nothing to repeat");
     } else {
       node = atom(flags);
     }
