@@ -90,6 +90,11 @@ class Relay {
   bool flush();
   [[nodiscard]] Instant next_deadline() const;
 
+  /// What an idle pair takes: itself, a reserved entry per leg, its flow (record, places of two keys), and its places
+  /// on the wheel and in tables. A record that other processes may read comes on top.
+  static constexpr std::size_t kOctetsPerPair = sizeof(Pair) + 2 * sizeof(tcp::Entry) + control::flow_arena_octets(1) -
+                                                control::flow_arena_octets(0) + 32 + 16 + 5 * sizeof(std::uint32_t);
+  static_assert(kOctetsPerPair < 1200);
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] std::uint32_t time_waits() const { return time_waits_.size(); }
   /// Device buffers held: lent ones and spare frames.

@@ -33,7 +33,10 @@ class ReceiveWindow {
   [[nodiscard]] bool update_due(SeqNum rcv_nxt, std::uint32_t budget, std::uint32_t mss) const {
     const SeqNum edge = later_of(edge_, rcv_nxt);
     const SeqNum target = rcv_nxt + SeqSpan{std::min(free_of(budget), std::uint32_t{0xffff} << shift_)};
-    return edge.precedes(target) && target.since(edge).octets >= std::min(budget / 2, 2 * mss);
+    // A peer that has plenty of window left needs no segment of its own to learn of more (RFC 9293 s3.8.6.2.2 gives
+    // the least step, not the best one): acknowledgements of what it sends tell it.
+    const bool plenty = edge.since(rcv_nxt).octets >= budget / 2;
+    return edge.precedes(target) && target.since(edge).octets >= (plenty ? budget / 4 : std::min(budget / 2, 2 * mss));
   }
   void delivered(std::uint32_t octets) { unconsumed_ += octets; }
   void consumed(std::uint32_t octets) { unconsumed_ -= std::min(octets, unconsumed_); }
