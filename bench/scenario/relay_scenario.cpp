@@ -7,6 +7,7 @@
 
 #include "dataplane/control/snapshot_writer.h"
 #include "dataplane/lb/maglev.h"
+#include "dataplane/wire/checksum.h"
 #include "dataplane/wire/tcp.h"
 
 namespace penstock::bench {
@@ -82,6 +83,10 @@ Frame PeerIo::make(const Queued& q) {
   tcp[13] = static_cast<std::byte>(q.flags);
   put16(tcp + 14, 60000);
   put32(tcp + 16, 0);
+  // Partial, as a local kernel leaves it on a veth.
+  const std::uint64_t pseudo = wire::pseudo_header_sum(src, q.from_client ? kService : kNodeAddress, IpProto::tcp,
+                                                       static_cast<std::uint32_t>(tcp_octets) + q.payload);
+  store_be(ByteSpan{tcp + 16, 2}, 0, Be16::from_wire(wire::fold(pseudo)));
   std::byte* options = tcp + 20;
   if (syn) {
     put32(options, 0x020405b4u);

@@ -37,8 +37,8 @@ RelaySettings settings_of(const control::NodeRecord& node) {
   out.tcp.window_shift = 0;
   while (out.tcp.window_shift < tcp::kWindowShiftMax && out.tcp.receive_budget_octets >> out.tcp.window_shift > 0xffff)
     ++out.tcp.window_shift;
-  out.tcp.congestion_control = node.proxy_congestion == control::Congestion::reno ? tcp::CongestionControl::reno
-                                                                                  : tcp::CongestionControl::cubic;
+  out.tcp.congestion_control =
+      node.proxy_congestion == control::Congestion::reno ? tcp::CongestionControl::reno : tcp::CongestionControl::cubic;
   return out;
 }
 

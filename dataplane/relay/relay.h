@@ -71,8 +71,14 @@ class Relay {
   [[nodiscard]] bool open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& info,
                           const std::array<std::uint16_t, 2>& mtu, const tcp::CookieGrant* grant);
 
+  /// Before open() and receive(): is the checksum right? `verified`: the port checks itself. A partial one, as a local
+  /// kernel leaves it on a veth, counts as right.
+  [[nodiscard]] bool verify(const Frame& frame, const wire::PacketInfo& info, bool verified);
+
   // Traffic of flows marked kFlowProxy. The frame is gone only when `taken`.
   [[nodiscard]] Taken receive(flow::DirectionIndex direction, Frame& frame, const wire::PacketInfo& info);
+  /// Fetches what receive() will touch.
+  void prefetch(flow::DirectionIndex direction) const;
   /// A too-big message that quotes a segment which we sent towards the sender of `direction`'s packets.
   void too_big(flow::DirectionIndex direction, std::uint16_t mtu, SeqNum quoted);
   /// The flow record goes away for another reason (port take-over): nothing is sent.
@@ -138,7 +144,7 @@ class Relay {
   enum class Turn : std::uint8_t { done, more, blocked };
   [[nodiscard]] Turn turn(Pair& pair);
   [[nodiscard]] Turn send_leg(Pair& pair, Side side);
-  void send_segment(const control::NextHop& path, const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
+  void send_segment(const control::NextHop& path, const tcp::ConnectionKey& key, tcp::SegmentOut& segment);
   [[nodiscard]] Frame in_place_frame(const tcp::SegmentOut& segment, std::size_t header_octets);
   [[nodiscard]] Frame take_spare();
   [[nodiscard]] bool refill_spares();
@@ -185,6 +191,8 @@ class Relay {
   std::uint32_t half_open_{};
   CoarseMs cookies_until_{};
   bool cookies_used_{};
+  bool has_payload_sum_{};  ///< of the frame that verify() saw last
+  std::uint16_t payload_sum_{};
   Pressure pressure_{Pressure::none};
   std::uint32_t shed_at_{};
   std::uint32_t record_at_{};

@@ -3,7 +3,9 @@
 
 #include "dataplane/relay/relay.h"
 #include "dataplane/tcp/stateless.h"
+#include "dataplane/wire/checksum.h"
 #include "dataplane/wire/ethernet.h"
+#include "dataplane/wire/tcp.h"
 
 namespace penstock::relay {
 namespace {
@@ -20,8 +22,8 @@ tcp::ConnectionKey key_from(const wire::PacketInfo& info) { return {info.dst, in
 /// Moves what one leg received into the other's send queue.
 class Relay::PairDelivery final : public tcp::Delivery {
  public:
-  PairDelivery(Relay& relay, Pair& pair, Side from, Frame& frame)
-      : relay_{relay}, pair_{pair}, from_{from}, frame_{frame}, data_{frame.bytes().data()} {}
+  PairDelivery(Relay& relay, Pair& pair, Side from, Frame& frame, const wire::PacketInfo& info)
+      : relay_{relay}, pair_{pair}, from_{from}, frame_{frame}, info_{info}, data_{frame.bytes().data()} {}
   ~PairDelivery() {
     if (lent_ != tcp::kNoIndex) relay_.pools_.release_block(lent_);
   }
@@ -53,16 +55,37 @@ class Relay::PairDelivery final : public tcp::Delivery {
     if (!frame_.live()) return false;
     const RawFrame raw = std::move(frame_).release();
     lent_ = relay_.pools_.lend(raw);
-    if (lent_ == tcp::kNoIndex) frame_ = Frame{raw};
-    return lent_ != tcp::kNoIndex;
+    if (lent_ == tcp::kNoIndex) {
+      frame_ = Frame{raw};
+      return false;
+    }
+    if (relay_.has_payload_sum_)
+      relay_.pools_.note_sum(lent_, info_.payload_offset, info_.payload_octets, relay_.payload_sum_);
+    return true;
   }
   Relay& relay_;
   Pair& pair_;
   Side from_;
   Frame& frame_;
+  const wire::PacketInfo& info_;
   const std::byte* data_;
   tcp::Index lent_{tcp::kNoIndex};
 };
+
+bool Relay::verify(const Frame& frame, const wire::PacketInfo& info, bool verified) {
+  const ByteView segment = segment_bytes(frame, info);
+  const auto header = static_cast<std::size_t>(info.payload_offset - info.l4_offset);
+  std::uint64_t sum =
+      wire::pseudo_header_sum(info.src, info.dst, IpProto::tcp, static_cast<std::uint32_t>(segment.size()));
+  has_payload_sum_ = false;
+  if (wire::is_partial(load_be<std::uint16_t>(segment, wire::TcpView::kChecksumOffset), sum)) return true;
+  sum = wire::add_sums(sum, wire::sum_of(segment.first(header)));
+  // All that the checksum covers adds up to 0xffff, so what is known to be right tells the payload's sum.
+  payload_sum_ =
+      verified ? static_cast<std::uint16_t>(~wire::fold(sum)) : wire::fold(wire::sum_of(segment.subspan(header)));
+  has_payload_sum_ = true;
+  return verified || wire::sum_is_valid(wire::add_sums(sum, payload_sum_));
+}
 
 /// A segment whose payload might not fit is not shown to TCP at all: its sender repeats it.
 bool Relay::has_room(const Pair& pair, Side side, std::size_t octets) const {
@@ -71,6 +94,19 @@ bool Relay::has_room(const Pair& pair, Side side, std::size_t octets) const {
   const std::uint32_t pieces = 2u * (pair.leg(side).reassembly.pieces() + 2u);
   return pools_.entries.has_room(pieces) && pools_.blocks.has_room(2) &&
          engine_.segments_writable(pair.leg(other(side))) > pieces;
+}
+
+void Relay::prefetch(flow::DirectionIndex direction) const {
+  const std::uint32_t holder = of_flow_[direction / 2];
+  if (holder == 0 || (holder & kTimeWaitBit) != 0) return;
+  const Pair& pair = pairs_[holder - 1];
+  constexpr std::size_t kLine = 64;
+  const auto* const near = reinterpret_cast<const std::byte*>(&pair.leg(static_cast<Side>(direction & 1)));
+  for (std::size_t at = 0; at < sizeof(tcp::Endpoint); at += kLine) __builtin_prefetch(near + at, 1);
+  // Of the other leg the send queue, which is in front, and what stands behind both legs.
+  const auto* const far = reinterpret_cast<const std::byte*>(&pair.leg(other(static_cast<Side>(direction & 1))));
+  for (std::size_t at = 0; at < 3 * kLine; at += kLine) __builtin_prefetch(far + at, 1);
+  __builtin_prefetch(&pair.flow, 1);
 }
 
 void Relay::consumed(Frame& frame) {
@@ -96,7 +132,7 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
   pair.last_heard = now_ms_;
   tcp::Events events;
   {
-    PairDelivery delivery{*this, pair, side, frame};
+    PairDelivery delivery{*this, pair, side, frame, info};
     events = engine_.receive(pair.leg(side), *segment, now_, delivery);
   }
   after(index, side, events);

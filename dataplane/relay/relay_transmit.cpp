@@ -68,7 +68,7 @@ Relay::Turn Relay::send_leg(Pair& pair, Side side) {
   return Turn::more;
 }
 
-void Relay::send_segment(const control::NextHop& path, const tcp::ConnectionKey& key, const tcp::SegmentOut& segment) {
+void Relay::send_segment(const control::NextHop& path, const tcp::ConnectionKey& key, tcp::SegmentOut& segment) {
   const bool v4 = key.local.is_v4();
   const std::size_t link = link_octets(path);
   const std::size_t headers = link + (v4 ? 20 : 40) + 20 + segment.options.octets;
@@ -80,6 +80,9 @@ void Relay::send_segment(const control::NextHop& path, const tcp::ConnectionKey&
     require(frame.set_octets(static_cast<std::uint16_t>(headers + segment.payload.size())), "segment above a buffer");
     if (!segment.payload.empty()) counters_.copied_sent.add();
   }
+  if (tcp::Pools::is_lent(segment.block))
+    segment.has_payload_sum =
+        pools_.known_sum(segment.block, segment.block_offset, segment.payload.size(), segment.payload_sum);
   const ByteSpan bytes = frame.bytes();
   write_link(bytes, path, v4);
   tcp::write_packet(bytes.subspan(link), key, segment);

@@ -152,6 +152,10 @@ struct Lent {
   RawFrame raw;
   std::uint32_t references{};
   Index next{kNoIndex};  ///< in the free or the returned list
+  // The sum of one range of the frame, if its owner knew it: a checksum need not read the payload again.
+  std::uint16_t sum{};
+  std::uint16_t sum_offset{};
+  std::uint16_t sum_octets{};  ///< 0: not known
 };
 
 /// Indices here are without kLentBit.
@@ -166,7 +170,7 @@ class LentTable {
       if (touched_ == capacity_) return kNoIndex;
       index = touched_++;
     }
-    lent_[index] = Lent{raw, 1, kNoIndex};
+    lent_[index] = Lent{.raw = raw, .references = 1};
     ++in_use_;
     return index;
   }
@@ -189,6 +193,11 @@ class LentTable {
     return true;
   }
   [[nodiscard]] const Lent& operator[](Index index) const { return lent_[index]; }
+  void note_sum(Index index, std::uint16_t offset, std::uint16_t octets, std::uint16_t sum) {
+    lent_[index].sum = sum;
+    lent_[index].sum_offset = offset;
+    lent_[index].sum_octets = octets;
+  }
   /// Buffers with references; those that wait in the returned list are not among them.
   [[nodiscard]] std::uint32_t in_use() const { return in_use_; }
   [[nodiscard]] std::uint32_t capacity() const { return capacity_; }
@@ -218,6 +227,16 @@ struct Pools {
     return index == kNoIndex ? kNoIndex : index | kLentBit;
   }
   [[nodiscard]] static bool is_lent(Index block) { return block != kNoIndex && (block & kLentBit) != 0; }
+  /// The owner knows the sum of [offset, offset + octets) of a lent buffer.
+  void note_sum(Index block, std::uint16_t offset, std::uint16_t octets, std::uint16_t sum) {
+    lent.note_sum(block & ~kLentBit, offset, octets, sum);
+  }
+  /// True when `into` is the sum of exactly this range of a lent buffer.
+  [[nodiscard]] bool known_sum(Index block, std::uint16_t offset, std::size_t octets, std::uint16_t& into) const {
+    const Lent& buffer = lent[block & ~kLentBit];
+    into = buffer.sum;
+    return octets != 0 && buffer.sum_octets == octets && buffer.sum_offset == offset;
+  }
   [[nodiscard]] const RawFrame& lent_frame(Index block) const { return lent[block & ~kLentBit].raw; }
   [[nodiscard]] std::uint32_t references(Index block) const {
     return is_lent(block) ? lent[block & ~kLentBit].references : blocks.references(block);

@@ -47,10 +47,15 @@ std::size_t write_packet(ByteSpan out, const ConnectionKey& key, const SegmentOu
   tcp[12] = static_cast<std::byte>(header / 4 << 4);
   const ByteView options = segment.options.view();
   if (!options.empty()) std::memcpy(tcp.data() + wire::TcpView::kMinHeaderOctets, options.data(), options.size());
-  if (!segment.payload.empty()) std::memcpy(tcp.data() + header, segment.payload.data(), segment.payload.size());
+  const bool in_place = segment.payload.data() == tcp.data() + header;
+  if (!segment.payload.empty() && !in_place)
+    std::memcpy(tcp.data() + header, segment.payload.data(), segment.payload.size());
   const std::uint64_t pseudo =
       wire::pseudo_header_sum(key.local, key.remote, IpProto::tcp, static_cast<std::uint32_t>(transport));
-  store_be(tcp, wire::TcpView::kChecksumOffset, wire::checksum_from(wire::add_sums(pseudo, wire::sum_of(tcp))));
+  const std::uint64_t sum = segment.has_payload_sum
+                                ? wire::add_sums(wire::sum_of(tcp.first(header)), segment.payload_sum)
+                                : wire::sum_of(tcp);
+  store_be(tcp, wire::TcpView::kChecksumOffset, wire::checksum_from(wire::add_sums(pseudo, sum)));
   return ip + transport;
 }
 

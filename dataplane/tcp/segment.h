@@ -57,6 +57,8 @@ struct SegmentOut {
   Index block{kNoIndex};         ///< where the payload lies, so that its owner may send it in place
   std::uint16_t block_offset{};  ///< of its first octet
   bool retransmission{};
+  bool has_payload_sum{};
+  std::uint16_t payload_sum{};  ///< of the payload by itself (wire/checksum.h), when the owner knows it already
 };
 
 /// Room that every packet fits into: IPv6, TCP, 40 octets of options and the payload.

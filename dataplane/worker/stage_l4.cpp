@@ -84,7 +84,30 @@ void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, Di
   forward_inline(frame, info, d);
 }
 
+/// With proxied connections about, all flows are found first, so that the records of their ends are on their way.
+void Worker::State::stage_l4_proxy(Burst& b) {
+  for (std::size_t t = 0; t < b.transports; ++t) table.aim(b.probes[t]);
+  std::array<DirectionIndex, kBurstMax> directions;
+  for (std::size_t t = 0; t < b.transports; ++t) {
+    const DirectionIndex d = directions[t] = table.finish(b.probes[t], b.infos[b.at[t]]);
+    if (d != flow::kNoDirection && (table.direction(d).flags & control::kFlowProxy) != 0) relay.prefetch(d);
+  }
+  for (std::size_t t = 0; t < b.transports; ++t) {
+    Frame& frame = b.frames[b.at[t]];
+    const wire::PacketInfo& info = b.infos[b.at[t]];
+    DirectionIndex d = directions[t];
+    // A packet before this one may have closed its flow, or opened it.
+    if (b.erasures != table.erasures() || d == flow::kNoDirection) [[unlikely]]
+      d = table.find(info);
+    if (d == flow::kNoDirection) [[unlikely]]
+      handle_unknown(frame, info, info, b.handed);
+    else
+      forward_inline(frame, info, d);
+  }
+}
+
 void Worker::State::stage_l4(Burst& b) {
+  if (relay.size() != 0) return stage_l4_proxy(b);
   for (std::size_t t = 0; t < std::min(kRecordsAhead, b.transports); ++t) table.aim(b.probes[t]);
   for (std::size_t t = 0; t < b.transports; ++t) {
     if (t + kRecordsAhead < b.transports) table.aim(b.probes[t + kRecordsAhead]);

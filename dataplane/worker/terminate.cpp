@@ -8,6 +8,9 @@ void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const 
   in.last_seen_ms = now_ms.ms;
   ++in.packets;
   in.octets += info.ip_octets;
+  const WorkerPort* const port = view->port(frame.port());
+  if (!relay.verify(frame, info, port != nullptr && port->verify_checksums))
+    return drop_frame(frame, DropReason::bad_checksum);
   switch (relay.receive(d, frame, info)) {
     case relay::Taken::taken:
       return;
@@ -41,6 +44,7 @@ void Worker::State::open_proxied(Frame& frame, const wire::PacketInfo& info, con
                                  const control::ListenerRecord& listener, const tcp::CookieGrant* grant) {
   const WorkerPort* const port = view->port(frame.port());
   if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
+  if (!relay.verify(frame, info, port->verify_checksums)) return drop_frame(frame, DropReason::bad_checksum);
   const auto admission = relay.admission();
   if (grant == nullptr && admission == relay::Relay::Admission::cookie)
     return relay.send_cookie(frame, info, port->mtu);

@@ -79,6 +79,7 @@ struct Worker::State final : private relay::Host {
   void stage_parse(Burst& burst);
   void stage_flow(Burst& burst);
   void stage_l4(Burst& burst);
+  void stage_l4_proxy(Burst& burst);
   void stage_transmit();
   void side_traffic(Frame& frame, const wire::PacketInfo& info, bool handed_over);
   void icmp_error(Frame& frame, const wire::PacketInfo& info, bool handed_over);

@@ -214,6 +214,23 @@ TEST_F(Proxy, payload_leaves_in_the_buffer_it_came_in) {
   EXPECT_EQ(counted(&ProxyCounters::copied_sent), 1u) << "short payload is copied and its buffer given back";
 }
 
+TEST_F(Proxy, a_damaged_segment_is_never_acknowledged_on_any_port) {
+  open(40000);
+  test::Bytes damaged = client(40000, "A", 5001, 1000);
+  damaged[600] ^= std::byte{1};
+  world.refuse(kDownstream, damaged, DropReason::bad_checksum);
+  EXPECT_EQ(world.feed(kDownstream, client(40000, "A", 5001, 1000)).size(), 1u);
+}
+
+TEST_F(Proxy, a_checksum_that_a_local_kernel_left_partial_is_completed) {
+  open(40000);
+  PacketBuilder b = from_client(shape, 40000, "A");
+  b.seq(5001).ack(client_ack).payload_octets(1001).checksum(test::ChecksumMode::partial);
+  const auto sent = world.feed(kDownstream, b.build());  // feed() checks what leaves
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].info.payload_octets, 1001);
+}
+
 TEST_F(Proxy, payload_that_cannot_be_in_place_is_repeated_from_a_copy) {
   world.device->hold_sent();  // the device still owns the first transmission
   open(40000);
