@@ -39,7 +39,8 @@ enum FlowFlags : std::uint8_t {
   kFlowReverse = 1,  ///< this is the endpoint's direction
   kFlowV6 = 2,
   kFlowDnat = 4,
-  kFlowProxy = 8  ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
+  kFlowOver = 16,  ///< with kFlowProxy: both ends have closed, only TIME-WAIT is left; no longer counted as active
+  kFlowProxy = 8   ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
 };
 
 struct alignas(64) FlowDirection {

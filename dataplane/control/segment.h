@@ -77,6 +77,7 @@ struct ProxyCounters {
   Counter memory_dropped;  ///< segments dropped since memory was short
   Counter window_clamped;  ///< windows offered smaller than the buffer allows, since memory was short
   Counter shed;            ///< connections reset to get memory back
+  Counter listener_gone;   ///< connections reset since their listener was removed and its drain is over
   Counter entries_in_use;  ///< gauge: descriptors of queued payload
   Counter blocks_in_use;   ///< gauge: blocks of payload memory
   Counter in_place_sent;   ///< segments that left in the buffer they came in

@@ -24,6 +24,10 @@ class Host {
   virtual void give_back(Frame& frame) = 0;
   /// Where packets of this leg of `flow` go on the link layer.
   [[nodiscard]] virtual bool path(flow::FlowIndex flow, Side side, control::NextHop& into) = 0;
+  /// False when the listener of this flow is configured no more, its drain included.
+  [[nodiscard]] virtual bool still_listens(flow::FlowIndex flow) = 0;
+  /// Both ends have closed; the flow record stays for what TIME-WAIT must still answer.
+  virtual void lingers(flow::FlowIndex flow) = 0;
   /// The pair is over and its flow record is not needed any more. The relay has forgotten the flow already.
   virtual void ended(flow::FlowIndex flow) = 0;
 

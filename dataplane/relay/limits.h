@@ -23,6 +23,8 @@ inline constexpr std::size_t kSpareFrames = 64;
 /// Pairs whose record is published per round while a sweep is under way.
 inline constexpr std::uint32_t kRecordsPerRound = 32;
 inline constexpr std::uint32_t kRecordPeriodMs = 500;
+/// Pairs per round whose listener is looked for after a change of configuration.
+inline constexpr std::uint32_t kRechecksPerRound = 128;
 /// Until the endpoint has sent its first octet a client may fill this much, so that many clients of a slow endpoint
 /// do not fill the pools.
 inline constexpr std::uint32_t kFirstWindowOctets = 64 * 1024;

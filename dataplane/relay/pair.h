@@ -23,7 +23,7 @@ struct Pair {
   tcp::Endpoint legs[2];
   flow::FlowIndex flow{flow::kNoFlow};
   PairIndex next_free{kNoPair};
-  CoarseMs last_heard;     ///< a segment that TCP took
+  CoarseMs last_moved;     ///< payload came, or was acknowledged
   CoarseMs connect_until;  ///< upstream must be connected by then
   std::uint16_t mtu[2]{};
   bool half_open{};    ///< counted as half-open

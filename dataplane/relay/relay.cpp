@@ -69,6 +69,7 @@ void Relay::configure(const RelaySettings& settings) {
   settings_ = settings;
   settings_.pairs_max = std::min(settings.pairs_max, config_.pairs_max);
   engine_.configure(settings.tcp);
+  recheck_at_ = 0;
 }
 
 PairIndex Relay::acquire(flow::FlowIndex flow) {
@@ -82,7 +83,7 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   Pair& pair = pairs_[index];
   pair.legs[0] = pair.legs[1] = tcp::Endpoint{};
   pair.flow = flow;
-  pair.last_heard = now_ms_;
+  pair.last_moved = now_ms_;
   pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = false;
   pair.in_use = true;
   of_flow_[flow] = index + 1;
@@ -222,6 +223,7 @@ void Relay::broken(Pair& pair, Side side, tcp::Events events) {
 
 void Relay::after(PairIndex index, Side side, tcp::Events events) {
   Pair& pair = pairs_[index];
+  if (events.has(tcp::Events::kConnected | tcp::Events::kAcked)) pair.last_moved = now_ms_;
   if (events.has(tcp::Events::kConnected)) connected(pair, side);
   if (events.has(tcp::Events::kPeerClosed)) {
     if (side == Side::downstream) dial(pair);
@@ -271,10 +273,12 @@ bool Relay::end_if_over(PairIndex index) {
   if (!pair.counted_end) counters_.closed.add();
   of_flow_[flow] = slot == 0 ? 0 : (slot | kTimeWaitBit);
   release(index);
-  if (slot == 0)
+  if (slot == 0) {
     host_.ended(flow);
-  else
+  } else {
     table_.forward(flow).state = control::FlowState::closing;
+    host_.lingers(flow);
+  }
   return true;
 }
 

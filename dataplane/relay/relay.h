@@ -158,6 +158,7 @@ class Relay {
   void relieve();
   void shed_one();
   [[nodiscard]] bool publish_records();
+  [[nodiscard]] bool recheck_listeners();
   void publish_gauges();
 
   // relay_record.cpp
@@ -195,6 +196,7 @@ class Relay {
   std::uint16_t payload_sum_{};
   Pressure pressure_{Pressure::none};
   std::uint32_t shed_at_{};
+  std::uint32_t recheck_at_{};  ///< next pair to look at after a change of configuration
   std::uint32_t record_at_{};
   CoarseMs records_since_{};
   bool records_wanted_{};

@@ -35,6 +35,7 @@ class Relay::PairDelivery final : public tcp::Delivery {
       relay_.dial(pair_);
     else
       pair_.answered = true;
+    pair_.last_moved = relay_.now_ms_;
     tcp::Endpoint& to = pair_.leg(other(from_));
     const auto octets = static_cast<std::uint16_t>(piece.bytes.size());
     bool kept = false;
@@ -129,7 +130,6 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
     consumed(frame);
     return Taken::taken;
   }
-  pair.last_heard = now_ms_;
   tcp::Events events;
   {
     PairDelivery delivery{*this, pair, side, frame, info};

@@ -19,7 +19,7 @@ constexpr std::uint32_t kHorizonMs = 24u * 3600 * 1000;
 void Relay::arm(PairIndex index, const Pair& pair, bool blocked) {
   CoarseMs deadline{now_ms_.ms + kHorizonMs};
   const auto idle_ms = static_cast<std::uint32_t>(settings_.idle / std::chrono::milliseconds{1});
-  deadline = earlier_of(deadline, CoarseMs{pair.last_heard.ms + idle_ms});
+  deadline = earlier_of(deadline, CoarseMs{pair.last_moved.ms + idle_ms});
   if (pair.dialled && pair.leg(Side::upstream).state == tcp::State::syn_sent)
     deadline = earlier_of(deadline, pair.connect_until);
   for (const Side side : {Side::downstream, Side::upstream}) {
@@ -48,7 +48,7 @@ void Relay::timer_fired(PairIndex index) {
     static_cast<void>(engine_.abort(pair.leg(Side::upstream)));
   }
   const auto idle_ms = static_cast<std::int32_t>(settings_.idle / std::chrono::milliseconds{1});
-  if (now_ms_.since(pair.last_heard) >= idle_ms) {
+  if (now_ms_.since(pair.last_moved) >= idle_ms) {
     if (!pair.counted_end) counters_.idle_closed.add();
     pair.counted_end = true;
     reset_both(pair);
@@ -66,7 +66,22 @@ bool Relay::housekeeping() {
   pressure_ = pressure();
   if (pressure_ != Pressure::none || pools_.lent_in_use() * 4 > config_.lent_max * 3) relieve();
   const bool more_records = publish_records();
-  return fired == kTimersPerRound || more_records;
+  const bool more_listeners = recheck_listeners();
+  return fired == kTimersPerRound || more_records || more_listeners;
+}
+
+/// Connections of a listener that is gone, its drain over, are reset: nothing steers their segments here any more.
+bool Relay::recheck_listeners() {
+  const std::uint32_t end = std::min(recheck_at_ + kRechecksPerRound, high_water_);
+  for (; recheck_at_ < end; ++recheck_at_) {
+    Pair& pair = pairs_[recheck_at_];
+    if (!pair.in_use || host_.still_listens(pair.flow)) continue;
+    if (!pair.counted_end) counters_.listener_gone.add();
+    pair.counted_end = true;
+    reset_both(pair);
+    touch(recheck_at_);
+  }
+  return recheck_at_ < high_water_;
 }
 
 Relay::Pressure Relay::pressure() const {
@@ -111,7 +126,7 @@ void Relay::shed_one() {
     const Pair& pair = pairs_[i];
     if (!pair.in_use) continue;
     const std::uint64_t held = engine_.outstanding(pair.legs[0]) + std::uint64_t{engine_.outstanding(pair.legs[1])};
-    const std::uint64_t weight = held * (1 + static_cast<std::uint32_t>(now_ms_.since(pair.last_heard)));
+    const std::uint64_t weight = held * (1 + static_cast<std::uint32_t>(now_ms_.since(pair.last_moved)));
     if (weight <= worst_weight) continue;
     worst_weight = weight;
     worst = i;

@@ -71,12 +71,16 @@ void Worker::State::start_gauges(FlowIndex flow) {
   counters.slots[cold.endpoint_slot].active.add();
 }
 
-void Worker::State::close_flow(FlowIndex flow, control::Counter& kind) {
-  fold(flow);
-  relay.forget(flow);
+void Worker::State::stop_gauges(FlowIndex flow) {
   const FlowCold& cold = table.cold(flow);
   counters.slots[cold.listener_slot].active.sub();
   counters.slots[cold.endpoint_slot].active.sub();
+}
+
+void Worker::State::close_flow(FlowIndex flow, control::Counter& kind) {
+  fold(flow);
+  relay.forget(flow);
+  if ((table.forward(flow).flags & control::kFlowOver) == 0) stop_gauges(flow);
   kind.add();
   table.erase(flow);
 }
@@ -155,6 +159,7 @@ bool Worker::State::restore_one(const flow::FlowRecord& record, RestoreReport& r
   table.reverse(flow) = r;
   // Its connection died with the process that held it: both ends learn by a reset when they next say something.
   if ((f.flags & control::kFlowProxy) != 0) table.forward(flow).state = FlowState::closing;
+  table.forward(flow).flags = static_cast<std::uint8_t>(f.flags & ~control::kFlowOver);
   FlowCold& cold = table.cold(flow);
   const std::uint32_t generation = cold.generation;
   cold = record.cold;

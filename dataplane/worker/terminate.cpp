@@ -86,6 +86,17 @@ bool Worker::State::path(FlowIndex flow, relay::Side side, control::NextHop& int
   return true;
 }
 
+bool Worker::State::still_listens(FlowIndex flow) {
+  const FlowDirection& forward = table.forward(flow);
+  return view->snapshot.find_listener(forward.dst, forward.dst_port, forward.proto) != nullptr;
+}
+
+void Worker::State::lingers(FlowIndex flow) {
+  stop_gauges(flow);
+  FlowDirection& forward = table.forward(flow);
+  forward.flags = static_cast<std::uint8_t>(forward.flags | control::kFlowOver);
+}
+
 void Worker::State::ended(FlowIndex flow) { close_armed(flow, counters.flows_closed); }
 
 }  // namespace penstock::worker

@@ -94,6 +94,8 @@ struct Worker::State final : private relay::Host {
   [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override { return io.is_sole_owner(buffer); }
   void give_back(Frame& frame) override;
   [[nodiscard]] bool path(FlowIndex flow, relay::Side side, control::NextHop& into) override;
+  [[nodiscard]] bool still_listens(FlowIndex flow) override;
+  void lingers(FlowIndex flow) override;
   void ended(FlowIndex flow) override;
 
   // stage_l4.cpp
@@ -157,6 +159,7 @@ struct Worker::State final : private relay::Host {
   void fold(FlowIndex flow);
   [[nodiscard]] bool sweep();
   void start_gauges(FlowIndex flow);
+  void stop_gauges(FlowIndex flow);
   [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
 
   // stage_transmit.cpp

@@ -128,6 +128,8 @@ inline constexpr std::array kProxyMetrics{
     MetricRow<R>{"window_clamped_total", MetricType::counter, &R::window_clamped,
                  "times a connection's window was made smaller for want of memory"},
     MetricRow<R>{"shed_total", MetricType::counter, &R::shed, "connections reset to get their memory back"},
+    MetricRow<R>{"listener_gone_total", MetricType::counter, &R::listener_gone,
+                 "connections reset since their listener was removed and its drain is over"},
     MetricRow<R>{"entries_in_use", MetricType::gauge, &R::entries_in_use, "descriptors of queued payload"},
     MetricRow<R>{"blocks_in_use", MetricType::gauge, &R::blocks_in_use, "blocks of payload memory"},
     MetricRow<R>{"in_place_sent_total", MetricType::counter, &R::in_place_sent,

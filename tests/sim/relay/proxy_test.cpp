@@ -260,6 +260,51 @@ TEST_F(Proxy, the_side_that_closed_first_is_remembered_until_nothing_old_can_com
   EXPECT_EQ(world.flows(), 0u);
 }
 
+TEST_F(Proxy, what_only_waits_for_stragglers_is_not_an_active_connection) {
+  const auto active = [&] { return world.slot_sum(world.listener_slot(1), &control::SlotCounters::active); };
+  const Seen at_endpoint = open(40000);
+  EXPECT_EQ(active(), 1u);
+  world.feed(kDownstream, client(40000, "FA", 5001));
+  world.feed(kUpstream, endpoint(at_endpoint, "FA", 9001));
+  world.feed(kUpstream, reply_to(at_endpoint, "A").seq(9002).ack(seq_of(at_endpoint) + 2).build());
+  world.feed(kDownstream, from_client(shape, 40000, "A").seq(5002).ack(client_ack + 1).build());
+  EXPECT_EQ(world.flows(), 1u);
+  EXPECT_EQ(active(), 0u);
+  after(seconds{130});
+  EXPECT_EQ(world.flows(), 0u);
+  EXPECT_EQ(active(), 0u);
+}
+
+TEST_F(Proxy, connections_of_a_removed_listener_are_reset) {
+  open(40000);
+  world.listeners[0].draining = true;
+  world.publish();
+  EXPECT_TRUE(world.settle().empty()) << "a drained listener keeps what it has";
+  world.listeners.clear();
+  world.publish();
+  const auto sent = world.settle();
+  ASSERT_EQ(sent.size(), 2u);
+  for (const Seen& s : sent) EXPECT_TRUE(has(s, wire::kTcpRst));
+  EXPECT_EQ(counted(&ProxyCounters::listener_gone), 1u);
+  EXPECT_EQ(world.flows(), 0u);
+}
+
+TEST_F(Proxy, answered_keepalive_probes_do_not_count_against_the_idle_time) {
+  world.node.proxy_idle_ms = 30'000;
+  world.node.proxy_keepalive_ms = 10'000;
+  world.publish();
+  const Seen at_endpoint = open(40000);
+  for (int i = 0; i < 2; ++i) {
+    after(milliseconds{10'100});
+    world.feed(kDownstream, client(40000, "A", 5001));
+    world.feed(kUpstream, endpoint(at_endpoint, "A", 9001));
+  }
+  EXPECT_EQ(pairs(), 1u);
+  after(milliseconds{10'100});
+  EXPECT_EQ(pairs(), 0u);
+  EXPECT_EQ(counted(&ProxyCounters::idle_closed), 1u);
+}
+
 TEST_F(Proxy, as_many_connections_as_allowed_and_no_more) {
   world.node.proxy_connections_max = 2;
   world.publish();
