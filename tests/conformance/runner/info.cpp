@@ -94,52 +94,53 @@ std::int64_t age_ms(const Connection& c, CoarseMs then) {
   return tcp::age_of(then, c.now) / std::chrono::milliseconds{1};
 }
 
-struct Field {
+struct InfoField {
   std::string_view name;
   std::int64_t (*value)(const Connection&);
 };
 constexpr std::array kFields{
-    Field{"tcpi_state", state_of},
-    Field{"tcpi_ca_state", congestion_state_of},
-    Field{"tcpi_options", options_of},
-    Field{"tcpi_retransmits", [](const Connection& c) -> std::int64_t { return c.ep().retries; }},
-    Field{"tcpi_probes",
-          [](const Connection& c) -> std::int64_t {
-            const bool persists = c.ep().timer_kind == tcp::TimerKind::persist;
-            return c.ep().keepalive_probes + (persists ? c.ep().retries : 0);
-          }},
-    Field{"tcpi_backoff",
-          [](const Connection& c) -> std::int64_t {
-            return c.ep().timer_kind == tcp::TimerKind::persist ? c.ep().persist_backoff : c.ep().rto.backoff();
-          }},
-    Field{"tcpi_rto",
-          [](const Connection& c) -> std::int64_t {
-            return c.ep().rto.timeout(c.socket.limits) / std::chrono::microseconds{1};
-          }},
-    Field{"tcpi_rtt", [](const Connection& c) -> std::int64_t { return c.ep().rto.srtt_us(); }},
-    Field{"tcpi_min_rtt", [](const Connection& c) -> std::int64_t { return c.ep().rto.min_rtt_us(); }},
-    Field{"tcpi_snd_mss", [](const Connection& c) -> std::int64_t { return c.ep().payload_max(); }},
-    Field{"tcpi_advmss",
-          [](const Connection& c) -> std::int64_t { return c.ep().pmtu.offered() - (c.ep().timestamps.on ? 12 : 0); }},
-    Field{"tcpi_unacked", [](const Connection& c) { return c.count(0); }},
-    Field{"tcpi_sacked", [](const Connection& c) { return c.count(Entry::kSacked); }},
-    Field{"tcpi_lost", [](const Connection& c) { return c.count(Entry::kLost); }},
-    Field{"tcpi_retrans", [](const Connection& c) { return c.count(Entry::kRetransmitted); }},
-    Field{"tcpi_total_retrans",
-          [](const Connection& c) -> std::int64_t {
-            return static_cast<std::int64_t>(c.socket.engine->counters().retransmitted);
-          }},
-    Field{"tcpi_snd_cwnd",
-          [](const Connection& c) -> std::int64_t { return c.ep().congestion.cwnd() / c.ep().payload_max(); }},
-    Field{"tcpi_snd_ssthresh", threshold_of},
-    Field{"tcpi_snd_wscale", [](const Connection& c) -> std::int64_t { return c.ep().send_window.shift(); }},
-    Field{"tcpi_rcv_wscale", [](const Connection& c) -> std::int64_t { return c.ep().receive_window.shift(); }},
-    Field{"tcpi_snd_wnd", [](const Connection& c) -> std::int64_t { return c.ep().send_window.octets(); }},
-    Field{"tcpi_rcv_wnd",
-          [](const Connection& c) -> std::int64_t { return c.ep().receive_window.size(c.ep().rcv_nxt); }},
-    Field{"tcpi_notsent_bytes", [](const Connection& c) -> std::int64_t { return c.ep().queue.unsent_span(); }},
-    Field{"tcpi_last_data_sent", [](const Connection& c) { return age_ms(c, c.ep().last_sent); }},
-    Field{"tcpi_last_ack_recv", [](const Connection& c) { return age_ms(c, c.ep().last_heard); }},
+    InfoField{"tcpi_state", state_of},
+    InfoField{"tcpi_ca_state", congestion_state_of},
+    InfoField{"tcpi_options", options_of},
+    InfoField{"tcpi_retransmits", [](const Connection& c) -> std::int64_t { return c.ep().retries; }},
+    InfoField{"tcpi_probes",
+              [](const Connection& c) -> std::int64_t {
+                const bool persists = c.ep().timer_kind == tcp::TimerKind::persist;
+                return c.ep().keepalive_probes + (persists ? c.ep().retries : 0);
+              }},
+    InfoField{"tcpi_backoff",
+              [](const Connection& c) -> std::int64_t {
+                return c.ep().timer_kind == tcp::TimerKind::persist ? c.ep().persist_backoff : c.ep().rto.backoff();
+              }},
+    InfoField{"tcpi_rto",
+              [](const Connection& c) -> std::int64_t {
+                return c.ep().rto.timeout(c.socket.limits) / std::chrono::microseconds{1};
+              }},
+    InfoField{"tcpi_rtt", [](const Connection& c) -> std::int64_t { return c.ep().rto.srtt_us(); }},
+    InfoField{"tcpi_min_rtt", [](const Connection& c) -> std::int64_t { return c.ep().rto.min_rtt_us(); }},
+    InfoField{"tcpi_snd_mss", [](const Connection& c) -> std::int64_t { return c.ep().payload_max(); }},
+    InfoField{
+        "tcpi_advmss",
+        [](const Connection& c) -> std::int64_t { return c.ep().pmtu.offered() - (c.ep().timestamps.on ? 12 : 0); }},
+    InfoField{"tcpi_unacked", [](const Connection& c) { return c.count(0); }},
+    InfoField{"tcpi_sacked", [](const Connection& c) { return c.count(Entry::kSacked); }},
+    InfoField{"tcpi_lost", [](const Connection& c) { return c.count(Entry::kLost); }},
+    InfoField{"tcpi_retrans", [](const Connection& c) { return c.count(Entry::kRetransmitted); }},
+    InfoField{"tcpi_total_retrans",
+              [](const Connection& c) -> std::int64_t {
+                return static_cast<std::int64_t>(c.socket.engine->counters().retransmitted);
+              }},
+    InfoField{"tcpi_snd_cwnd",
+              [](const Connection& c) -> std::int64_t { return c.ep().congestion.cwnd() / c.ep().payload_max(); }},
+    InfoField{"tcpi_snd_ssthresh", threshold_of},
+    InfoField{"tcpi_snd_wscale", [](const Connection& c) -> std::int64_t { return c.ep().send_window.shift(); }},
+    InfoField{"tcpi_rcv_wscale", [](const Connection& c) -> std::int64_t { return c.ep().receive_window.shift(); }},
+    InfoField{"tcpi_snd_wnd", [](const Connection& c) -> std::int64_t { return c.ep().send_window.octets(); }},
+    InfoField{"tcpi_rcv_wnd",
+              [](const Connection& c) -> std::int64_t { return c.ep().receive_window.size(c.ep().rcv_nxt); }},
+    InfoField{"tcpi_notsent_bytes", [](const Connection& c) -> std::int64_t { return c.ep().queue.unsent_span(); }},
+    InfoField{"tcpi_last_data_sent", [](const Connection& c) { return age_ms(c, c.ep().last_sent); }},
+    InfoField{"tcpi_last_ack_recv", [](const Connection& c) { return age_ms(c, c.ep().last_heard); }},
 };
 
 }  // namespace
@@ -149,7 +150,7 @@ std::optional<std::int64_t> info_of(const Socket& socket, const tcp::Pools& pool
   if (field == "tcpi_state" && socket.kind == Socket::Kind::listening) return 10;
   if (field == "tcpi_state" && socket.kind == Socket::Kind::fresh) return 7;
   if (socket.kind != Socket::Kind::connection) return std::nullopt;
-  for (const Field& one : kFields)
+  for (const InfoField& one : kFields)
     if (one.name == field) return one.value(Connection{socket, pools, now});
   return std::nullopt;
 }

@@ -278,7 +278,7 @@ class Parser {
         what = value(depth + 1);
       else if (key.empty())
         in_.fail("expected a field");
-      into.fields.emplace_back(std::move(key), std::move(what));
+      into.fields.push_back({std::move(key), std::move(what)});
     }
     in_.take(",");
   }

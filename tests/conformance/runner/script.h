@@ -24,15 +24,23 @@ struct When {
   std::optional<std::int64_t> end_us;  ///< of a range; for a call: when it returns
 };
 
+struct Field;
+
 /// An argument or result of a call.
 struct Value {
   enum class Kind : std::uint8_t { any, number, name, text, list, record };
   Kind kind{Kind::any};
   std::int64_t number{};
-  std::string text;                                   ///< of a name (also of `f(x)`, as "f(...)") or a string
-  std::vector<Value> items;                           ///< of a list
-  std::vector<std::pair<std::string, Value>> fields;  ///< of a record
+  std::string text;           ///< of a name (also of `f(x)`, as "f(...)") or a string
+  std::vector<Value> items;   ///< of a list
+  std::vector<Field> fields;  ///< of a record
   [[nodiscard]] bool is(Kind what) const { return kind == what; }
+};
+
+/// `key = value` of a record.
+struct Field {
+  std::string key;
+  Value value;
 };
 
 /// One TCP option.

@@ -67,7 +67,7 @@ std::int64_t vector_octets(const Value& vector) {
     if (const Value* length = field_of(piece, "iov_len")) {
       sum += length->number;
     } else if (!piece.fields.empty()) {
-      sum += std::strtoll(piece.fields.back().first.c_str(), nullptr, 10);
+      sum += std::strtoll(piece.fields.back().key.c_str(), nullptr, 10);
     }
   }
   return sum;
