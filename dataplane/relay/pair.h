@@ -32,6 +32,7 @@ struct Pair {
   bool answered{};     ///< the endpoint has sent an octet
   bool failed{};       ///< a payload could not be kept: both legs are to be reset
   bool counted_end{};  ///< the reason of its end is in a counter
+  bool by_cookie{};    ///< began with a cookie: its first data could open it again
   bool in_use{};
 
   [[nodiscard]] tcp::Endpoint& leg(Side side) { return legs[static_cast<std::size_t>(side)]; }

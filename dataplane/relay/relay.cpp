@@ -84,7 +84,7 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.legs[0] = pair.legs[1] = tcp::Endpoint{};
   pair.flow = flow;
   pair.last_moved = now_ms_;
-  pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = false;
+  pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = pair.by_cookie = false;
   pair.in_use = true;
   of_flow_[flow] = index + 1;
   slot_of_pair_[index] = 0;
@@ -148,6 +148,7 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   touch(index);
   if (grant != nullptr) {
     counters_.cookies_accepted.add();
+    pair.by_cookie = true;
     require(receive(2 * flow, frame, info) == Taken::taken, "a new pair did not take its first segment");
     return true;
   }
@@ -262,6 +263,24 @@ void Relay::keep_time_wait(Pair& pair, Side side) {
   time_waits_[slot].valid = static_cast<std::uint8_t>(time_waits_[slot].valid | 1u << bit);
 }
 
+/// While its cookie is good a late copy of the first data would open the connection again, and be delivered twice.
+void Relay::keep_cookie_record(Pair& pair) {
+  const TimeWaits::Slot slot = time_wait_slot(pair);
+  if (slot == TimeWaits::kNoSlot) return;
+  const tcp::Endpoint& leg = pair.leg(Side::downstream);
+  tcp::TimeWait record;
+  if (const tcp::TimeWait* const kept = time_waits_[slot].record(Side::downstream)) record = *kept;
+  record.snd_nxt = leg.queue.nxt();
+  record.rcv_nxt = leg.rcv_nxt;
+  record.ts_recent = leg.timestamps.recent;
+  record.ts_offset = leg.timestamps.offset;
+  record.timestamps = leg.timestamps.on ? 1 : 0;
+  record.lifetime_ms = kCookieLifeMs;
+  record.until = CoarseMs{now_ms_.ms + kCookieLifeMs};
+  time_waits_[slot].records[0] = record;
+  time_waits_[slot].valid = static_cast<std::uint8_t>(time_waits_[slot].valid | 1u);
+}
+
 /// After flush(): a pair without anything left to send or wait for is gone; its TIME-WAIT records stay.
 bool Relay::end_if_over(PairIndex index) {
   Pair& pair = pairs_[index];
@@ -269,6 +288,7 @@ bool Relay::end_if_over(PairIndex index) {
     if (pair.leg(side).state == tcp::State::time_wait) keep_time_wait(pair, side);
   if (!leg_is_over(pair, Side::downstream) || !leg_is_over(pair, Side::upstream)) return false;
   const flow::FlowIndex flow = pair.flow;
+  if (pair.by_cookie) keep_cookie_record(pair);
   const std::uint32_t slot = slot_of_pair_[index];
   if (!pair.counted_end) counters_.closed.add();
   of_flow_[flow] = slot == 0 ? 0 : (slot | kTimeWaitBit);

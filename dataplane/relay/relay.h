@@ -66,6 +66,8 @@ class Relay {
   void send_cookie(Frame& frame, const wire::PacketInfo& info, std::uint16_t mtu);
   /// For a segment of no flow: what our cookie said, if it acknowledges one.
   [[nodiscard]] std::optional<tcp::CookieGrant> cookie_grant(const Frame& frame, const wire::PacketInfo& info);
+  /// Cookies were sent lately: data of no flow may have overtaken the acknowledgement that proves one.
+  [[nodiscard]] bool cookies_abroad() const { return cookies_used_; }
   /// Begins a pair on a committed flow record with the SYN in `frame`, or with the segment that acknowledged a cookie.
   /// The frame is gone. False when memory is short: the caller erases the flow.
   [[nodiscard]] bool open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& info,
@@ -128,6 +130,7 @@ class Relay {
   [[nodiscard]] std::uint32_t budget_of(const Pair& pair, Side side) const;
   [[nodiscard]] bool leg_is_over(const Pair& pair, Side side) const;
   void keep_time_wait(Pair& pair, Side side);
+  void keep_cookie_record(Pair& pair);
   bool end_if_over(PairIndex index);
   [[nodiscard]] TimeWaits::Slot time_wait_slot(Pair& pair);
   void drop_time_wait(TimeWaits::Slot slot);

@@ -23,6 +23,7 @@ void Worker::State::handle_unknown(Frame& frame, const wire::PacketInfo& info, c
   }
   if (!l4::opens_flow(info)) {
     const auto grant = listener->mode == control::ListenerMode::proxy ? relay.cookie_grant(frame, info) : std::nullopt;
+    if (!grant && relay.cookies_abroad() && info.payload_octets != 0) return drop_frame(frame, DropReason::no_flow);
     if (!grant) return refuse_segment(frame, info);
     if (admit(frame, info, key, *listener) == Admission::admitted) open_proxied(frame, info, key, *listener, &*grant);
     return;

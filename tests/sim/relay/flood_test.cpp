@@ -62,10 +62,34 @@ TEST(SynFlood, an_acknowledgement_that_no_cookie_earned_is_reset) {
     EXPECT_EQ(answer[0].info.tcp_flags, wire::kTcpRst);
   }
   EXPECT_EQ(world.proxied(&control::ProxyCounters::cookies_rejected), 3u);
+  // Data may have overtaken the acknowledgement: it is dropped, and its sender repeats it.
+  world.refuse(kDownstream, from_client({}, 40000, "A").seq(5001).ack(value + 2).payload("late").build(),
+               DropReason::no_flow);
   EXPECT_EQ(world.flows(), 0u);
   const auto dialled = ack(value + 1, 5001);
   ASSERT_EQ(dialled.size(), 1u);
   EXPECT_EQ(dialled[0].port, kUpstream);
+  world.check();
+}
+
+TEST(SynFlood, a_late_copy_of_the_first_data_does_not_open_the_connection_again) {
+  World world;
+  SimListener listener = make_listener({}, 1);
+  listener.mode = control::ListenerMode::proxy;
+  world.listeners = {listener};
+  world.node.proxy_half_open_max = 0;
+  world.publish();
+  const Seen cookie = world.pass(kDownstream, from_client({}, 40000, "S").seq(5000).build());
+  const std::uint32_t value = load_be<std::uint32_t>(cookie.bytes, cookie.info.l4_offset + 4u).host();
+  const test::Bytes first = from_client({}, 40000, "PA").seq(5001).ack(value + 1).payload("once").build();
+  ASSERT_GE(world.feed(kDownstream, first).size(), 1u);
+  EXPECT_EQ(world.proxied(&control::ProxyCounters::opened), 1u);
+  world.feed(kDownstream, from_client({}, 40000, "R").seq(5005).build());
+  EXPECT_EQ(world.workers[0]->relay().size(), 0u);
+  for (const Seen& answer : world.feed(kDownstream, first)) EXPECT_EQ(answer.port, kDownstream);
+  EXPECT_EQ(world.proxied(&control::ProxyCounters::opened), 1u);
+  world.advance(std::chrono::seconds{200});
+  EXPECT_EQ(world.flows(), 0u);
   world.check();
 }
 
