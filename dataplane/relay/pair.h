@@ -23,8 +23,9 @@ struct Pair {
   tcp::Endpoint legs[2];
   flow::FlowIndex flow{flow::kNoFlow};
   PairIndex next_free{kNoPair};
-  CoarseMs last_moved;     ///< payload came, or was acknowledged
-  CoarseMs connect_until;  ///< upstream must be connected by then
+  CoarseMs last_moved;         ///< payload came, or was acknowledged
+  CoarseMs connect_until;      ///< upstream must be connected by then
+  std::uint32_t budget_for{};  ///< Relay::budget_mark() that the legs' budgets follow
   std::uint16_t mtu[2]{};
   bool half_open{};    ///< counted as half-open
   bool dirty{};        ///< on the list of those that may have something to send

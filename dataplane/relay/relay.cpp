@@ -84,6 +84,7 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.legs[0] = pair.legs[1] = tcp::Endpoint{};
   pair.flow = flow;
   pair.last_moved = now_ms_;
+  pair.budget_for = 0;
   pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = pair.by_cookie = false;
   pair.in_use = true;
   of_flow_[flow] = index + 1;
@@ -189,14 +190,25 @@ std::uint32_t Relay::budget_of(const Pair& pair, Side side) const {
 }
 
 /// Octets that the other leg got rid of make room on the leg they came from.
+void Relay::make_room(Pair& pair, Side side) {
+  tcp::Endpoint& from = pair.leg(side);
+  if (!tcp::is_synchronized(from.state)) return;
+  const std::uint32_t held = engine_.outstanding(pair.leg(other(side)));
+  const std::uint32_t unconsumed = from.receive_window.unconsumed();
+  if (unconsumed > held) engine_.consume(from, unconsumed - held);
+}
+
+/// What the budgets of a pair without memory pressure depend on; 0 is none.
+std::uint32_t Relay::budget_mark(const Pair& pair) const {
+  return settings_.tcp.receive_budget_octets << 1 | (pair.answered ? 1u : 0u);
+}
+
 void Relay::settle_windows(Pair& pair) {
+  pair.budget_for = pressure_ == Pressure::none ? budget_mark(pair) : 0;
   for (const Side side : {Side::downstream, Side::upstream}) {
     tcp::Endpoint& from = pair.leg(side);
-    if (!tcp::is_synchronized(from.state)) continue;
-    const std::uint32_t held = engine_.outstanding(pair.leg(other(side)));
-    const std::uint32_t unconsumed = from.receive_window.unconsumed();
-    engine_.set_receive_budget(from, budget_of(pair, side));
-    if (unconsumed > held) engine_.consume(from, unconsumed - held);
+    if (tcp::is_synchronized(from.state)) engine_.set_receive_budget(from, budget_of(pair, side));
+    make_room(pair, side);
   }
 }
 
@@ -236,7 +248,10 @@ void Relay::after(PairIndex index, Side side, tcp::Events events) {
   constexpr std::uint16_t kBroken = tcp::Events::kReset | tcp::Events::kTimedOut | tcp::Events::kAborted;
   if (events.has(kBroken)) broken(pair, side, events);
   if (pair.failed) reset_both(pair);
-  settle_windows(pair);
+  if (pressure_ != Pressure::none || pair.budget_for != budget_mark(pair))
+    settle_windows(pair);
+  else if (events.has(tcp::Events::kAcked))
+    make_room(pair, other(side));
   touch(index);
 }
 

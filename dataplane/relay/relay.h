@@ -127,6 +127,8 @@ class Relay {
   void broken(Pair& pair, Side side, tcp::Events events);
   void reset_both(Pair& pair);
   void settle_windows(Pair& pair);
+  void make_room(Pair& pair, Side side);
+  [[nodiscard]] std::uint32_t budget_mark(const Pair& pair) const;
   [[nodiscard]] std::uint32_t budget_of(const Pair& pair, Side side) const;
   [[nodiscard]] bool leg_is_over(const Pair& pair, Side side) const;
   void keep_time_wait(Pair& pair, Side side);

@@ -54,7 +54,7 @@ Relay::Turn Relay::turn(Pair& pair) {
 
 Relay::Turn Relay::send_leg(Pair& pair, Side side) {
   tcp::Endpoint& leg = pair.leg(side);
-  if (leg.state == tcp::State::closed && !leg.reset_due) return Turn::done;
+  if (!tcp::Engine::wants_transmit(leg)) return Turn::done;
   control::NextHop path;
   const bool has_path = host_.path(pair.flow, side, path);
   const tcp::ConnectionKey key = key_of(pair.flow, side);
