@@ -30,6 +30,10 @@ IpAddress client(std::uint32_t c) {
 }
 std::uint16_t client_port(std::uint32_t c) { return static_cast<std::uint16_t>(20000 + (c & 1023)); }
 
+std::uint32_t connection_of_client(std::uint32_t address, std::uint16_t port) {
+  return (address >> 16 & 0xff) << 20 | (address >> 8 & 0xff) << 12 | ((address & 0xff) - 1) << 10 | (port - 20000u);
+}
+
 void put16(std::byte* at, std::uint32_t v) {
   store_be(ByteSpan{at, 2}, 0, Be16::from_host(static_cast<std::uint16_t>(v)));
 }
@@ -127,7 +131,11 @@ std::size_t PeerIo::receive(std::span<Frame> into) {
 
 void PeerIo::overhear(ByteView frame) {
   const std::byte* const tcp = frame.data() + kLink + kIp;
-  FarPair::End& end = pairs_[get16(tcp) % pairs_.size()].endpoint;
+  const std::uint32_t source = get32(frame.data() + kLink + 12);
+  const std::uint32_t c = connection_of_client(source, get16(tcp));
+  // The way from the node's port to the connection, as for a frame that the worker sends upstream.
+  const std::uint32_t found = of_endpoint_port_[pairs_[c].endpoint_index][pairs_[c].node_port];
+  FarPair::End& end = pairs_[found].endpoint;
   end.una = get32(tcp + 8);
   end.echo = get32(tcp + 24);
 }
@@ -143,8 +151,7 @@ void PeerIo::read(ByteView frame, PortIndex port) {
   const std::uint32_t destination = get32(ip + 16);
   std::uint32_t connection = 0;
   if (port == 0) {
-    connection = (destination >> 16 & 0xff) << 20 | (destination >> 8 & 0xff) << 12 | ((destination & 0xff) - 1) << 10 |
-                 (to - 20000u);
+    connection = connection_of_client(destination, to);
   } else {
     const std::size_t e = (destination & 0xff) - 1;
     if ((flags & wire::kTcpSyn) != 0) {

@@ -101,13 +101,10 @@ void Relay::prefetch(flow::DirectionIndex direction) const {
   const std::uint32_t holder = of_flow_[direction / 2];
   if (holder == 0 || (holder & kTimeWaitBit) != 0) return;
   const Pair& pair = pairs_[holder - 1];
+  // Both legs whole: what one receives the other sends in the same round.
   constexpr std::size_t kLine = 64;
-  const auto* const near = reinterpret_cast<const std::byte*>(&pair.leg(static_cast<Side>(direction & 1)));
-  for (std::size_t at = 0; at < sizeof(tcp::Endpoint); at += kLine) __builtin_prefetch(near + at, 1);
-  // Of the other leg the send queue, which is in front, and what stands behind both legs.
-  const auto* const far = reinterpret_cast<const std::byte*>(&pair.leg(other(static_cast<Side>(direction & 1))));
-  for (std::size_t at = 0; at < 3 * kLine; at += kLine) __builtin_prefetch(far + at, 1);
-  __builtin_prefetch(&pair.flow, 1);
+  const auto* const record = reinterpret_cast<const std::byte*>(&pair);
+  for (std::size_t at = 0; at < sizeof(Pair); at += kLine) __builtin_prefetch(record + at, 1);
 }
 
 void Relay::consumed(Frame& frame) {
