@@ -1,4 +1,6 @@
 // Arriving segments, in the order of RFC 9293 s3.10.7.3 and s3.10.7.4 with RFC 5961 and RFC 7323 worked in.
+#include <algorithm>
+
 #include "dataplane/tcp/acceptability.h"
 #include "dataplane/tcp/engine.h"
 
@@ -166,15 +168,19 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
   if (part.fin) ep.reassembly.note_fin(part.seq + SeqSpan{part.octets});
   ByteView payload = segment.payload.subspan(part.front, part.octets);
   if (part.seq == ep.rcv_nxt) {
-    if (ep.reassembly.fin_known() && ep.reassembly.fin_position().precedes(part.seq + SeqSpan{part.octets}))
-      payload = payload.first(ep.reassembly.fin_position().since(part.seq).octets);
+    payload = payload.first(std::min<std::size_t>(payload.size(), ep.reassembly.octets_to_fin(part.seq)));
     const bool fills_gap = !ep.reassembly.empty();
     const SeqNum end = part.seq + SeqSpan{static_cast<std::uint32_t>(payload.size())};
     const SackBlock held = ep.reassembly.held_within(pools_, part.seq, end);
     if (held.start != held.end && part.front == 0) note_duplicate(ep, held);  // RFC 2883 s4: the first such range
     deliver(ep, {payload}, delivery);
-    for (Piece piece; ep.reassembly.front(pools_, ep.rcv_nxt, piece); ep.reassembly.pop(pools_))
+    for (Piece piece; ep.reassembly.front(pools_, ep.rcv_nxt, piece); ep.reassembly.pop(pools_)) {
+      // A confused peer's FIN may lie inside what was held before it came: nothing beyond it counts.
+      const std::uint32_t most = ep.reassembly.octets_to_fin(ep.rcv_nxt);
+      if (most == 0) break;
+      piece.bytes = piece.bytes.first(std::min<std::size_t>(piece.bytes.size(), most));
       deliver(ep, piece, delivery);
+    }
     ep.reassembly.advanced_to(ep.rcv_nxt);
     ep.acks.data_in_order(static_cast<std::uint32_t>(payload.size()), now, limits_);
     if (fills_gap) ep.acks.ack_now();

@@ -34,6 +34,11 @@ class Reassembly {
   void note_fin(SeqNum position);
   [[nodiscard]] bool fin_known() const { return fin_known_; }
   [[nodiscard]] SeqNum fin_position() const { return fin_position_; }
+  /// Octets of the stream from `seq` on that lie before the FIN; without limit while it is not known.
+  [[nodiscard]] std::uint32_t octets_to_fin(SeqNum seq) const {
+    if (!fin_known_) return 0xffffffff;
+    return seq.precedes(fin_position_) ? fin_position_.since(seq).octets : 0;
+  }
 
   /// Stores what is new of [seq, seq + payload), all of which lies beyond rcv_nxt, and reports the range around it.
   /// Empty payload: only the range around `seq` (a FIN) is reported.

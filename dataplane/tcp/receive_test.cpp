@@ -91,6 +91,19 @@ TEST(Receive, a_repeated_segment_is_reported_by_dsack) {
   EXPECT_EQ(d.received.size(), 10u);
 }
 
+TEST(Receive, a_fin_inside_what_was_held_before_it_came_ends_the_stream_there) {
+  Dialogue d;
+  d.establish();
+  d.in({.seq = 11, .data = "klmnopqrst"});       // held: 11 to 21
+  d.in({.flags = "FA", .seq = 16, .data = ""});  // says that the stream ends at 16
+  d.in({.seq = 1, .data = "abcdefghij"});
+  EXPECT_EQ(d.received, "abcdefghijklmno");
+  EXPECT_TRUE(d.happened.has(Events::kPeerClosed));
+  d.in({.seq = 21, .data = "nothing of this"});
+  EXPECT_EQ(d.received, "abcdefghijklmno");
+  EXPECT_EQ(audit(d.ep, d.pools), "");
+}
+
 TEST(Receive, no_sack_is_sent_unless_it_was_negotiated) {
   Dialogue d;
   d.establish();
