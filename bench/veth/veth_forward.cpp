@@ -293,6 +293,10 @@ Sample run_testpmd(double seconds, const char* busy_budget) {
     ::_exit(127);
   }
   std::this_thread::sleep_for(milliseconds{2500});
+  if (::waitpid(child, nullptr, WNOHANG) != 0) {
+    std::fprintf(stderr, "veth_forward: dpdk-testpmd did not start; it is in the Debian package dpdk-dev\n");
+    std::exit(1);
+  }
   const Sample sample = measure(client, sink, child, seconds);
   ::kill(child, SIGTERM);
   std::this_thread::sleep_for(milliseconds{300});

@@ -1,9 +1,12 @@
-"""reload_test.py - a thousand reloads under load; whoever did not change does not notice."""
+"""reload_test.py - reloads by apply and by SIGHUP, a thousand of them under load; whoever did not change does not notice."""
+import json
+import os
+import signal
 import time
 
 import case
 from case import ECHO_DNAT, ECHO_FULLNAT, HTTP_FULLNAT, listener
-from lab import VIP4, VIP6, server4, server6
+from lab import VIP4, VIP6, server4, server6, wait_for
 from traffic import EchoStreams, Prober, echo_name
 
 RELOADS = 1000
@@ -77,6 +80,60 @@ class Reload(case.LabTest):
         self.assertIn(echo_name(self.lab.client, VIP4, ECHO_FULLNAT), ("echo1", "echo2", "echo3"))
         self.lab.apply(self.configuration())
         self.wait_verdict()
+
+    def with_extra(self, port):
+        config = self.configuration()
+        config["listeners"].append(listener("extra", VIP4, port, "tcp", "echo4"))
+        return config
+
+    def hang_up(self, config, refusal=None):
+        """Writes the file, sends SIGHUP, waits until it is in force or refused with these words; the status then."""
+        self.lab.write_config(config)
+        os.kill(self.lab.daemon.pid, signal.SIGHUP)
+
+        def judged():
+            status = self.lab.status()
+            if refusal:
+                return status if refusal in status["config"]["last_error"] else None
+            names = {row["name"] for row in status["listeners"]}
+            wanted = {row["name"] for row in config["listeners"]}
+            return status if status["config"]["last_reload_ok"] and names == wanted else None
+        status = wait_for(judged, 10, "the daemon has judged the file")
+        self.assertEqual(status["config"]["last_reload_ok"], refusal is None)
+        return status
+
+    def test_sighup_reads_the_file_and_nobody_notices(self):
+        pids = (self.lab.daemon.pid, self.lab.dataplane_pid())
+        with EchoStreams(self.lab.client, VIP4, ECHO_FULLNAT, 10, interval=0.05) as streams:
+            before = self.lab.status()["epochs"]["active"]
+            status = self.hang_up(self.with_extra(9200))
+            self.assertGreater(status["epochs"]["active"], before)
+            self.assertIn(echo_name(self.lab.client, VIP4, 9200), ("echo1", "echo2", "echo3"))
+            self.hang_up(self.configuration())
+            time.sleep(0.5)
+            self.assertEqual(streams.broken(), [])
+        self.assertEqual((self.lab.daemon.pid, self.lab.dataplane_pid()), pids)
+        self.assertIsNone(self.lab.daemon.poll())
+        self.wait_verdict()
+
+    def test_sighup_with_a_wrong_file_changes_nothing_and_says_so(self):
+        before = self.lab.status()["epochs"]["active"]
+        for wrong, words in (("listeners: [", "line"), (self.with_extra(700000), "700000")):
+            status = self.hang_up(wrong, refusal=words)
+            self.assertEqual(status["epochs"]["active"], before)
+            self.assertEqual(status["verdict"], "degraded")
+            self.assertNotIn("extra", [row["name"] for row in status["listeners"]])
+        self.assertIn("700000", self.lab.log_tail(20))
+        self.assertIn(echo_name(self.lab.client, VIP4, ECHO_FULLNAT), ("echo1", "echo2", "echo3"))
+        self.hang_up(self.configuration())
+        self.wait_verdict()
+
+    def test_sighup_after_an_apply_goes_back_to_the_file(self):
+        self.hang_up(self.configuration())
+        status, text = self.lab.api("POST", "/v1/apply", json.dumps(self.with_extra(9201)))
+        self.assertEqual(status, 200, text)
+        self.assertIn(echo_name(self.lab.client, VIP4, 9201), ("echo1", "echo2", "echo3"))
+        self.hang_up(self.configuration())
 
     def test_weight_zero_takes_no_new_connections_and_keeps_the_old(self):
         config = self.configuration()

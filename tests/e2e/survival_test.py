@@ -1,4 +1,5 @@
 """survival_test.py - either process is killed or stopped under load; what clients notice of it is bounded."""
+import json
 import os
 import signal
 import time
@@ -127,6 +128,34 @@ class Survival(case.LabTest):
         self.assertEqual(self.prober.slow(0.5), [])
         time.sleep(1)
         self.lab.apply()
+
+    def test_a_daemon_that_finds_a_wrong_file_goes_on_with_the_last_good_one(self):
+        pid = self.lab.dataplane_pid()
+        good = self.lab.config_path.read_text()
+        moment = time.monotonic()
+        self.lab.stop_daemon(signal.SIGKILL)
+        self.lab.write_config(good.replace('"cluster": "web4"', '"cluster": "absent"'))
+        try:
+            self.lab.start_daemon()
+            status = self.wait_verdict("degraded")
+            self.assertTrue(any("absent" in reason for reason in status["reasons"]), status["reasons"])
+            self.assertIn("last good", self.lab.log_tail(40))
+            self.assertEqual(status["dataplane"]["pid"], pid)
+            self.assertFalse(status["config"]["last_reload_ok"])
+            self.assertEqual({row["name"] for row in status["listeners"]},
+                             {row["name"] for row in json.loads(good)["listeners"]})
+            for _ in range(10):
+                server_name(self.lab.client, VIP4, HTTP_FULLNAT)
+        finally:
+            self.lab.write_config(good)
+            os.kill(self.lab.daemon.pid, signal.SIGHUP)
+        self.wait_verdict()
+        time.sleep(1)
+        self.assert_streams_unharmed(stall_max=1.0)
+        self.end_load()
+        self.assert_no_request_failed()
+        self.assertLess(self.prober.gap_around(moment, 5), GAP_MAX)
+        self.assertEqual(self.lab.dataplane_pid(), pid)
 
     def test_both_killed_the_kernel_serves_and_a_new_daemon_starts_afresh(self):
         old = self.lab.dataplane_pid()
