@@ -114,7 +114,7 @@ void PlainMap(benchmark::State& state, L4Shape shape) {
       Connection& c = found->second;
       ++c.in.packets;
       c.in.octets += p.ip_octets;
-      benchmark::DoNotOptimize(l4::rewrite(frames[i], p, c.in, c.partner, {}));
+      benchmark::DoNotOptimize(l4::rewrite(frames[i], p, l4::translation_of(c.in, c.partner), {}));
     }
     benchmark::DoNotOptimize(s.io().transmit(0, {frames.data(), n}));
     meter.stop(n);

@@ -22,15 +22,19 @@ static_assert(offsetof(FlowKey, proto) == offsetof(control::FlowDirection, proto
   return {key.dst, key.src, key.dst_port, key.src_port, key.proto, {}};
 }
 [[nodiscard]] inline FlowKey key_of(const control::FlowDirection& d) {
-  return {d.src, d.dst, d.src_port, d.dst_port, d.proto, {}};
+  return {control::source_of(d), control::destination_of(d), d.src_port, d.dst_port, d.proto, {}};
 }
-/// True when `direction` has this key. Words 0-3 are the addresses, word 4 ports and protocol.
+/// True when `direction` has this key. Words 0-3 are the addresses, word 4 ports, protocol and flags. Words 0 and 2 of
+/// an IPv4 record hold something else than its key (control/flow_layout.h), which has zero there.
 [[nodiscard]] inline bool same_key(const control::FlowDirection& direction, const FlowKey& key) {
   using wire::word_of;
   static constexpr std::uint64_t kTail = 0x000000ff'ffffffff;  // ports and protocol, little-endian
-  return ((word_of(direction, 0) ^ word_of(key, 0)) | (word_of(direction, 1) ^ word_of(key, 1)) |
-          (word_of(direction, 2) ^ word_of(key, 2)) | (word_of(direction, 3) ^ word_of(key, 3)) |
-          ((word_of(direction, 4) ^ word_of(key, 4)) & kTail)) == 0;
+  static_assert(offsetof(control::FlowDirection, flags) == 37 && control::kFlowV6 == 1 << 1);
+  const std::uint64_t tail = word_of(direction, 4);
+  const std::uint64_t wide = std::uint64_t{0} - ((tail >> 41) & 1);  // all ones for IPv6
+  return (((word_of(direction, 0) & wide) ^ word_of(key, 0)) | (word_of(direction, 1) ^ word_of(key, 1)) |
+          ((word_of(direction, 2) & wide) ^ word_of(key, 2)) | (word_of(direction, 3) ^ word_of(key, 3)) |
+          ((tail ^ word_of(key, 4)) & kTail)) == 0;
 }
 
 /// Multiply-mix with a secret, so that nobody outside can choose colliding flows.

@@ -27,6 +27,7 @@ void write_key(control::FlowDirection& d, const FlowKey& key) {
   d.src_port = key.src_port;
   d.dst_port = key.dst_port;
   d.proto = key.proto;
+  d.flags = static_cast<std::uint8_t>(key.src.is_v4() ? 0 : control::kFlowV6);  // says how the key is stored
 }
 
 }  // namespace
@@ -166,7 +167,7 @@ FlowIndex FlowTable::begin(const FlowKey& forward, const FlowKey& reverse) {
   store_generation(c, generation);
   write_key(directions_[2 * flow], forward);
   write_key(directions_[2 * flow + 1], reverse);
-  directions_[2 * flow + 1].flags = control::kFlowReverse;
+  directions_[2 * flow + 1].flags |= control::kFlowReverse;
   control::FlowCold fresh{};
   fresh.generation = generation;
   c = fresh;

@@ -63,15 +63,16 @@ class FlowTable {
   struct Probe {
     std::uint32_t bucket;
     std::uint16_t tag;
+    bool wide;                 ///< IPv6: the partner is needed too
     DirectionIndex candidate;  ///< set by aim()
   };
   /// Hashes the key and fetches its bucket.
   [[nodiscard]] Probe start(const FlowKey& key) const {
     const Place place = place_of(hasher_(key));
     __builtin_prefetch(&buckets_[place.bucket]);
-    return {place.bucket, place.tag, kNoDirection};
+    return {place.bucket, place.tag, wire::word_of(key, 0) != 0, kNoDirection};
   }
-  /// Picks the record that is most likely the key's and fetches it and its partner.
+  /// Picks the record that is most likely the key's and fetches it; of IPv6 also its partner.
   void aim(Probe& probe) const {
     const Bucket& bucket = buckets_[probe.bucket];
     const std::uint32_t hits = matches(bucket, probe.tag);
@@ -81,7 +82,7 @@ class FlowTable {
     }
     const DirectionIndex d = bucket.directions[static_cast<std::size_t>(std::countr_zero(hits))] & ~kSecondary;
     __builtin_prefetch(&directions_[d], 1);
-    __builtin_prefetch(&directions_[d ^ 1u], 1);
+    if (probe.wide) __builtin_prefetch(&directions_[d ^ 1u], 1);
     probe.candidate = d;
   }
   /// The key's direction, or kNoDirection. Right about keys inserted since start(); after an erase use find().
@@ -91,12 +92,13 @@ class FlowTable {
     return find_slow({probe.bucket, probe.tag}, key);  // absent, overflowed, or a tag of somebody else
   }
 
-  /// Direction of each key, or kNoDirection. At most kLookupBatch keys; also prefetches the partner.
+  /// Direction of each key, or kNoDirection. At most kLookupBatch keys.
   void lookup(std::span<const FlowKey> keys, std::span<DirectionIndex> out) const;
   [[nodiscard]] DirectionIndex find(const FlowKey& key) const;
 
   /// Takes a record and indexes both keys; kNoFlow when nothing is free. Neither key may be present. Everything
-  /// but the keys is zero; the record is invisible to foreign readers until commit().
+  /// but the keys and the flags that follow from them is zero; the record is invisible to foreign readers until
+  /// commit().
   [[nodiscard]] FlowIndex begin(const FlowKey& forward, const FlowKey& reverse);
   void commit(FlowIndex flow);
   void erase(FlowIndex flow);

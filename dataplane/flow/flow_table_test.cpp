@@ -94,6 +94,48 @@ TEST(FlowTable, a_lookup_under_way_sees_what_is_inserted_meanwhile_even_in_overf
   EXPECT_EQ(table.finish(table.start(test_key(5000)), test_key(5000)), kNoDirection);
 }
 
+TEST(FlowTable, a_record_that_stores_its_translation_keeps_its_key_and_leaves_the_arena_plain) {
+  for (const bool v6 : {false, true}) {
+    TestArena arena{16};
+    FlowTable table{arena.bytes(), kConfig};
+    const FlowIndex flow = add(table, 7, v6);
+    control::FlowDirection& forward = table.forward(flow);
+    control::FlowDirection& reverse = table.reverse(flow);
+    control::store_translation(forward, reverse);
+    control::store_translation(reverse, forward);
+    EXPECT_EQ(table.find(test_key(7, v6)), 2 * flow);
+    EXPECT_EQ(table.find(test_reverse(7, v6)), 2 * flow + 1);
+    EXPECT_EQ(key_of(forward), test_key(7, v6));
+    EXPECT_EQ(key_of(reverse), test_reverse(7, v6));
+    FlowRecord record;
+    ASSERT_EQ(ArenaView::open(arena.bytes())->read(flow, record), ArenaView::Read::valid);
+    EXPECT_EQ(record.forward.src, test_key(7, v6).src);
+    EXPECT_EQ(record.reverse.dst, test_reverse(7, v6).dst);
+    if (v6) continue;
+    const control::StoredTranslation to = control::stored_translation(forward);
+    EXPECT_EQ(to.src, record.reverse.dst.as_v4());
+    EXPECT_EQ(to.dst, record.reverse.src.as_v4());
+    EXPECT_EQ(to.src_port, record.reverse.dst_port);
+    EXPECT_EQ(to.dst_port, record.reverse.src_port);
+    table.erase(flow);
+    EXPECT_EQ(table.find(test_key(7)), kNoDirection);
+  }
+}
+
+TEST(FlowTable, an_ipv6_key_that_ends_like_an_ipv4_key_is_another) {
+  TestArena arena{16};
+  FlowTable table{arena.bytes(), kConfig};
+  const FlowIndex flow = add(table, 7);
+  FlowKey near = test_key(7);
+  near.src.octets[0] = near.dst.octets[0] = 0xfd;  // the last 8 octets of both are those of the IPv4 key
+  EXPECT_FALSE(same_key(table.forward(flow), near));
+  control::store_translation(table.forward(flow), table.reverse(flow));
+  EXPECT_FALSE(same_key(table.forward(flow), near));
+  control::FlowDirection wide = table.forward(flow);
+  wide.flags |= control::kFlowV6;
+  EXPECT_FALSE(same_key(wide, test_key(7)));
+}
+
 TEST(FlowTable, agrees_with_a_plain_map_under_random_operations) {
   constexpr std::uint32_t kCapacity = 300;
   TestArena arena{kCapacity};

@@ -61,6 +61,8 @@ ArenaView::Read ArenaView::read(std::uint32_t index, FlowRecord& into) const {
   std::memcpy(&into.forward, pair, sizeof(FlowDirection));
   std::memcpy(&into.reverse, pair + sizeof(FlowDirection), sizeof(FlowDirection));
   std::memcpy(&into.cold, &cold, sizeof(FlowCold));
+  into.forward = control::plain(into.forward);
+  into.reverse = control::plain(into.reverse);
   std::atomic_thread_fence(std::memory_order_acquire);
   if ((before & 1) != 0) return into.forward.state == FlowState::free ? Read::unused : Read::torn;
   if (before == 0 && into.forward.state == FlowState::free) return Read::unused;

@@ -14,6 +14,7 @@
 
 namespace penstock::flow {
 
+/// Both directions are plain (control/flow_layout.h).
 struct FlowRecord {
   control::FlowDirection forward;
   control::FlowDirection reverse;

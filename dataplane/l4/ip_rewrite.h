@@ -14,9 +14,8 @@ namespace penstock::l4 {
 /// ~old + new of the word that begins with the TTL, as it stands in memory.
 inline constexpr std::uint32_t kTtlLessOne = Be16::from_host(0xfeff).wire();
 
-inline void rewrite_ipv4_header(ByteSpan packet, const IpAddress& src, const IpAddress& dst) {
+inline void rewrite_ipv4_header(ByteSpan packet, Be32 new_src, Be32 new_dst) {
   const Be32 old_src = load_be<std::uint32_t>(packet, 12), old_dst = load_be<std::uint32_t>(packet, 16);
-  const Be32 new_src = src.as_v4(), new_dst = dst.as_v4();
   // RFC 1624 eqn. 3 in one sum: six terms below 2^32 need no carries. A TTL less one is always the same change.
   const std::uint64_t sum = std::uint64_t{static_cast<std::uint16_t>(~load_be<std::uint16_t>(packet, 10).wire())} +
                             static_cast<std::uint32_t>(~old_src.wire()) + new_src.wire() +
@@ -35,7 +34,7 @@ inline void rewrite_ipv6_header(ByteSpan packet, const IpAddress& src, const IpA
 
 inline void rewrite_ip_header(ByteSpan packet, IpFamily family, const IpAddress& src, const IpAddress& dst) {
   if (family == IpFamily::v4)
-    rewrite_ipv4_header(packet, src, dst);
+    rewrite_ipv4_header(packet, src.as_v4(), dst.as_v4());
   else
     rewrite_ipv6_header(packet, src, dst);
 }

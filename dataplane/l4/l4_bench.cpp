@@ -73,8 +73,10 @@ void rewrite(benchmark::State& state, bool v4, bool tcp) {
   bool there = true;
   for (auto _ : state) {
     Item& item = all[at];
-    const auto result = there ? l4::rewrite(item.frame->frame(), item.there, item.flow.forward, item.flow.reverse, link)
-                              : l4::rewrite(item.frame->frame(), item.back, undo[at].forward, undo[at].reverse, link);
+    const auto result = there ? l4::rewrite(item.frame->frame(), item.there,
+                                            l4::translation_of(item.flow.forward, item.flow.reverse), link)
+                              : l4::rewrite(item.frame->frame(), item.back,
+                                            l4::translation_of(undo[at].forward, undo[at].reverse), link);
     benchmark::DoNotOptimize(result);
     at = (at + 1) & 63;
     there = at == 0 ? !there : there;
@@ -92,7 +94,8 @@ void complete(benchmark::State& state) {
   Item& item = all[0];
   for (auto _ : state) {
     store_be(item.frame->frame().bytes(), 14 + 20 + 16, partial);
-    benchmark::DoNotOptimize(l4::rewrite(item.frame->frame(), item.there, item.flow.forward, item.flow.reverse, {}));
+    benchmark::DoNotOptimize(
+        l4::rewrite(item.frame->frame(), item.there, l4::translation_of(item.flow.forward, item.flow.reverse), {}));
   }
 }
 BENCHMARK(complete)->Arg(0)->Arg(100)->Arg(1460);

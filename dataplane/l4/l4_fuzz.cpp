@@ -67,7 +67,7 @@ void fuzz_rewrite(const Control& control, const Bytes& bytes, const PacketInfo& 
   const auto flow = flow_with(control, {info.src, info.src_port}, {info.dst, info.dst_port}, info.proto);
   const bool valid = l4::checksums_valid(bytes, info);
   const bool partial = l4::has_partial_checksum(bytes, info);
-  const auto result = l4::rewrite(frame.frame(), info, flow.forward, flow.reverse, control.link());
+  const auto result = l4::rewrite(frame.frame(), info, l4::translation_of(flow.forward, flow.reverse), control.link());
   if (result.reason != DropReason::none) return require_same(frame, bytes);
   require(result.checksum_completed == partial, "partial checksum");
   const PacketInfo after = reparse(frame);

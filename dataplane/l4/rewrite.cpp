@@ -24,13 +24,15 @@ bool change_tag(Frame& frame, bool tagged_now, std::uint16_t vlan_tci) {
   return true;
 }
 
-void complete_checksum(ByteSpan segment, const FlowDirection& partner, IpProto proto) {
-  const bool udp = proto == IpProto::udp;
+void complete_checksum(ByteSpan segment, const wire::PacketInfo& info, const Translation& to) {
+  const bool udp = info.proto == IpProto::udp;
   const std::size_t at = udp ? wire::UdpView::kChecksumOffset : wire::TcpView::kChecksumOffset;
   const auto octets = static_cast<std::uint32_t>(segment.size());
   store_be(segment, at, Be16{});
-  const std::uint64_t sum =
-      wire::add_sums(wire::pseudo_header_sum(partner.dst, partner.src, proto, octets), wire::sum_of(segment));
+  const std::uint64_t pseudo = info.family == IpFamily::v4
+                                   ? wire::pseudo_header_sum_v4(to.src_v4, to.dst_v4, info.proto, octets)
+                                   : wire::pseudo_header_sum(*to.src, *to.dst, info.proto, octets);
+  const std::uint64_t sum = wire::add_sums(pseudo, wire::sum_of(segment));
   store_be(segment, at, udp ? wire::udp_checksum_from(sum) : wire::checksum_from(sum));
 }
 

@@ -45,8 +45,28 @@ struct Rewritten {
 /// Puts a VLAN tag on or takes it off. False when there is no headroom; nothing is changed then.
 [[nodiscard]] bool change_tag(Frame& frame, bool tagged_now, std::uint16_t vlan_tci);
 
+/// What the packets of a direction become.
+struct Translation {
+  Be32 src_v4, dst_v4;  ///< IPv4 only
+  Be16 src_port, dst_port;
+  const IpAddress* src{};  ///< IPv6 only: in the partner's key
+  const IpAddress* dst{};
+  std::uint16_t l4_delta{};
+};
+/// From the keys of both directions.
+[[nodiscard, gnu::always_inline]] inline Translation translation_of(const control::FlowDirection& in,
+                                                                    const control::FlowDirection& partner) {
+  return {partner.dst.as_v4(), partner.src.as_v4(), partner.dst_port, partner.src_port,
+          &partner.dst,        &partner.src,        in.l4_delta};
+}
+/// From an IPv4 record of a table alone.
+[[nodiscard, gnu::always_inline]] inline Translation stored_translation(const control::FlowDirection& in) {
+  const control::StoredTranslation t = control::stored_translation(in);
+  return {t.src, t.dst, t.src_port, t.dst_port, nullptr, nullptr, in.l4_delta};
+}
+
 /// Computes in full the checksum of `segment`, whose ports are new already.
-void complete_checksum(ByteSpan segment, const control::FlowDirection& partner, IpProto proto);
+void complete_checksum(ByteSpan segment, const wire::PacketInfo& info, const Translation& to);
 
 /// Only the link layer: MAC addresses and the VLAN tag. False when there is no headroom; nothing is changed then.
 [[nodiscard, gnu::always_inline]] inline bool rewrite_link(Frame& frame, bool tagged_now, const Link& link) {
@@ -66,37 +86,38 @@ void complete_checksum(ByteSpan segment, const control::FlowDirection& partner, 
 
 /// Ports and checksum; true when a partial checksum was completed. `segment` is cut to the checksum's coverage.
 [[nodiscard, gnu::always_inline]] inline bool rewrite_transport(ByteSpan segment, const wire::PacketInfo& info,
-                                                                const control::FlowDirection& in,
-                                                                const control::FlowDirection& partner) {
+                                                                const Translation& to) {
   const bool udp = info.proto == IpProto::udp;
   const std::size_t at = udp ? wire::UdpView::kChecksumOffset : wire::TcpView::kChecksumOffset;
   const Be16 field = load_be<std::uint16_t>(segment, at);
-  store_be(segment, 0, partner.dst_port);
-  store_be(segment, 2, partner.src_port);
+  store_be(segment, 0, to.src_port);
+  store_be(segment, 2, to.dst_port);
   if (wire::is_partial(field, received_pseudo_sum(info, static_cast<std::uint32_t>(segment.size())))) [[unlikely]] {
-    complete_checksum(segment, partner, info.proto);
+    complete_checksum(segment, info, to);
     return true;
   }
   store_be(segment, at,
-           udp ? wire::updated_udp_checksum(field, in.l4_delta) : wire::updated_checksum(field, in.l4_delta));
+           udp ? wire::updated_udp_checksum(field, to.l4_delta) : wire::updated_checksum(field, to.l4_delta));
   return false;
 }
 
-/// Rewrites `frame`, which `info` describes (kind transport) and which matched `in`. Afterwards `info` no longer
-/// describes it. The frame's port is left to the caller.
+/// Rewrites `frame`, which `info` describes (kind transport) and which matched the direction that `to` is of.
+/// Afterwards `info` no longer describes it. The frame's port is left to the caller.
 [[nodiscard, gnu::always_inline]] inline Rewritten rewrite(Frame& frame, const wire::PacketInfo& info,
-                                                           const control::FlowDirection& in,
-                                                           const control::FlowDirection& partner, const Link& link) {
+                                                           const Translation& to, const Link& link) {
   if (info.ttl <= 1) [[unlikely]]
     return {DropReason::ttl_expired};
   if (!rewrite_link(frame, info.tagged(), link)) [[unlikely]]
     return {DropReason::no_headroom};
   const std::size_t l3 = wire::kEthernetOctets + (link.vlan_tci != 0 ? wire::kVlanTagOctets : 0u);
   const ByteSpan packet{frame.bytes().data() + l3, info.ip_octets};
-  rewrite_ip_header(packet, info.family, partner.dst, partner.src);
+  if (info.family == IpFamily::v4)
+    rewrite_ipv4_header(packet, to.src_v4, to.dst_v4);
+  else
+    rewrite_ipv6_header(packet, *to.src, *to.dst);
   const std::size_t l4_octets = static_cast<std::size_t>(info.payload_offset - info.l4_offset) + info.payload_octets;
   const ByteSpan segment{packet.data() + (info.l4_offset - info.l3_offset), l4_octets};
-  return {DropReason::none, rewrite_transport(segment, info, in, partner)};
+  return {DropReason::none, rewrite_transport(segment, info, to)};
 }
 
 }  // namespace penstock::l4

@@ -73,7 +73,7 @@ void check_case(const Case& c) {
   ASSERT_TRUE(info.ok());
   Link link = kLink;
   link.vlan_tci = c.vlan_out;
-  const Rewritten result = rewrite(frame.frame(), *info, in, partner, link);
+  const Rewritten result = rewrite(frame.frame(), *info, translation_of(in, partner), link);
   EXPECT_EQ(result.reason, DropReason::none);
   EXPECT_EQ(result.checksum_completed, c.checksum == ChecksumMode::partial);
   EXPECT_EQ(frame.content(), expected(c, partner)) << test::dump(frame.content()) << test::dump(expected(c, partner));
@@ -102,12 +102,14 @@ TEST(Rewrite, there_and_back_gives_the_first_packet_with_two_hops_less) {
   const Bytes before = packet(c, side("10.1.0.2", 40000), side("10.96.0.10", 80), 64).build();
   TestFrame frame{before};
   // Out as forward, then the answer of an endpoint that mirrors the packet.
-  ASSERT_EQ(rewrite(frame.frame(), *wire::parse_packet(before), flow.forward, flow.reverse, kLink).reason,
-            DropReason::none);
+  ASSERT_EQ(
+      rewrite(frame.frame(), *wire::parse_packet(before), translation_of(flow.forward, flow.reverse), kLink).reason,
+      DropReason::none);
   const Bytes mirrored = packet(c, side("10.10.2.11", 8080), side("10.10.2.1", 16384), 64).build();
   TestFrame answer{mirrored};
-  ASSERT_EQ(rewrite(answer.frame(), *wire::parse_packet(mirrored), flow.reverse, flow.forward, kLink).reason,
-            DropReason::none);
+  ASSERT_EQ(
+      rewrite(answer.frame(), *wire::parse_packet(mirrored), translation_of(flow.reverse, flow.forward), kLink).reason,
+      DropReason::none);
   const auto info = wire::parse_packet(answer.frame().bytes());
   ASSERT_TRUE(info.ok());
   EXPECT_EQ(info->src, test::ip("10.96.0.10"));
@@ -123,7 +125,8 @@ TEST(Rewrite, leaves_a_frame_alone_whose_time_to_live_ends_here) {
     const Bytes before = packet(c, side("10.1.0.2", 40000), side("10.96.0.10", 80), ttl).build();
     TestFrame frame{before};
     const auto info = wire::parse_packet(frame.frame().bytes());
-    EXPECT_EQ(rewrite(frame.frame(), *info, flow.forward, flow.reverse, kLink).reason, DropReason::ttl_expired);
+    EXPECT_EQ(rewrite(frame.frame(), *info, translation_of(flow.forward, flow.reverse), kLink).reason,
+              DropReason::ttl_expired);
     EXPECT_EQ(frame.content(), before);
   }
 }
@@ -136,7 +139,8 @@ TEST(Rewrite, leaves_a_frame_alone_that_has_no_room_for_a_tag) {
   Link link = kLink;
   link.vlan_tci = 5;
   const auto info = wire::parse_packet(frame.frame().bytes());
-  EXPECT_EQ(rewrite(frame.frame(), *info, flow.forward, flow.reverse, link).reason, DropReason::no_headroom);
+  EXPECT_EQ(rewrite(frame.frame(), *info, translation_of(flow.forward, flow.reverse), link).reason,
+            DropReason::no_headroom);
   EXPECT_EQ(frame.content(), before);
 }
 
@@ -146,8 +150,9 @@ TEST(Rewrite, damage_on_the_way_in_stays_visible_on_the_way_out) {
   Bytes before = packet(c, side("10.1.0.2", 40000), side("10.96.0.10", 80), 64).build();
   before.back() ^= std::byte{0x10};
   TestFrame frame{before};
-  ASSERT_EQ(rewrite(frame.frame(), *wire::parse_packet(before), flow.forward, flow.reverse, kLink).reason,
-            DropReason::none);
+  ASSERT_EQ(
+      rewrite(frame.frame(), *wire::parse_packet(before), translation_of(flow.forward, flow.reverse), kLink).reason,
+      DropReason::none);
   EXPECT_FALSE(test::problems_of(frame.content()).empty());
 }
 
@@ -156,8 +161,9 @@ TEST(Rewrite, keeps_link_padding_and_what_lies_behind_the_udp_length) {
   const FlowPair flow = flow_of(c);
   const Bytes before = packet(c, side("10.1.0.2", 40000), side("10.96.0.10", 80), 64).padding(7).build();
   TestFrame frame{before};
-  ASSERT_EQ(rewrite(frame.frame(), *wire::parse_packet(before), flow.forward, flow.reverse, kLink).reason,
-            DropReason::none);
+  ASSERT_EQ(
+      rewrite(frame.frame(), *wire::parse_packet(before), translation_of(flow.forward, flow.reverse), kLink).reason,
+      DropReason::none);
   EXPECT_EQ(frame.content().size(), before.size());
   EXPECT_TRUE(test::problems_of(frame.content()).empty()) << test::dump(frame.content());
 }
@@ -187,7 +193,7 @@ TEST(Rewrite, random_packets_keep_right_checksums) {
     const auto info = wire::parse_packet(frame.frame().bytes());
     ASSERT_TRUE(info.ok()) << "round " << round;
     const Link link{random.mac(), random.mac(), random.coin() ? random.u16() : std::uint16_t{0}};
-    ASSERT_EQ(rewrite(frame.frame(), *info, in, partner, link).reason, DropReason::none);
+    ASSERT_EQ(rewrite(frame.frame(), *info, translation_of(in, partner), link).reason, DropReason::none);
     ASSERT_TRUE(test::problems_of(frame.content()).empty()) << "round " << round << "\n" << test::dump(frame.content());
     const auto after = wire::parse_packet(frame.frame().bytes());
     ASSERT_TRUE(after.ok());

@@ -114,7 +114,7 @@ void Relay::touch(PairIndex index) {
 
 tcp::ConnectionKey Relay::key_of(flow::FlowIndex flow, Side side) const {
   const control::FlowDirection& d = table_.direction(2 * flow + static_cast<std::uint32_t>(side));
-  return {d.dst, d.src, d.dst_port, d.src_port};
+  return {control::destination_of(d), control::source_of(d), d.dst_port, d.src_port};
 }
 
 Relay::Admission Relay::admission() const {

@@ -53,10 +53,10 @@ void Relay::write_record(PairIndex index) {
   record.updated_ms = now_ms_.ms;
   record.listener_id = cold.listener_id;
   record.endpoint_id = cold.endpoint_id;
-  record.client = down.src;
-  record.service = down.dst;
-  record.node = up.dst;
-  record.endpoint = up.src;
+  record.client = control::source_of(down);
+  record.service = control::destination_of(down);
+  record.node = control::destination_of(up);
+  record.endpoint = control::source_of(up);
   record.client_port = down.src_port;
   record.service_port = down.dst_port;
   record.node_port = up.dst_port;

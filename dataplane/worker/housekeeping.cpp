@@ -157,6 +157,11 @@ bool Worker::State::restore_one(const flow::FlowRecord& record, RestoreReport& r
   table.forward(flow) = f;
   table.forward(flow).next_hop = control::kNoNextHop;
   table.reverse(flow) = r;
+  if ((f.flags & control::kFlowProxy) == 0) {
+    table.reverse(flow).state = f.state;
+    control::store_translation(table.forward(flow), r);
+    control::store_translation(table.reverse(flow), f);
+  }
   // Its connection died with the process that held it: both ends learn by a reset when they next say something.
   if ((f.flags & control::kFlowProxy) != 0) table.forward(flow).state = FlowState::closing;
   table.forward(flow).flags = static_cast<std::uint8_t>(f.flags & ~control::kFlowOver);

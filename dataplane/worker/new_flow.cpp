@@ -124,6 +124,9 @@ FlowIndex Worker::State::make_flow(const Frame& frame, const wire::PacketInfo& i
   if (!proxy) {
     f.l4_delta = l4::compute_delta(f, r);
     r.l4_delta = l4::compute_delta(r, f);
+    r.state = f.state;
+    control::store_translation(f, r);
+    control::store_translation(r, f);
   }
   FlowCold& cold = table.cold(flow);
   cold.created_ms = now_ms.ms;

@@ -60,7 +60,8 @@ void Worker::State::icmp_error(Frame& frame, const wire::PacketInfo& info, bool 
   const WorkerPort* const port = view->port(out_port);
   if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
   const l4::Link link = hop == nullptr ? l4::link_of(match, port->mac) : l4::link_of(*hop);
-  const DropReason refused = l4::translate_error(frame, info, *quoted, match, partner, link);
+  const DropReason refused =
+      l4::translate_error(frame, info, *quoted, control::plain(match), control::plain(partner), link);
   if (refused != DropReason::none) return drop_frame(frame, refused);
   counters.icmp_translated.add();
   send(frame, out_port);

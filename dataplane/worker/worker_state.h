@@ -106,7 +106,7 @@ struct Worker::State final : private relay::Host {
   [[nodiscard]] const control::NextHop* next_hop_of(FlowDirection& forward, const FlowDirection& reverse) const {
     // A restored flow does not know the index that its endpoint has in this process.
     if (forward.next_hop == control::kNoNextHop) [[unlikely]]
-      forward.next_hop = view->find_next_hop(reverse.src);
+      forward.next_hop = view->find_next_hop(control::source_of(reverse));
     return view->next_hop(forward.next_hop);
   }
   void too_big(Frame& frame, const wire::PacketInfo& info, DirectionIndex d, std::uint16_t mtu);

@@ -69,13 +69,13 @@ FlowRow row_of_record(const Record& record, std::uint32_t worker, std::uint32_t 
   FlowRow row;
   row.worker = worker;
   row.proto = forward.proto;
-  row.client = forward.src;
+  row.client = control::source_of(forward);
   row.client_port = forward.src_port.host();
-  row.service = forward.dst;
+  row.service = control::destination_of(forward);
   row.service_port = forward.dst_port.host();
-  row.endpoint = reverse.src;
+  row.endpoint = control::source_of(reverse);
   row.endpoint_port = reverse.src_port.host();
-  row.source = reverse.dst;
+  row.source = control::destination_of(reverse);
   row.source_port = reverse.dst_port.host();
   row.state = forward.state;
   row.proxied = (forward.flags & control::kFlowProxy) != 0;

@@ -56,6 +56,8 @@ class ArenaBuilder {
     reverse.dst_port = Be16::from_host(16384);
     reverse.last_seen_ms = kNow - 20;
     reverse.octets = 700;
+    control::store_translation(forward, reverse);  // as it stands in a live table
+    control::store_translation(reverse, forward);
     cold(i) = {};
     cold(i).generation = 2;
     cold(i).created_ms = kNow - 5000;

@@ -118,7 +118,7 @@ class Reload(case.LabTest):
 
     def test_sighup_with_a_wrong_file_changes_nothing_and_says_so(self):
         before = self.lab.status()["epochs"]["active"]
-        for wrong, words in (("listeners: [", "line"), (self.with_extra(700000), "700000")):
+        for wrong, words in (("listeners: [", "YAML syntax"), (self.with_extra(700000), "700000")):
             status = self.hang_up(wrong, refusal=words)
             self.assertEqual(status["epochs"]["active"], before)
             self.assertEqual(status["verdict"], "degraded")

@@ -6,7 +6,7 @@ import time
 
 import case
 from case import ECHO_DNAT, ECHO_FULLNAT, HTTP_DNAT, HTTP_FULLNAT
-from lab import VIP4, VIP6, wait_for
+from lab import VIP4, VIP6, binary, wait_for
 from traffic import EchoStreams, Prober, server_name
 
 GAP_MAX = 0.2           # seconds until a new connection succeeds, dataplane killed
@@ -135,8 +135,12 @@ class Survival(case.LabTest):
         moment = time.monotonic()
         self.lab.stop_daemon(signal.SIGKILL)
         self.lab.write_config(good.replace('"cluster": "web4"', '"cluster": "absent"'))
+        # A wrong file cannot say where the dataplane is.
+        self.lab.daemon = self.lab.popen(self.lab.node, binary("penstockd"), "--config", self.lab.config_path,
+                                         "--dataplane", binary("penstock-dataplane"), "--runtime-dir",
+                                         self.lab.runtime_dir, log=self.lab.daemon_log)
         try:
-            self.lab.start_daemon()
+            self.lab.wait_ready()
             status = self.wait_verdict("degraded")
             self.assertTrue(any("absent" in reason for reason in status["reasons"]), status["reasons"])
             self.assertIn("last good", self.lab.log_tail(40))
