@@ -97,7 +97,9 @@ class Reload(case.LabTest):
                 return status if refusal in status["config"]["last_error"] else None
             names = {row["name"] for row in status["listeners"]}
             wanted = {row["name"] for row in config["listeners"]}
-            return status if status["config"]["last_reload_ok"] and names == wanted else None
+            in_force = status["epochs"]["active"] == status["epochs"]["compiled"] and all(
+                row["steered"] for row in status["listeners"])
+            return status if status["config"]["last_reload_ok"] and names == wanted and in_force else None
         status = wait_for(judged, 10, "the daemon has judged the file")
         self.assertEqual(status["config"]["last_reload_ok"], refusal is None)
         return status
@@ -117,6 +119,7 @@ class Reload(case.LabTest):
         self.wait_verdict()
 
     def test_sighup_with_a_wrong_file_changes_nothing_and_says_so(self):
+        self.hang_up(self.configuration())
         before = self.lab.status()["epochs"]["active"]
         for wrong, words in (("listeners: [", "YAML syntax"), (self.with_extra(700000), "700000")):
             status = self.hang_up(wrong, refusal=words)
