@@ -50,7 +50,8 @@ class Congestion {
   void lost(std::uint32_t flight, std::uint32_t mss);
   /// The same when nothing has to be repaired any more: the window falls at once.
   void lost_and_repaired(std::uint32_t flight, std::uint32_t mss);
-  /// An acknowledgement during recovery. `delivered` octets left the network with it, `pipe` are still in it.
+  /// The beginning of recovery, or an acknowledgement that delivered something. `delivered` octets left the network
+  /// with it, `pipe` are still in it.
   void repair(std::uint32_t delivered, std::uint32_t pipe, std::uint32_t mss, bool safe);
   /// Octets were sent; only recovery counts them.
   void sent(std::uint32_t octets) {

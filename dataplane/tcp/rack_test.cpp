@@ -120,6 +120,25 @@ TEST(Rack, a_lost_repetition_is_found_without_a_timeout) {
   EXPECT_EQ(d.engine.counters().timeouts, 0u);
 }
 
+TEST(Rack, what_the_timer_finds_lost_while_another_loss_is_repaired_is_sent_at_once) {
+  Dialogue d;
+  measure(d, 40);
+  d.write(3 * kMss);
+  d.all();
+  d.wait(40);
+  d.in({.ack = 1001, .sack = {{2001, 3001}}});
+  d.in({.ack = 4001});  // reordering: from now on losses wait for the timer
+  d.write(5 * kMss);
+  d.all();
+  d.wait(40);
+  d.in({.ack = 4001, .sack = {{5001, 6001}}});
+  EXPECT_EQ(d.wait(10), (Lines{"+10: A 4001+1000 ack 1"}));
+  d.in({.ack = 4001, .sack = {{5001, 6001}, {7001, 8001}}});
+  EXPECT_EQ(d.all(), "nothing") << "6001 was overtaken just now";
+  EXPECT_EQ(d.wait(10), (Lines{"+10: A 6001+1000 ack 1"})) << "it has left the network: its place is free";
+  EXPECT_EQ(d.ep.recovery.phase(), Phase::recovery);
+}
+
 TEST(Rack, tiny_round_trips_arm_timers_in_the_future_and_recover) {
   Dialogue d;
   d.establish(kSack);

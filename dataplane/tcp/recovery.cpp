@@ -104,7 +104,8 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   }
   if (phase_ == Phase::recovery) {
     const bool new_loss = facts.loss_marks_before != queue.loss_marks();
-    congestion.repair(delivered, pipe(queue), mss, advanced && !new_loss);
+    // Nothing delivered: the window stays, so what was just found lost makes room for its repetition.
+    if (delivered > 0) congestion.repair(delivered, pipe(queue), mss, advanced && !new_loss);
     return false;
   }
   if (queue.flight() > 0 && should_enter(queue, facts)) {
