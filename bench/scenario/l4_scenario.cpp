@@ -81,7 +81,7 @@ void L4Scenario::publish() {
                  .endpoint_count = kEndpoints,
                  .maglev_offset = 0,
                  .maglev_size = static_cast<std::uint32_t>(c.maglev.size()),
-                 .zero = 0}};
+                 .flags = 0}};
   auto bytes = std::make_shared<std::vector<std::byte>>(control::write_snapshot(c, 1));
   auto view = std::make_unique<worker::WorkerView>();
   auto opened = control::SnapshotView::open(*bytes);

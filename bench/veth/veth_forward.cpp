@@ -229,7 +229,7 @@ control::SnapshotContent service(const std::string& endpoint) {
   record.stat_slot = 1;
   content.endpoints = {record};
   content.clusters = {
-      {.id = 1, .first_endpoint = 0, .endpoint_count = 1, .maglev_offset = 0, .maglev_size = 2, .zero = 0}};
+      {.id = 1, .first_endpoint = 0, .endpoint_count = 1, .maglev_offset = 0, .maglev_size = 2, .flags = 0}};
   content.maglev = {0, 0};
   control::ListenerRecord listener{};
   listener.address = IpAddress::v4(10, 99, 0, 1);

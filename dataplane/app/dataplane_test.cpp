@@ -68,7 +68,7 @@ control::SnapshotContent udp_service(const std::string& endpoint, std::uint16_t 
   record.stat_slot = 1;
   content.endpoints = {record};
   content.clusters = {
-      {.id = 1, .first_endpoint = 0, .endpoint_count = 1, .maglev_offset = 0, .maglev_size = 2, .zero = 0}};
+      {.id = 1, .first_endpoint = 0, .endpoint_count = 1, .maglev_offset = 0, .maglev_size = 2, .flags = 0}};
   content.maglev = {0, 0};
   control::ListenerRecord listener{};
   listener.address = kService;

@@ -31,5 +31,18 @@ inline constexpr std::size_t kStatSlotMax = 16384;       ///< counters slots for
 inline constexpr std::size_t kNextHopMax = 32768;        ///< distinct endpoint addresses
 inline constexpr std::size_t kQuestionRingSlots = 1024;  ///< open questions of one worker, power of two
 inline constexpr std::size_t kAnswerRingSlots = 1024;    ///< answers under way to one worker, power of two
+// Of listeners of HTTP; numbers are of one snapshot, all listeners or clusters.
+inline constexpr std::size_t kHttpListenerMax = 1024;
+inline constexpr std::size_t kRouteClusterMax = 65536;  ///< cluster names of all route tables
+inline constexpr std::size_t kRouteMax = 1u << 20;      ///< routes of all route tables
+inline constexpr std::size_t kRouteImageOctetsMax = std::size_t{1} << 30;
+inline constexpr std::size_t kHashPolicyMax = 16384;
+inline constexpr std::size_t kClusterHashPolicyMax = 8;      ///< hash policies of one cluster
+inline constexpr std::size_t kRingPointMax = 1u << 22;       ///< points of all hash rings
+inline constexpr std::size_t kClusterRingPointMax = 262144;  ///< points of one cluster's ring
+inline constexpr std::size_t kTextOctetsMax = 1u << 20;
+inline constexpr std::size_t kHttpSlotMax = 2048;        ///< counter blocks for routes, clusters and listeners of HTTP
+inline constexpr std::size_t kAccessRingSlots = 1024;    ///< access records under way from one worker, power of two
+inline constexpr std::uint32_t kPerMillion = 1'000'000;  ///< unit of sampling
 
 }  // namespace penstock::control

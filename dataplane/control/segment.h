@@ -7,10 +7,11 @@
 // Units     counts, octets, nanoseconds; gauges are named so.
 #pragma once
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <span>
 
+#include "dataplane/control/counter.h"
+#include "dataplane/control/http_stats.h"
 #include "dataplane/control/limits.h"
 #include "dataplane/control/question.h"
 #include "dataplane/core/drop_reason.h"
@@ -20,19 +21,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31676573'736e6570;  // "pensseg1"
-inline constexpr std::uint32_t kSegmentLayout = 2;
-
-/// One writer, any reader: plain add without a locked instruction.
-class Counter {
- public:
-  void add(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
-  void sub(std::uint64_t n = 1) { value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed); }
-  void set(std::uint64_t n) { value_.store(n, std::memory_order_relaxed); }
-  [[nodiscard]] std::uint64_t read() const { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{};
-};
+inline constexpr std::uint32_t kSegmentLayout = 3;
 
 struct PortCounters {
   Counter rx_frames, rx_octets, tx_frames, tx_octets, dropped, handed_off, probes, zero;
@@ -102,14 +91,18 @@ struct alignas(64) WorkerCounters {
   std::array<Counter, kDropReasonMax> drops;
   std::array<PortCounters, kPortMax> ports;
   std::array<SlotCounters, kStatSlotMax> slots;
+  HttpCounters http;
+  std::array<HttpSlotCounters, kHttpSlotMax> http_slots;  ///< ClusterPolicyRecord, HttpListenerRecord, route_slots
 };
 
 struct alignas(64) WorkerBlock {
   WorkerCounters counters;
   RingControl question_control;
   RingControl answer_control;
+  RingControl access_control;
   std::array<Question, kQuestionRingSlots> questions;
   std::array<Answer, kAnswerRingSlots> answers;
+  std::array<AccessRecord, kAccessRingSlots> access;  ///< read by the daemon now and then; nobody is woken
 };
 
 struct alignas(64) SegmentHeader {

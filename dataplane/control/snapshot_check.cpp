@@ -35,6 +35,14 @@ constexpr std::array<SectionRule, kSnapshotSectionCount> kSectionRules{{
     {"endpoints", sizeof(EndpointRecord), 0, kEndpointMax},
     {"maglev", sizeof(std::uint16_t), 0, kMaglevTotalMax},
     {"address_slots", sizeof(std::uint32_t), 1, kSlotsMax},
+    {"http_listeners", sizeof(HttpListenerRecord), 0, kHttpListenerMax},
+    {"route_clusters", sizeof(std::uint32_t), 0, kRouteClusterMax},
+    {"route_slots", sizeof(std::uint16_t), 0, kRouteMax},
+    {"cluster_policies", sizeof(ClusterPolicyRecord), 0, kClusterMax},
+    {"hash_policies", sizeof(HashPolicyRecord), 0, kHashPolicyMax},
+    {"rings", sizeof(RingPoint), 0, kRingPointMax},
+    {"texts", 1, 0, kTextOctetsMax},
+    {"route_images", 1, 0, kRouteImageOctetsMax},
 }};
 
 Problem header_problem(std::string what) { return {"snapshot: header", std::move(what), ""}; }
@@ -114,6 +122,7 @@ Trouble check_endpoint(const EndpointRecord& endpoint, std::size_t index) {
     return bad("weight " + std::to_string(endpoint.weight) + " is above " + std::to_string(kWeightMax));
   if (endpoint.stat_slot >= kStatSlotMax)
     return bad("stat_slot " + std::to_string(endpoint.stat_slot) + " is not below " + std::to_string(kStatSlotMax));
+  if (endpoint.health > EndpointHealth::unhealthy) return bad("health is unknown");
   return std::nullopt;
 }
 
@@ -121,7 +130,7 @@ Trouble check_endpoint(const EndpointRecord& endpoint, std::size_t index) {
 Trouble check_cluster(const SnapshotTables& tables, std::size_t index, std::size_t next_endpoint) {
   const ClusterRecord& cluster = tables.clusters[index];
   const auto bad = [&](std::string what) { return snapshot_problem(Section::clusters, index, std::move(what)); };
-  if (cluster.zero != 0) return bad("reserved field is not 0");
+  if ((cluster.flags & ~std::uint32_t{kClusterPanic}) != 0) return bad("flag is unknown");
   if (cluster.first_endpoint != next_endpoint)
     return bad("first_endpoint is " + std::to_string(cluster.first_endpoint) + ", expected " +
                std::to_string(next_endpoint));
@@ -130,9 +139,11 @@ Trouble check_cluster(const SnapshotTables& tables, std::size_t index, std::size
   if (cluster.endpoint_count > tables.endpoints.size() - next_endpoint)
     return bad("endpoints end behind their section");
   const auto endpoints = tables.endpoints.subspan(next_endpoint, cluster.endpoint_count);
-  const bool takes_flows = std::any_of(endpoints.begin(), endpoints.end(), [](const auto& e) { return e.weight > 0; });
-  if (takes_flows != (cluster.maglev_size != 0))
-    return bad(takes_flows ? "endpoints with weight but no Maglev table" : "Maglev table without endpoints of weight");
+  const auto usable = [&](const EndpointRecord& endpoint) { return takes_flows(cluster, endpoint); };
+  const bool any_usable = std::any_of(endpoints.begin(), endpoints.end(), usable);
+  if (any_usable != (cluster.maglev_size != 0))
+    return bad(any_usable ? "endpoints that take flows but no Maglev table"
+                          : "Maglev table without endpoints that take flows");
   if (cluster.maglev_offset > tables.maglev.size() ||
       cluster.maglev_size > tables.maglev.size() - cluster.maglev_offset)
     return bad("Maglev table ends behind its section");
@@ -142,9 +153,9 @@ Trouble check_cluster(const SnapshotTables& tables, std::size_t index, std::size
                std::to_string(kMaglevSizeMax));
   const auto table = tables.maglev.subspan(cluster.maglev_offset, cluster.maglev_size);
   for (std::size_t i = 0; i < table.size(); ++i)
-    if (table[i] >= endpoints.size() || endpoints[table[i]].weight == 0)
+    if (table[i] >= endpoints.size() || !usable(endpoints[table[i]]))
       return snapshot_problem(Section::maglev, cluster.maglev_offset + i,
-                              "value " + std::to_string(table[i]) + " is no endpoint with weight of clusters[" +
+                              "value " + std::to_string(table[i]) + " is no endpoint that takes flows of clusters[" +
                                   std::to_string(index) + "]");
   return std::nullopt;
 }
@@ -204,6 +215,11 @@ Trouble check_listeners(const SnapshotTables& tables) {
     const ListenerRecord& listener = tables.listeners[i];
     if (auto trouble = check_listener_values(listener, i)) return trouble;
     const auto bad = [&](std::string what) { return snapshot_problem(Section::listeners, i, std::move(what)); };
+    const bool http = listener.http != kNoIndex;
+    if (http && listener.http >= tables.http.listeners.size())
+      return bad("http " + std::to_string(listener.http) + " does not exist");
+    if (http && listener.mode != ListenerMode::proxy) return bad("HTTP without mode proxy");
+    if (http && listener.cluster == kNoIndex) continue;  // its routes name the clusters (http_check.cpp)
     if (listener.cluster >= tables.clusters.size())
       return bad("cluster " + std::to_string(listener.cluster) + " does not exist");
     if ((listener.flags & kListenerDraining) != 0) continue;  // opens no flow: its cluster no longer matters
@@ -308,6 +324,7 @@ Status check_tables(const SnapshotTables& tables) {
   if (auto trouble = check_node_addresses(tables.node_addresses)) return *std::move(trouble);
   if (auto trouble = check_clusters(tables)) return *std::move(trouble);
   if (auto trouble = check_listeners(tables)) return *std::move(trouble);
+  if (auto trouble = check_http(tables)) return *std::move(trouble);
   if (auto trouble = check_identities(tables)) return *std::move(trouble);
   const std::size_t listeners = tables.listeners.size();
   if (auto trouble = check_slots(tables.listener_slots, Section::listener_slots, listeners, true))

@@ -15,7 +15,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x3170616e'736e6570;  // "pensnap1", little-endian
-inline constexpr std::uint32_t kSnapshotLayout = 2;
+inline constexpr std::uint32_t kSnapshotLayout = 3;
 
 enum class SnapshotSection : std::uint8_t {
   node,            ///< NodeRecord, exactly one
@@ -26,10 +26,20 @@ enum class SnapshotSection : std::uint8_t {
   endpoints,       ///< EndpointRecord, grouped by cluster
   maglev,          ///< std::uint16_t: endpoint index within its cluster
   address_slots,   ///< std::uint32_t: open addressing over address_hash(), as listener_slots, one per distinct address
+  // The rest is for listeners of HTTP (http_layout.h).
+  http_listeners,    ///< HttpListenerRecord
+  route_clusters,    ///< std::uint32_t: index into clusters, by cluster number of a route table
+  route_slots,       ///< std::uint16_t: index into WorkerCounters::http_slots, by route number of a route table
+  cluster_policies,  ///< ClusterPolicyRecord, one per cluster
+  hash_policies,     ///< HashPolicyRecord, grouped by cluster
+  rings,             ///< RingPoint, grouped by cluster
+  texts,             ///< octets
+  route_images,      ///< octets: images of l7/route, each at a multiple of 64
   count
 };
 inline constexpr std::size_t kSnapshotSectionCount = static_cast<std::size_t>(SnapshotSection::count);
 inline constexpr std::uint32_t kEmptySlot = 0xffffffff;
+inline constexpr std::uint32_t kNoIndex = 0xffffffff;
 
 struct SectionRef {
   std::uint64_t offset;        ///< from the start of the header
@@ -100,20 +110,30 @@ struct ListenerRecord {
   ListenerMode mode;        ///< proxy: with TCP and FullNAT only
   std::uint32_t id;         ///< stays with the listener's name over snapshots
   std::uint32_t stat_slot;  ///< index into the counters segment
-  std::uint32_t cluster;    ///< index into clusters
+  std::uint32_t cluster;    ///< index into clusters; kNoIndex with HTTP: then the routes name them
   std::uint32_t ask_deadline_ms;
+  std::uint32_t http{kNoIndex};  ///< index into http_listeners: the proxied connections carry HTTP; else kNoIndex
 };
-static_assert(sizeof(ListenerRecord) == 40);
+static_assert(sizeof(ListenerRecord) == 44);
+
+enum ClusterFlags : std::uint32_t {
+  kClusterPanic = 1  ///< too few endpoints are healthy: all with weight count as healthy
+};
 
 struct ClusterRecord {
   std::uint32_t id;
   std::uint32_t first_endpoint;  ///< index into endpoints
   std::uint32_t endpoint_count;
   std::uint32_t maglev_offset;  ///< index into maglev
-  std::uint32_t maglev_size;    ///< prime; 0 when no endpoint has weight above zero
-  std::uint32_t zero;
+  std::uint32_t maglev_size;    ///< prime; 0 when no endpoint takes flows
+  std::uint32_t flags;          ///< ClusterFlags
 };
 static_assert(sizeof(ClusterRecord) == 24);
+
+enum class EndpointHealth : std::uint32_t {
+  healthy,   ///< or never checked
+  unhealthy  ///< active checks failed: no new flows or requests
+};
 
 struct EndpointRecord {
   IpAddress address;
@@ -121,7 +141,13 @@ struct EndpointRecord {
   std::uint16_t weight;     ///< 0 = drained: no new flows
   std::uint32_t id;         ///< stays with {cluster, address, port} over snapshots
   std::uint32_t stat_slot;  ///< index into the counters segment
+  EndpointHealth health{EndpointHealth::healthy};
 };
-static_assert(sizeof(EndpointRecord) == 28);
+static_assert(sizeof(EndpointRecord) == 32);
+
+/// May this endpoint of `cluster` get something new?
+[[nodiscard]] inline bool takes_flows(const ClusterRecord& cluster, const EndpointRecord& endpoint) {
+  return endpoint.weight > 0 && (endpoint.health == EndpointHealth::healthy || (cluster.flags & kClusterPanic) != 0);
+}
 
 }  // namespace penstock::control

@@ -18,6 +18,18 @@ std::span<const T> records(ByteView bytes, const SnapshotHeader& header, Snapsho
   return {reinterpret_cast<const T*>(bytes.data() + ref.offset), ref.count};
 }
 
+HttpTables http_tables(ByteView bytes, const SnapshotHeader& header) {
+  const auto texts = records<char>(bytes, header, SnapshotSection::texts);
+  return {records<HttpListenerRecord>(bytes, header, SnapshotSection::http_listeners),
+          records<std::uint32_t>(bytes, header, SnapshotSection::route_clusters),
+          records<std::uint16_t>(bytes, header, SnapshotSection::route_slots),
+          records<ClusterPolicyRecord>(bytes, header, SnapshotSection::cluster_policies),
+          records<HashPolicyRecord>(bytes, header, SnapshotSection::hash_policies),
+          records<RingPoint>(bytes, header, SnapshotSection::rings),
+          {texts.data(), texts.size()},
+          records<std::byte>(bytes, header, SnapshotSection::route_images)};
+}
+
 struct Halves {
   std::uint64_t high;
   std::uint64_t low;
@@ -66,8 +78,10 @@ Result<SnapshotView> SnapshotView::open(ByteView bytes) {
   view.clusters_ = records<ClusterRecord>(bytes, header, SnapshotSection::clusters);
   view.endpoints_ = records<EndpointRecord>(bytes, header, SnapshotSection::endpoints);
   view.maglev_ = records<std::uint16_t>(bytes, header, SnapshotSection::maglev);
-  const SnapshotTables tables{*view.node_,         view.node_addresses_, view.listeners_, view.listener_slots_,
-                              view.address_slots_, view.clusters_,       view.endpoints_, view.maglev_};
+  view.http_ = http_tables(bytes, header);
+  const SnapshotTables tables{*view.node_,          view.node_addresses_, view.listeners_,
+                              view.listener_slots_, view.address_slots_,  view.clusters_,
+                              view.endpoints_,      view.maglev_,         view.http_};
   if (Status relations = check_tables(tables); !relations) return relations.error();
   for (std::size_t i = 0; i < view.listeners_.size(); ++i) {
     const ListenerRecord& listener = view.listeners_[i];

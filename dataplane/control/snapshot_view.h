@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <span>
 
+#include "dataplane/control/http_layout.h"
+#include "dataplane/control/snapshot_check.h"
 #include "dataplane/control/snapshot_layout.h"
 #include "dataplane/core/result.h"
 
@@ -38,6 +40,31 @@ class SnapshotView {
   [[nodiscard]] std::span<const std::uint16_t> maglev_of(const ClusterRecord& cluster) const {
     return maglev_.subspan(cluster.maglev_offset, cluster.maglev_size);
   }
+  /// How requests are spread over a cluster, and its limits; by index of clusters().
+  [[nodiscard]] const ClusterPolicyRecord& policy_of(std::size_t cluster) const {
+    return http_.cluster_policies[cluster];
+  }
+  [[nodiscard]] std::span<const HashPolicyRecord> hash_policies_of(const ClusterPolicyRecord& policy) const {
+    return http_.hash_policies.subspan(policy.first_hash_policy, policy.hash_policy_count);
+  }
+  /// Ascending by hash. Empty unless ring_hash and some endpoint takes requests.
+  [[nodiscard]] std::span<const RingPoint> ring_of(const ClusterPolicyRecord& policy) const {
+    return http_.rings.subspan(policy.first_ring_point, policy.ring_point_count);
+  }
+  [[nodiscard]] std::string_view text(TextRef ref) const { return http_.texts.substr(ref.offset, ref.octets); }
+  [[nodiscard]] std::span<const HttpListenerRecord> http_listeners() const { return http_.listeners; }
+  /// The image of a listener's route table. Its own checks are l7/route's (listener_tables.h loads them all).
+  [[nodiscard]] ByteView route_image_of(const HttpListenerRecord& http) const {
+    return http_.route_images.subspan(http.table_offset, http.table_octets);
+  }
+  /// By cluster number of the table: index into clusters().
+  [[nodiscard]] std::span<const std::uint32_t> route_clusters_of(const HttpListenerRecord& http) const {
+    return http_.route_clusters.subspan(http.first_cluster, http.cluster_count);
+  }
+  /// By route number of the table: index into WorkerCounters::http_slots.
+  [[nodiscard]] std::span<const std::uint16_t> route_slots_of(const HttpListenerRecord& http) const {
+    return http_.route_slots.subspan(http.first_route, http.route_count);
+  }
   /// The listener of a service, or nullptr.
   [[nodiscard]] const ListenerRecord* find_listener(const IpAddress& address, Be16 port, IpProto proto) const;
   /// True when some listener has this address (for ARP, neighbour discovery and echo).
@@ -56,6 +83,7 @@ class SnapshotView {
   std::span<const ClusterRecord> clusters_;
   std::span<const EndpointRecord> endpoints_;
   std::span<const std::uint16_t> maglev_;
+  HttpTables http_;
 };
 
 }  // namespace penstock::control

@@ -182,6 +182,12 @@ const ContentRow kContentRows[] = {
     {"endpoint port", [](auto& c) { c.endpoints[1].port = Be16{}; }, "snapshot: endpoints[1]: port is 0"},
     {"endpoint weight", [](auto& c) { c.endpoints[0].weight = 1001; },
      "snapshot: endpoints[0]: weight 1001 is above 1000"},
+    {"endpoint health", [](auto& c) { c.endpoints[0].health = EndpointHealth{2}; },
+     "snapshot: endpoints[0]: health is unknown"},
+    {"table value unhealthy", [](auto& c) { c.endpoints[2].health = EndpointHealth::unhealthy; },
+     "snapshot: maglev[1]: value 2 is no endpoint that takes flows of clusters[0]"},
+    {"all unhealthy, no panic", [](auto& c) { c.endpoints[3].health = EndpointHealth::unhealthy; },
+     "snapshot: clusters[1]: Maglev table without endpoints that take flows"},
     {"endpoint slot", [](auto& c) { c.endpoints[0].stat_slot = kStatSlotMax; },
      "snapshot: endpoints[0]: stat_slot 16384 is not below 16384"},
     {"cluster gap", [](auto& c) { c.clusters[1].first_endpoint = 4; },
@@ -196,11 +202,11 @@ const ContentRow kContentRows[] = {
        c.listeners.pop_back();
      },
      "snapshot: endpoints[4]: belongs to no cluster"},
-    {"cluster reserved", [](auto& c) { c.clusters[0].zero = 1; }, "snapshot: clusters[0]: reserved field is not 0"},
+    {"cluster reserved", [](auto& c) { c.clusters[0].flags = 2; }, "snapshot: clusters[0]: flag is unknown"},
     {"no table", [](auto& c) { c.clusters[0].maglev_size = 0; },
-     "snapshot: clusters[0]: endpoints with weight but no Maglev table"},
+     "snapshot: clusters[0]: endpoints that take flows but no Maglev table"},
     {"table of drained cluster", [](auto& c) { c.clusters[2].maglev_size = 3; },
-     "snapshot: clusters[2]: Maglev table without endpoints of weight"},
+     "snapshot: clusters[2]: Maglev table without endpoints that take flows"},
     {"table too long", [](auto& c) { c.clusters[1].maglev_size = 5; },
      "snapshot: clusters[1]: Maglev table ends behind its section"},
     {"table offset huge", [](auto& c) { c.clusters[1].maglev_offset = 0xfffffffe; },
@@ -208,9 +214,9 @@ const ContentRow kContentRows[] = {
     {"table not prime", [](auto& c) { c.clusters[0].maglev_size = 6; },
      "snapshot: clusters[0]: Maglev size 6 is not a prime up to 65537"},
     {"table value past cluster", [](auto& c) { c.maglev[8] = 1; },
-     "snapshot: maglev[8]: value 1 is no endpoint with weight of clusters[1]"},
+     "snapshot: maglev[8]: value 1 is no endpoint that takes flows of clusters[1]"},
     {"table value drained", [](auto& c) { c.maglev[3] = 1; },
-     "snapshot: maglev[3]: value 1 is no endpoint with weight of clusters[0]"},
+     "snapshot: maglev[3]: value 1 is no endpoint that takes flows of clusters[0]"},
     {"listener address", [](auto& c) { c.listeners[0].address = ip("224.0.0.1"); },
      "snapshot: listeners[0]: is no host address: 224.0.0.1"},
     {"listener port", [](auto& c) { c.listeners[0].port = Be16{}; }, "snapshot: listeners[0]: port is 0"},
@@ -262,6 +268,13 @@ TEST(SnapshotView, refuses_records_that_break_a_rule_and_names_them) {
   }
 }
 
+TEST(SnapshotView, in_panic_unhealthy_endpoints_take_flows) {
+  SnapshotContent c = example();
+  c.endpoints[3].health = EndpointHealth::unhealthy;
+  c.clusters[1].flags = kClusterPanic;
+  EXPECT_EQ(error_of(write_snapshot(c, 1)), "");
+}
+
 TEST(SnapshotView, a_draining_listener_may_point_to_a_cluster_of_another_family) {
   SnapshotContent c = example();
   c.listeners[1].cluster = 0;
@@ -291,11 +304,11 @@ using enum SnapshotSection;
 
 const BytesRow kBytesRows[] = {
     {"magic", [](auto& h, auto&) { h.magic = 0; }, "magic is wrong"},
-    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 2"},
+    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 3"},
     {"reserved", [](auto& h, auto&) { h.zero = 1; }, "header: reserved field"},
     {"too few octets", [](auto&, auto& b) { b.pop_back(); }, "octets, there are"},
-    {"entry size", [](auto& h, auto&) { section(h, endpoints).entry_octets = 24; },
-     "snapshot: endpoints: records of 24 octets, expected 28"},
+    {"entry size", [](auto& h, auto&) { section(h, endpoints).entry_octets = 28; },
+     "snapshot: endpoints: records of 28 octets, expected 32"},
     {"no node", [](auto& h, auto&) { section(h, node).count = 0; }, "snapshot: node: 0 records"},
     {"count", [](auto& h, auto&) { section(h, maglev).count = 0xffffffff; }, "snapshot: maglev: 4294967295 records"},
     {"unaligned", [](auto& h, auto&) { section(h, maglev).offset += 2; }, "snapshot: maglev: offset is not a multiple"},

@@ -1,5 +1,6 @@
 #include "dataplane/control/snapshot_writer.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <span>
@@ -54,10 +55,25 @@ SectionBytes section_of(const std::vector<T>& records) {
 
 }  // namespace
 
+TextRef add_text(SnapshotContent& content, std::string_view text) {
+  const TextRef ref{static_cast<std::uint32_t>(content.texts.size()), static_cast<std::uint32_t>(text.size())};
+  content.texts.insert(content.texts.end(), text.begin(), text.end());
+  return ref;
+}
+
+void add_route_image(SnapshotContent& content, ByteView image, HttpListenerRecord& http) {
+  content.route_images.resize(aligned(content.route_images.size()));
+  http.table_offset = content.route_images.size();
+  http.table_octets = image.size();
+  content.route_images.insert(content.route_images.end(), image.begin(), image.end());
+}
+
 std::vector<std::byte> write_snapshot(const SnapshotContent& content, std::uint64_t epoch) {
   const std::vector<NodeRecord> node{content.node};
   const std::vector<std::uint32_t> services = listener_slots(content.listeners);
   const std::vector<std::uint32_t> addresses = address_slots(content.listeners);
+  std::vector<ClusterPolicyRecord> policies = content.cluster_policies;
+  policies.resize(std::max(policies.size(), content.clusters.size()));
   // In the order of SnapshotSection.
   const std::array<SectionBytes, kSnapshotSectionCount> sections{section_of(node),
                                                                  section_of(content.node_addresses),
@@ -66,7 +82,15 @@ std::vector<std::byte> write_snapshot(const SnapshotContent& content, std::uint6
                                                                  section_of(content.clusters),
                                                                  section_of(content.endpoints),
                                                                  section_of(content.maglev),
-                                                                 section_of(addresses)};
+                                                                 section_of(addresses),
+                                                                 section_of(content.http_listeners),
+                                                                 section_of(content.route_clusters),
+                                                                 section_of(content.route_slots),
+                                                                 section_of(policies),
+                                                                 section_of(content.hash_policies),
+                                                                 section_of(content.rings),
+                                                                 section_of(content.texts),
+                                                                 section_of(content.route_images)};
 
   SnapshotHeader header{};
   header.magic = kSnapshotMagic;

@@ -4,9 +4,12 @@
 //           producer (mgmt/compile, tests, benches) makes the same bytes from the same records.
 // Errors    relations are the caller's duty; SnapshotView::open() checks them all again.
 #pragma once
+#include <string_view>
 #include <vector>
 
+#include "dataplane/control/http_layout.h"
 #include "dataplane/control/snapshot_layout.h"
+#include "dataplane/core/result.h"
 
 namespace penstock::control {
 
@@ -17,7 +20,21 @@ struct SnapshotContent {
   std::vector<ClusterRecord> clusters;
   std::vector<EndpointRecord> endpoints;
   std::vector<std::uint16_t> maglev;
+  // For listeners of HTTP.
+  std::vector<HttpListenerRecord> http_listeners;
+  std::vector<std::uint32_t> route_clusters;
+  std::vector<std::uint16_t> route_slots;
+  std::vector<ClusterPolicyRecord> cluster_policies;  ///< clusters beyond its end get the defaults
+  std::vector<HashPolicyRecord> hash_policies;
+  std::vector<RingPoint> rings;
+  std::vector<char> texts;
+  std::vector<std::byte> route_images;
 };
+
+/// Appends a text to `texts`.
+[[nodiscard]] TextRef add_text(SnapshotContent& content, std::string_view text);
+/// Appends a route table's image at a multiple of 64 and tells `http` where it is.
+void add_route_image(SnapshotContent& content, ByteView image, HttpListenerRecord& http);
 
 /// The snapshot's bytes. Storage is aligned to 64 octets when copied to a mapping.
 [[nodiscard]] std::vector<std::byte> write_snapshot(const SnapshotContent& content, std::uint64_t epoch);

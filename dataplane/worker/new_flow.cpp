@@ -89,6 +89,8 @@ FlowIndex Worker::State::take_record(const FlowKey& key, const FlowKey& reverse)
 DropReason Worker::State::choose_destination(const FlowKey& key, const control::ListenerRecord& listener,
                                              Destination& into) {
   const control::SnapshotView& snapshot = view->snapshot;
+  if (listener.cluster == control::kNoIndex)
+    return DropReason::no_endpoint;  // its requests choose, not its connections
   const control::ClusterRecord& cluster = snapshot.clusters()[listener.cluster];
   const auto maglev = snapshot.maglev_of(cluster);
   if (maglev.empty()) return DropReason::no_endpoint;

@@ -1,0 +1,187 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "dataplane/control/http_stats.h"
+#include "dataplane/control/limits.h"
+#include "dataplane/control/snapshot_view.h"
+#include "dataplane/control/snapshot_writer.h"
+
+namespace penstock::control {
+namespace {
+
+IpAddress ip(const char* text) { return IpAddress::parse(text).value(); }
+
+EndpointRecord endpoint(const char* address, std::uint32_t number) {
+  return {ip(address), Be16::from_host(8080), 1, 200 + number, 50 + number};
+}
+
+/// One listener whose routes know two clusters, the second with a ring and two hash policies.
+SnapshotContent example() {
+  SnapshotContent c;
+  c.node = default_node_record();
+  c.node_addresses = {ip("10.10.2.1")};
+  c.endpoints = {endpoint("10.10.2.11", 0), endpoint("10.10.2.12", 1)};
+  c.clusters = {{1, 0, 1, 0, 3, 0}, {2, 1, 1, 3, 3, 0}};
+  c.maglev = {0, 0, 0, 0, 0, 0};
+  ListenerRecord listener{};
+  listener.address = ip("10.96.0.10");
+  listener.port = Be16::from_host(80);
+  listener.proto = IpProto::tcp;
+  listener.mode = ListenerMode::proxy;
+  listener.id = 100;
+  listener.cluster = kNoIndex;
+  listener.http = 0;
+  c.listeners = {listener};
+  HttpListenerRecord http{0, 0, 0, 2, 0, 3, 1, 10'000, 60'000, 300'000, 0, kPerMillion};
+  const std::vector<std::byte> image(100, std::byte{7});
+  add_route_image(c, image, http);
+  c.http_listeners = {http};
+  c.route_clusters = {1, 0};
+  c.route_slots = {2, 3, 0};
+  c.cluster_policies.resize(2);
+  c.cluster_policies[1].lb_policy = LbPolicy::ring_hash;
+  c.cluster_policies[1].hash_policy_count = 2;
+  c.cluster_policies[1].ring_point_count = 2;
+  c.hash_policies = {{HashSource::header, kHashTerminal, 0, add_text(c, "x-user")}, {HashSource::source_ip, 0, 0, {}}};
+  c.rings = {{5, 0}, {9, 0}};
+  return c;
+}
+
+std::string error_of(const SnapshotContent& content) {
+  const std::vector<std::byte> bytes = write_snapshot(content, 1);
+  const auto view = SnapshotView::open(bytes);
+  return view.ok() ? "" : view.error().text();
+}
+
+TEST(HttpSnapshot, a_listener_of_http_reads_back_as_it_was) {
+  const std::vector<std::byte> bytes = write_snapshot(example(), 1);
+  const auto opened = SnapshotView::open(bytes);
+  ASSERT_TRUE(opened.ok()) << opened.error().text();
+  const SnapshotView& view = *opened;
+  ASSERT_EQ(view.http_listeners().size(), 1u);
+  const HttpListenerRecord& http = view.http_listeners()[view.listeners()[0].http];
+  EXPECT_EQ(view.route_image_of(http).size(), 100u);
+  EXPECT_EQ(view.route_image_of(http)[99], std::byte{7});
+  EXPECT_EQ(view.route_clusters_of(http)[0], 1u);
+  EXPECT_EQ(view.route_slots_of(http)[1], 3u);
+  EXPECT_EQ(view.policy_of(0).lb_policy, LbPolicy::round_robin);
+  const ClusterPolicyRecord& ring = view.policy_of(1);
+  ASSERT_EQ(view.hash_policies_of(ring).size(), 2u);
+  EXPECT_EQ(view.text(view.hash_policies_of(ring)[0].name), "x-user");
+  EXPECT_EQ(view.ring_of(ring)[1].hash, 9u);
+}
+
+TEST(HttpSnapshot, clusters_without_a_policy_get_the_defaults) {
+  SnapshotContent c = example();
+  c.cluster_policies.clear();
+  c.rings.clear();
+  const std::vector<std::byte> bytes = write_snapshot(c, 1);
+  const auto view = SnapshotView::open(bytes);
+  ASSERT_TRUE(view.ok()) << view.error().text();
+  EXPECT_EQ(view->policy_of(1).max_requests, 1024u);
+}
+
+struct Row {
+  const char* name;
+  std::function<void(SnapshotContent&)> damage;
+  const char* error;
+};
+const Row kRows[] = {
+    {"no such http", [](auto& c) { c.listeners[0].http = 1; }, "snapshot: listeners[0]: http 1 does not exist"},
+    {"l4", [](auto& c) { c.listeners[0].mode = ListenerMode::l4; }, "snapshot: listeners[0]: HTTP without mode proxy"},
+    {"no cluster, no http", [](auto& c) { c.listeners[0].http = kNoIndex; },
+     "snapshot: listeners[0]: cluster 4294967295 does not exist"},
+    {"table offset", [](auto& c) { c.http_listeners[0].table_offset = 32; },
+     "snapshot: http_listeners[0]: route table is not at a multiple of 64"},
+    {"table empty", [](auto& c) { c.http_listeners[0].table_octets = 0; },
+     "snapshot: http_listeners[0]: route table is empty or ends behind its section"},
+    {"table wraps", [](auto& c) { c.http_listeners[0].table_offset = ~std::uint64_t{63}; },
+     "snapshot: http_listeners[0]: route table is empty or ends behind its section"},
+    {"clusters", [](auto& c) { c.http_listeners[0].cluster_count = 3; },
+     "snapshot: http_listeners[0]: clusters of the route table end behind their section"},
+    {"cluster", [](auto& c) { c.route_clusters[1] = 2; }, "snapshot: http_listeners[0]: cluster 2 does not exist"},
+    {"routes", [](auto& c) { c.http_listeners[0].first_route = 1; },
+     "snapshot: http_listeners[0]: routes end behind their section"},
+    {"route slot", [](auto& c) { c.route_slots[2] = kHttpSlotMax; }, "snapshot: route_slots[2]: is not below 2048"},
+    {"slot", [](auto& c) { c.http_listeners[0].http_slot = kHttpSlotMax; },
+     "snapshot: http_listeners[0]: http_slot is not below 2048"},
+    {"time", [](auto& c) { c.http_listeners[0].header_timeout_ms = 0; },
+     "snapshot: http_listeners[0]: a time is not 1..604800000 ms"},
+    {"samples", [](auto& c) { c.http_listeners[0].access_log_samples = kPerMillion + 1; },
+     "snapshot: http_listeners[0]: access_log_samples is above a million"},
+    {"policies", [](auto& c) { c.cluster_policies.resize(3); },
+     "snapshot: cluster_policies[0]: are not as many as there are clusters"},
+    {"lb policy", [](auto& c) { c.cluster_policies[0].lb_policy = LbPolicy{5}; },
+     "snapshot: cluster_policies[0]: lb_policy is unknown"},
+    {"choices", [](auto& c) { c.cluster_policies[0].choice_count = 1; },
+     "snapshot: cluster_policies[0]: choice_count is below 2"},
+    {"budget", [](auto& c) { c.cluster_policies[0].retry_budget_percent = 101; },
+     "snapshot: cluster_policies[0]: retry_budget_percent is above 100"},
+    {"connect", [](auto& c) { c.cluster_policies[0].connect_timeout_ms = 0; },
+     "snapshot: cluster_policies[0]: a time is not 1..604800000 ms"},
+    {"outlier",
+     [](auto& c) {
+       c.cluster_policies[0].outlier = {5, 0, 1000, 10, 10};
+     },
+     "snapshot: cluster_policies[0]: outlier detection with wrong times or percentage"},
+    {"hash policies", [](auto& c) { c.cluster_policies[1].first_hash_policy = 1; },
+     "snapshot: cluster_policies[1]: hash policies are too many or end behind their section"},
+    {"hash source", [](auto& c) { c.hash_policies[0].source = HashSource{3}; },
+     "snapshot: hash_policies[0]: source is unknown"},
+    {"hash name", [](auto& c) { c.hash_policies[0].name.octets = 7; },
+     "snapshot: hash_policies[0]: name ends behind its section"},
+    {"hash without name", [](auto& c) { c.hash_policies[0].name.octets = 0; },
+     "snapshot: hash_policies[0]: a header or cookie has a name, the source address has none"},
+    {"no ring", [](auto& c) { c.cluster_policies[1].ring_point_count = 0; },
+     "snapshot: cluster_policies[1]: ring_hash without a ring"},
+    {"ring of nobody", [](auto& c) { c.cluster_policies[1].lb_policy = LbPolicy::random; },
+     "snapshot: cluster_policies[1]: a ring without ring_hash or endpoints"},
+    {"ring order", [](auto& c) { c.rings[1].hash = 4; }, "snapshot: rings[1]: is not in ascending order"},
+    {"ring endpoint", [](auto& c) { c.rings[0].endpoint = 1; },
+     "snapshot: rings[0]: is no endpoint that takes flows of clusters[1]"},
+    {"family", [](auto& c) { c.endpoints[1].address = ip("fd10::1"); },
+     "snapshot: listeners[0]: a cluster of its routes has endpoints of the other address family"},
+    {"node address", [](auto& c) { c.node_addresses.clear(); },
+     "snapshot: listeners[0]: HTTP without a node address of its family"},
+    {"shared",
+     [](auto& c) {
+       c.listeners.push_back(c.listeners[0]);
+       c.listeners[1].port = Be16::from_host(81);
+       c.listeners[1].id = 101;
+       c.listeners[1].stat_slot = 9;
+     },
+     "snapshot: listeners[1]: shares its http with another listener"},
+};
+
+TEST(HttpSnapshot, refuses_records_that_break_a_rule_and_names_them) {
+  ASSERT_EQ(error_of(example()), "");
+  for (const Row& row : kRows) {
+    SnapshotContent c = example();
+    row.damage(c);
+    EXPECT_EQ(error_of(c), row.error) << row.name;
+  }
+}
+
+TEST(HttpStats, buckets_are_powers_of_two) {
+  EXPECT_EQ(latency_bucket(0), 0u);
+  EXPECT_EQ(latency_bucket(1), 1u);
+  EXPECT_EQ(latency_bucket(1023), 10u);
+  EXPECT_EQ(latency_bucket(1024), 11u);
+  EXPECT_EQ(latency_bucket(~std::uint64_t{0}), kLatencyBuckets - 1);
+}
+
+TEST(HttpStats, details_stand_in_the_order_of_their_numbers) {
+  for (std::size_t i = 0; i < kResponseDetails.size(); ++i)
+    EXPECT_EQ(static_cast<std::size_t>(kResponseDetails[i].detail), i);
+}
+
+TEST(HttpLimits, a_share_is_rounded_up_and_never_0) {
+  EXPECT_EQ(share_of_limit(10, 4), 3u);
+  EXPECT_EQ(share_of_limit(1, 16), 1u);
+  EXPECT_EQ(share_of_limit(0, 4), 0u);
+  EXPECT_EQ(share_of_limit(0xffffffff, 1), 0xffffffffu);
+}
+
+}  // namespace
+}  // namespace penstock::control
