@@ -1,0 +1,51 @@
+"""base.py - what every device under test offers.
+
+Model     start() sets it up in a fresh bed, place() says where a client finds a service, the bed's end removes it.
+Kinds     none: no device; frames: forwards whatever comes; packets: reads addresses, rewrites them;
+          connections: ends TCP on both sides; requests: reads HTTP as well. Only devices of one kind do the same work.
+"""
+from lab import VIP4, server4, wait_for
+
+from ..procs import LoadError
+
+KINDS = ("none", "frames", "packets", "connections", "requests")
+
+
+class Device:
+    name = ""
+    title = ""
+    kind = "packets"
+    serves = ("web", "bulk", "echo")
+    flat = False              # client and server share a subnet
+    offloads = None           # "off" when it cannot work with them
+    polls = False             # keeps its core busy whatever happens
+    configurable = False      # reload() exists
+
+    def start(self, bed):
+        """Ready when it returns."""
+
+    def place(self, service):
+        """(address, port) for a client; service is a row of topology.SERVICES."""
+        return VIP4, service[1]
+
+    def pid(self):
+        """Its main process, or None: for memory."""
+        return None
+
+    def notes(self):
+        """What a reader should know about how it was set up."""
+        return ""
+
+    def started(self, bed, child, port, log, kind="t"):
+        """Waits until `child` listens in the node."""
+        def listening():
+            if child.poll() is not None:
+                raise LoadError(f"{self.name} ended with {child.returncode}: {log.read_text()[-400:]}")
+            return bed.listens(bed.lab.node, port, kind)
+        wait_for(listening, 10, f"{self.name} listens on port {port}")
+        self.child = child
+        return self
+
+    @staticmethod
+    def endpoint(service):
+        return server4(1), service[2]

@@ -1,0 +1,64 @@
+"""penstock.py - Penstock in each of its tiers: packets translated (FullNAT, DNAT), connections ended (mode: proxy)."""
+import pathlib
+
+from lab import VIP4, binary, server4
+
+from ..topology import services
+from .base import Device
+
+ANY = ("web", "bulk", "echo", "sink")
+
+
+class FullNat(Device):
+    name, title, kind, serves = "penstock-fullnat", "Penstock, packets, FullNAT", "packets", ANY
+    extra = {"forwarding": "fullnat"}
+    configurable = True
+
+    def configuration(self, bed, weight=1):
+        cpus = sorted(bed.parties.cores["device"])
+        rows = [row for row in services(("tcp", "udp")) if row[0] in self.serves]
+        clusters = [{"name": name, "endpoints": [{"address": server4(1), "port": to, "weight": weight}]}
+                    for name, _port, to, _protocol in rows]
+        listeners = [{"name": name, "address": VIP4, "port": port, "protocol": protocol, "cluster": name, **self.extra}
+                     for name, port, _to, protocol in rows]
+        return bed.lab.config(clusters, listeners, cpus=cpus)
+
+    def start(self, bed):
+        lab = bed.lab
+        lab.write_config(self.configuration(bed))
+        lab.daemon = bed.start("device", lab.node, binary("penstockd"), "--config", lab.config_path, "--dataplane",
+                               binary("penstock-dataplane"), log=lab.daemon_log)
+        lab.wait_ready()
+        self.bed = bed
+
+    def reload(self, turn):
+        """Another configuration that means nearly the same: every weight changes."""
+        self.bed.lab.apply(self.configuration(self.bed, 1 + turn % 7))
+
+    def pid(self):
+        return self.bed.lab.dataplane_pid()
+
+
+class Dnat(FullNat):
+    name, title, extra = "penstock-dnat", "Penstock, packets, DNAT", {"forwarding": "dnat"}
+
+
+class Proxy(FullNat):
+    name, title, kind = "penstock-proxy", "Penstock, mode: proxy (our TCP), one worker", "connections"
+    serves, extra = ("web", "bulk", "echo"), {"mode": "proxy"}
+
+    def configuration(self, bed, weight=1):
+        config = super().configuration(bed, weight)
+        config["node"]["memory_mib"] = 512
+        config["node"]["limits"] = {"flows_per_worker": 65536, "buffers_per_worker": 16384}
+        config["node"]["proxy"] = {"connections_per_worker": 16384}
+        return config
+
+
+def has_http():
+    """Does this tree's configuration know HTTP listeners?"""
+    keys = pathlib.Path(__file__).resolve().parents[4] / "docs" / "guide" / "config.md"
+    return "`http`" in keys.read_text()
+
+
+DEVICES = (FullNat, Dnat, Proxy)

@@ -1,0 +1,94 @@
+"""proxies.py - HAProxy and nginx from Debian, as TCP and as HTTP proxies, one thread or worker each, logs off."""
+from lab import VIP4
+
+from ..topology import services
+from .base import Device
+
+
+class HAProxyTcp(Device):
+    name, title, kind, mode = "haproxy-tcp", "HAProxy, mode tcp, one thread", "connections", "tcp"
+
+    def start(self, bed):
+        bed.own_addresses()
+        config, log = bed.lab.directory / "haproxy.cfg", bed.lab.directory / "haproxy.log"
+        config.write_text(self.text(bed.parties.connections_max()))
+        child = bed.start("device", bed.lab.node, "haproxy", "-db", "-f", config, log=log)
+        self.started(bed, child, self.bind(self.rows()[0])[1], log)
+
+    def rows(self):
+        return [row for row in services() if row[0] in self.serves]
+
+    def bind(self, service):
+        return VIP4, service[1]
+
+    def text(self, connections):
+        lines = ["global", f"  maxconn {connections}", "  nbthread 1", "defaults", f"  mode {self.mode}", "  timeout connect 10s",
+                 "  timeout client 1h", "  timeout server 1h", *self.more()]
+        for row in self.rows():
+            (address, port), (server, to) = self.bind(row), self.endpoint(row)
+            lines += [f"listen {row[0]}", f"  bind {address}:{port} backlog 16384", f"  server s {server}:{to}"]
+        return "\n".join(lines) + "\n"
+
+    def more(self):
+        return []
+
+    def pid(self):
+        return self.child.pid
+
+
+class HAProxyHttp(HAProxyTcp):
+    name, title, kind, mode, serves = "haproxy-http", "HAProxy, mode http, one thread", "requests", "http", ("web",)
+
+    def more(self):
+        return ["  http-reuse always", "  option http-keep-alive"]
+
+
+class NginxStream(Device):
+    name, title, kind = "nginx-stream", "nginx stream, one worker", "connections"
+
+    def start(self, bed):
+        bed.own_addresses()
+        directory = bed.lab.directory / "nginx-node"
+        (directory / "tmp").mkdir(parents=True)
+        config, log = directory / "nginx.conf", directory / "out.log"
+        config.write_text(self.head(directory, bed.parties.open_files) + self.body(directory))
+        child = bed.start("device", bed.lab.node, "nginx", "-p", directory, "-e", directory / "error.log", "-c", config,
+                          log=log)
+        self.started(bed, child, 80, log)
+
+    def head(self, directory, open_files):
+        return ("load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" if self.kind == "connections" else "") + f"""
+user root; daemon off; master_process off; worker_processes 1; worker_rlimit_nofile {open_files};
+pid {directory}/nginx.pid; error_log {directory}/error.log warn;
+events {{ worker_connections {open_files - 100}; }}
+"""
+
+    def body(self, _directory):
+        rows = "".join(f"  server {{ listen {VIP4}:{port} backlog=16384; proxy_pass {self.endpoint(row)[0]}:{to}; "
+                       f"proxy_timeout 1h; }}\n"
+                       for row in services() if row[0] in self.serves for _name, port, to, _protocol in (row,))
+        return f"stream {{\n  tcp_nodelay on;\n{rows}}}\n"
+
+    def pid(self):
+        return self.child.pid
+
+
+class NginxHttp(NginxStream):
+    name, title, kind, serves = "nginx-http", "nginx http proxy, one worker, upstream keep-alive", "requests", ("web",)
+
+    def body(self, directory):
+        row = services()[0]
+        temp = " ".join(f"{kind}_temp_path {directory}/tmp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        server, to = self.endpoint(row)
+        return f"""http {{
+  access_log off; keepalive_timeout 600; keepalive_requests 10000000; tcp_nodelay on; {temp}
+  upstream web {{ server {server}:{to}; keepalive 512; keepalive_requests 10000000; }}
+  server {{
+    listen {VIP4}:{row[1]} backlog=16384;
+    location / {{ proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+"""
+
+
+DEVICES = (HAProxyTcp, HAProxyHttp, NginxStream, NginxHttp)

@@ -1,0 +1,44 @@
+"""formats.py - figures for people."""
+import math
+
+
+def number(value, digits=3):
+    """Three digits and a magnitude: 12.3k, 1.05M, 0.42."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "-"
+    sign, value = ("-" if value < 0 else ""), float(f"{abs(value):.{digits - 1}e}")
+    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            value, suffix = value / limit, letter
+            break
+    else:
+        suffix = ""
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(value) + 1e-12))
+    text = f"{value:.{min(places, 6)}f}"
+    return f"{sign}{text}{suffix}"
+
+
+def seconds(value):
+    """0.0000123 -> 12.3 us."""
+    if value is None:
+        return "-"
+    for limit, unit in ((1, "s"), (1e-3, "ms"), (1e-6, "us"), (0, "ns")):
+        if abs(value) >= limit * 0.9995:
+            return f"{number(value / (limit or 1e-9))} {unit}"
+    return f"{number(value)} s"
+
+
+def figure(value, unit):
+    if unit == "s":
+        return seconds(value)
+    return f"{number(value)} {unit}"
+
+
+def percent(value):
+    return "-" if value is None else f"{value:.1f} %"
+
+
+def ratio(value):
+    return "-" if value is None else f"{value:.2f}"

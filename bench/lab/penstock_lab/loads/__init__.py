@@ -1,0 +1,10 @@
+"""loads - what clients do, and the figures that come of it. One file per family."""
+from . import bulk, web
+
+ALL = {load.name: load for module in (web, bulk) for load in module.LOADS}
+
+
+def find(name):
+    if name not in ALL:
+        raise ValueError(f"load {name}: one of {', '.join(ALL)}")
+    return ALL[name]

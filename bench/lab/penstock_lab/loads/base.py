@@ -1,0 +1,47 @@
+"""base.py - what every load offers.
+
+Model     run() drives one device for some seconds and returns values by metric name, and `operations`: what CPU time is
+          divided by (requests, connections, messages, packets, or GB).
+Metric    name, unit, better (higher or lower), whether it is the load's headline.
+Errors    LoadError: no figure; failures of single operations make one as well, since a figure of a run that lost
+          requests compares nothing.
+"""
+import dataclasses
+
+from ..procs import LoadError
+from ..topology import SERVICES
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+    name: str
+    unit: str
+    better: str = "higher"
+    headline: bool = False
+
+
+def service(name):
+    return next(row for row in SERVICES if row[0] == name)
+
+
+class Load:
+    name = ""
+    title = ""
+    service = "web"
+    operation = "request"
+    metrics = ()
+    offloads = "on"
+    kinds = None      # device kinds that it makes sense for; None: all that serve the service
+    curve = None      # (family, x): a point of a curve over x
+    overhead = 0.5    # seconds beside the measured ones
+
+    def fits(self, device):
+        return self.service in device.serves and (self.kinds is None or device.kind in self.kinds)
+
+    def run(self, bed, device, seconds):
+        raise NotImplementedError
+
+    @staticmethod
+    def need(condition, text):
+        if not condition:
+            raise LoadError(text)

@@ -1,0 +1,60 @@
+"""web.py - HTTP by wrk against nginx: kept connections, one connection per request, body sizes, numbers of connections."""
+import re
+
+from .base import Load, Metric, service
+
+UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
+
+
+def microseconds(text):
+    """wrk's "1.25ms" as a number."""
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    return float(number) * UNITS[unit]
+
+
+def parse_wrk(text):
+    """{"rate", "requests", "errors", "p50", "p90", "p99"}; latencies in microseconds."""
+    rate = re.search(r"Requests/sec:\s*([\d.]+)", text)
+    total = re.search(r"(\d+) requests in", text)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    found = {"rate": float(rate.group(1)), "requests": int(total.group(1)),
+             "errors": (sum(map(int, errors.groups())) if errors else 0) + (int(bad.group(1)) if bad else 0)}
+    for percent in (50, 90, 99):
+        found[f"p{percent}"] = microseconds(re.search(rf"\s{percent}%\s+([\d.]+\w+)", text).group(1))
+    return found
+
+
+class Web(Load):
+    def __init__(self, name, title, path="/", connections=32, close=False, curve=None):
+        self.name, self.title, self.path, self.connections, self.close = name, title, path, connections, close
+        self.curve = curve
+        self.operation = "connection" if close else "request"
+        self.metrics = (Metric("rate", f"{self.operation}s/s", headline=True), Metric("p50", "us", "lower"),
+                        Metric("p90", "us", "lower"), Metric("p99", "us", "lower"))
+
+    def run(self, bed, device, seconds):
+        address, port = device.place(service("web"))
+        words = ["wrk", "-d", f"{max(1, round(seconds))}s", "-c", self.connections, "-t", 1, "--latency"]
+        if self.close:
+            words += ["-H", "Connection: close"]
+        done = parse_wrk(bed.run("client", bed.lab.client, *words, f"http://{address}:{port}{self.path}",
+                                 timeout=seconds + 8))
+        self.need(done["requests"] > 0, "no request was answered")
+        self.need(done["errors"] <= done["requests"] / 1000, f"{done['errors']} errors in {done['requests']} requests")
+        return {"operations": done["requests"], "errors": done["errors"],
+                **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
+
+
+LOADS = (
+    Web("keepalive", "HTTP, 32 kept connections, tiny answer"),
+    Web("oneshot", "HTTP, one connection per request", close=True),
+    Web("latency", "HTTP, one kept connection: nothing waits for a neighbour", connections=1, curve=("connections", 1)),
+    Web("keepalive-8", "HTTP, 8 kept connections", connections=8, curve=("connections", 8)),
+    Web("keepalive-64", "HTTP, 64 kept connections", connections=64, curve=("connections", 64)),
+    Web("keepalive-256", "HTTP, 256 kept connections", connections=256, curve=("connections", 256)),
+    Web("body-1k", "HTTP, bodies of 1 KiB", path="/body/1k", curve=("body octets", 1 << 10)),
+    Web("body-64k", "HTTP, bodies of 64 KiB", path="/body/64k", curve=("body octets", 1 << 16)),
+    Web("body-1m", "HTTP, bodies of 1 MiB", path="/body/1m", connections=8, curve=("body octets", 1 << 20)),
+    Web("oneshot-64k", "HTTP, one connection per request, bodies of 64 KiB", path="/body/64k", close=True),
+)

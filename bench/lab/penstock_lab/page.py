@@ -1,0 +1,46 @@
+"""page.py - the fixed parts of the report: style, method, caveats."""
+from . import stats
+
+COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80")
+STYLE = """
+:root { --fg:#1c2326; --bg:#fff; --soft:#5e6b70; --grid:#dde3e5; --good:#1d7a3f; --bad:#b3261e; }
+@media (prefers-color-scheme: dark) { :root { --fg:#e4e9eb; --bg:#14191b; --soft:#97a4a9; --grid:#2e373a; --good:#63c384; --bad:#ff8a80; } }
+body { margin:0; background:var(--bg); color:var(--fg); font:15px/1.5 system-ui,sans-serif; }
+main { max-width:1000px; margin:0 auto; padding:24px; }
+h1,h2,h3 { line-height:1.2; } h2 { margin-top:2em; border-bottom:1px solid var(--grid); } h4 { margin:1em 0 .3em; font-weight:600; }
+.wide { overflow-x:auto; } table { border-collapse:collapse; font-size:13px; margin:.8em 0; }
+th,td { text-align:left; padding:3px 10px 3px 0; border-bottom:1px solid var(--grid); vertical-align:top; }
+td.n { font-variant-numeric:tabular-nums; } small { color:var(--soft); display:block; }
+svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; }
+svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; }
+.legend span { margin-right:14px; font-size:12px; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; }
+.v-better,.v-met { color:var(--good); } .v-worse,.v-missed { color:var(--bad); } .v-same,.v-refused { color:var(--soft); font-weight:400; }
+""" + "".join(f".c{i} {{ fill:{c}; }} .b{i} {{ background:{c}; }} .l{i} {{ stroke:{c}; }}\n" for i, c in enumerate(COLOURS))
+
+CLASSES = (("none", "no device: what client and servers can do at most"),
+           ("frames", "forwards frames without reading them: a floor, not a peer"),
+           ("packets", "reads and rewrites packets; client and server share one TCP connection"),
+           ("connections", "ends the client's TCP connection and opens another one"),
+           ("requests", "reads every HTTP request as well"))
+
+METHOD = f"""<p>Client, node and servers are network namespaces of one machine, joined by veth pairs; every turn builds them anew and
+tears them down, so that no turn inherits anything. A turn is one device in one round with all its loads; rounds are repeated with the
+order of devices rotated. The device has a core of its own; client and servers share the others. Generators are wrk, iperf3 and our own
+(AF_XDP frames, connections); servers are nginx and iperf3.</p>
+<p><b>CPU</b>: busy time of the whole machine from /proc/stat, less what the lab itself and foreign processes took; client, servers,
+device and lab have one cgroup each; kernel threads and foreign processes come from /proc. On veth the kernel does part of a device's
+work in softirqs that are charged to whoever sent the packet, client and servers included. So what a device costs is read as
+<i>added</i>: the whole machine's CPU per operation, less the same with a cable in the device's place in the same round.</p>
+<p><b>Verdicts</b>: medians over rounds; better or worse only if a two-sided Mann-Whitney test gives p below {stats.SIGNIFICANT:.0%} with at
+least {stats.ROUNDS_MIN} rounds on each side. None is given when the range exceeds {stats.SPREAD_MAX:.0%} of the median or others took more
+than {stats.FOREIGN_MAX:.0%} of the machine. One comparison in twenty of equal things looks significant by chance.</p>"""
+
+CAVEATS = """<ul><li>Absolute figures belong to this machine. Ratios between rows of one run are what counts, and only between devices of
+one kind.</li>
+<li>veth is no network card: no wire, no DMA, no receive-side scaling, copy-mode AF_XDP. With offloads a veth carries 64 KiB at once, which
+favours whatever never looks at packets.</li>
+<li>Client, servers and device share caches and memory bandwidth; on two cores client and servers share one core and are often what limits
+a row. Look at CPU per operation, not at the rate alone.</li>
+<li>Nothing here shows more than one worker, NUMA, or line rate: see docs/architecture/scaling.md.</li>
+<li>Latencies are closed-loop: a slow device is asked less often, so its worst cases are under-represented (coordinated omission).</li>
+<li>The tick samples softirq time; short runs carry an error of about one percent of a core.</li></ul>"""

@@ -1,0 +1,116 @@
+"""parts_test.py - the lab's pure parts: CPU arithmetic, cores, plan, formats, parsers of what tools print."""
+import unittest
+
+from penstock_lab import cpu, formats, plan, procs
+from penstock_lab.loads import bulk, web
+
+STAT = "cpu  100 10 50 800 20 5 15 7 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
+WRK = """  Thread Stats   Avg      Stdev     Max   +/- Stdev
+  Latency Distribution
+     50%  408.00us
+     75%    1.02ms
+     90%    3.25ms
+     99%    1.50s
+  20791 requests in 1.00s, 3.25MB read
+  Socket errors: connect 0, read 1, write 0, timeout 2
+Requests/sec:  20783.51
+"""
+
+
+class Cpu(unittest.TestCase):
+    def test_busy_is_what_is_neither_idle_nor_stolen(self):
+        found = cpu.parse_stat(STAT)
+        self.assertAlmostEqual(found["busy"] * cpu.TICK, 180)
+        self.assertAlmostEqual(found["idle"] * cpu.TICK, 820)
+        self.assertAlmostEqual(found["steal"] * cpu.TICK, 7)
+        self.assertAlmostEqual(found["softirq"] * cpu.TICK, 20)
+
+    def test_cgroup_seconds(self):
+        self.assertAlmostEqual(cpu.parse_cpu_stat("usage_usec 1500000\nuser_usec 1\nsystem_usec 2\n"), 1.5)
+
+    def test_a_name_with_spaces_and_brackets_is_no_obstacle(self):
+        parent, seconds = cpu.parse_process_stat("12 (a ) b) S 7 1 1 0 -1 4 0 0 0 0 100 50 25 25 20 0 1 0")
+        self.assertEqual((parent, seconds * cpu.TICK), (7, 200))
+
+    def test_an_ended_child_counts_once(self):
+        # 12 had used 5 s, used 1 s more, ended; its parent 7 reaped it and used 0.5 s itself
+        self.assertAlmostEqual(cpu.grown({7: 1.0, 12: 5.0}, {7: 7.5}), 1.5)
+
+    def test_the_split_adds_up(self):
+        found = cpu.split({"busy": 3.0, "softirq": 0.5, "steal": 0}, {"client": 0.5, "device": 1.0, "servers": 0.4, "lab": 0.1},
+                          0.2, 0.3, 2.0, 2)
+        self.assertAlmostEqual(found["uncharged"], 0.5)
+        self.assertAlmostEqual(found["device"], 1.7)
+        self.assertAlmostEqual(found["ours"], 2.6)
+
+    def test_the_device_has_cores_of_its_own_where_there_are_two(self):
+        self.assertEqual(procs.cores_for({0, 1}), {"client": {0}, "servers": {0}, "device": {1}, "lab": {0}})
+        four = procs.cores_for({0, 1, 2, 3})
+        self.assertEqual((four["device"], four["servers"], four["client"]), ({3}, {2}, {0, 1}))
+        self.assertEqual(procs.cores_for({5})["device"], {5})
+
+    def test_the_cgroup_tree_is_found_beside_the_old_one(self):
+        mounts = "cgroup /sys/fs/cgroup/cpu cgroup rw 0 0\ncgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n"
+        self.assertEqual(str(procs.cgroup2_mount(mounts)), "/sys/fs/cgroup/unified")
+        self.assertIsNone(procs.cgroup2_mount("tmpfs / tmpfs rw 0 0\n"))
+
+
+class FakeDevice:
+    def __init__(self, name, serves=("web", "bulk"), offloads=None, kind="packets"):
+        self.name, self.serves, self.offloads, self.kind = name, serves, offloads, kind
+
+
+class Plan(unittest.TestCase):
+    loads = [bulk.LOADS[0], bulk.LOADS[2], web.LOADS[0]]
+
+    def test_loads_without_offloads_come_last_and_only_where_they_fit(self):
+        names = [load.name for load in plan.loads_for(FakeDevice("a"), self.loads)]
+        self.assertEqual(names, ["bulk-offload", "keepalive", "bulk"])
+        self.assertEqual([load.name for load in plan.loads_for(FakeDevice("b", ("web",)), self.loads)], ["keepalive"])
+        self.assertNotIn("bulk-offload", [load.name for load in plan.loads_for(FakeDevice("c", offloads="off"), self.loads)])
+
+    def test_the_order_of_devices_rotates(self):
+        devices = [FakeDevice(name) for name in "abc"]
+        order = "".join(turn.device.name for turn in plan.turns(devices, self.loads, 3))
+        self.assertEqual(order, "abcbcacab")
+
+    def test_seconds_follow_from_the_budget(self):
+        devices = [FakeDevice(name) for name in "abcdef"]
+        short, long = (plan.seconds_for(budget, devices, self.loads, 4) for budget in (300, 600))
+        self.assertGreater(long, short)
+        total = sum(plan.turn_seconds(turn, long) for turn in plan.turns(devices, self.loads, 4))
+        self.assertLessEqual(total + plan.REPORT_SECONDS, 600)
+        self.assertEqual(plan.seconds_for(1, devices, self.loads, 4), plan.SECONDS_MIN)
+
+    def test_progress_learns_the_pace_and_refuses_a_round_too_many(self):
+        now = [0.0]
+        turns = plan.turns([FakeDevice("a"), FakeDevice("b")], self.loads, 2)
+        progress = plan.Progress(turns, 1, lambda: now[0])
+        one = plan.turn_seconds(turns[0], 1)
+        self.assertAlmostEqual(progress.left(), 4 * one)
+        now[0] = 2 * one  # twice as slow as planned
+        progress.finished()
+        self.assertAlmostEqual(progress.left(), 6 * one)
+        self.assertTrue(progress.round_fits(2, 6.1 * one))
+        self.assertFalse(progress.round_fits(2, 5.9 * one))
+
+
+class Texts(unittest.TestCase):
+    def test_wrk_is_read(self):
+        found = web.parse_wrk(WRK)
+        self.assertEqual((found["requests"], found["errors"], found["rate"]), (20791, 3, 20783.51))
+        self.assertEqual((found["p50"], found["p90"], found["p99"]), (408.0, 3250.0, 1.5e6))
+
+    def test_iperf_is_read(self):
+        self.assertEqual(bulk.parse_iperf('{"end": {"sum_received": {"bytes": 10, "seconds": 2.0}}}'), (10, 2.0))
+
+    def test_figures_have_three_digits(self):
+        for value, text in ((12345, "12.3k"), (999.9, "1.00k"), (0.001234, "0.00123"), (0, "0"), (2.5e6, "2.50M"), (-42, "-42.0"),
+                            (None, "-"), (float("inf"), "-")):
+            self.assertEqual(formats.number(value), text)
+        for value, text in ((1.5e-5, "15.0 us"), (0.25, "250 ms"), (3e-9, "3.00 ns"), (12, "12.0 s")):
+            self.assertEqual(formats.seconds(value), text)
+
+
+if __name__ == "__main__":
+    unittest.main()

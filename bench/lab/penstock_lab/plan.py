@@ -1,0 +1,81 @@
+"""plan.py - which device meets which load, how often, for how long, and how much time is left.
+
+Model     rounds x devices; a turn is one device in one round, with all its loads. The order of devices is rotated from
+          round to round, so that nobody always follows the same neighbour; loads with offloads come before those
+          without, since a turn's bed changes only once.
+Time      the measured seconds of a load follow from the budget; a round begins only if it will end within it.
+"""
+import dataclasses
+
+SETUP_SECONDS = 3.0   # a bed, its servers and a device: measured 1.5 to 4 s on two cores
+IDLE_SECONDS = 1.0
+SECONDS_MIN, SECONDS_MAX = 1.0, 10.0
+REPORT_SECONDS = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    round: int
+    device: object
+    loads: tuple
+
+
+def loads_for(device, loads):
+    """The loads that fit, in the order of a turn."""
+    fitting = [load for load in loads if load.fits(device)
+               and not (device.offloads == "off" and load.offloads == "on" and load.service == "bulk")]
+    return tuple(sorted(fitting, key=lambda load: load.offloads == "off"))
+
+
+def seconds_for(budget, devices, loads, rounds):
+    """Measured seconds per load, so that all of it fits into the budget."""
+    cells = [load for device in devices for load in loads_for(device, loads)]
+    if not cells:
+        return SECONDS_MIN
+    fixed = rounds * (len(devices) * (SETUP_SECONDS + IDLE_SECONDS) + sum(load.overhead for load in cells))
+    free = (budget - REPORT_SECONDS - fixed) / (rounds * len(cells))
+    return max(SECONDS_MIN, min(SECONDS_MAX, free // 1))
+
+
+def turns(devices, loads, rounds):
+    """Every turn, in order."""
+    out = []
+    for index in range(rounds):
+        shift = index % len(devices)
+        for device in devices[shift:] + devices[:shift]:
+            chosen = loads_for(device, loads)
+            if chosen:
+                out.append(Turn(index, device, chosen))
+    return out
+
+
+def turn_seconds(turn, seconds):
+    return SETUP_SECONDS + IDLE_SECONDS + sum(seconds + load.overhead for load in turn.loads)
+
+
+class Progress:
+    """What is left, from what was planned and how long it really took."""
+
+    def __init__(self, all_turns, seconds, clock):
+        self.planned = [turn_seconds(turn, seconds) for turn in all_turns]
+        self.clock, self.start, self.done = clock, clock(), 0
+
+    def finished(self):
+        self.done += 1
+
+    def pace(self):
+        """Real seconds per planned second so far; 1 before the first turn ended."""
+        planned = sum(self.planned[:self.done])
+        return (self.clock() - self.start) / planned if planned else 1.0
+
+    def left(self):
+        return sum(self.planned[self.done:]) * self.pace()
+
+    def round_fits(self, turns_of_round, budget):
+        """Will the next so many turns end within the budget?"""
+        ahead = sum(self.planned[self.done:self.done + turns_of_round]) * self.pace()
+        return self.clock() - self.start + ahead <= budget
+
+
+def minutes(seconds):
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

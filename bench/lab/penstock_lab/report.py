@@ -1,0 +1,166 @@
+"""report.py - the page: one HTML file that needs nothing else.
+
+Order     verdicts first, then each load (throughput, latency, CPU split, table), curves, idle CPU, profiles, machine, method,
+          what the figures do not show.
+"""
+from . import charts, stats
+from .charts import esc
+from .formats import figure, number, percent, ratio, seconds
+from .page import CAVEATS, CLASSES, METHOD, STYLE
+from .targets import check_targets
+from .verdict import beside_peers
+
+SPLIT = (("client", "client"), ("servers", "servers"), ("device_process", "device: its processes"),
+         ("kernel_threads", "device: kernel threads"), ("uncharged", "device: softirq charged to nobody"))
+COST_NAMES = {"cost_added": "CPU per operation, added", "cost_machine": "CPU per operation, machine"}
+WORDS = {"better": "better", "worse": "worse", "same": "no difference shown", "refused": "no verdict"}
+
+
+def table(head, rows, numeric_from=1):
+    cells = "".join(f"<th>{esc(name)}</th>" for name in head)
+    body = ""
+    for row in rows:
+        body += "<tr>" + "".join(f'<td class="{"n" if index >= numeric_from else ""}">{cell}</td>'
+                                 for index, cell in enumerate(row)) + "</tr>"
+    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def summary_of(samples, unit):
+    if not samples:
+        return "-"
+    return f"{figure(stats.median(samples), unit)}<small> {number(min(samples))} to {number(max(samples))}</small>" \
+        if unit != "s" else f"{seconds(stats.median(samples))}<small> {seconds(min(samples))} to {seconds(max(samples))}</small>"
+
+
+def split_of(cells):
+    """Median CPU seconds per operation of each part."""
+    return [stats.median([cell["cpu"][name] / cell["values"]["operations"] for cell in cells]) for name, _text in SPLIT]
+
+
+def load_section(results, load):
+    info, names = results.loads()[load], results.measured(load)
+    head = results.headline(load)
+    out = [f'<h3 id="{esc(load)}">{esc(info["title"])}</h3>']
+    rows = []
+    for name in names:
+        samples = results.samples(name, load, head["name"])
+        if samples:
+            rows.append((name, stats.median(samples), min(samples), max(samples), name.startswith("penstock")))
+    out.append(f'<h4>{esc(head["unit"])}, median and range over the rounds</h4>' + charts.bars(rows, head["unit"]))
+    if any(metric["name"] == "p99" for metric in info["metrics"]):
+        found = [(name, *(middle(results, name, load, key) for key in ("p50", "p90", "p99"))) for name in names]
+        out.append("<h4>latency in microseconds: p50 (dot), p90 (line), p99 (end)</h4>" + charts.latencies(found))
+    parts = [(name, split_of(results.good(name, load))) for name in names if results.good(name, load)]
+    out.append(f'<h4>CPU seconds per {esc(info["operation"])}, the whole machine, by who used them</h4>'
+               + charts.stacked(parts, [title for _key, title in SPLIT], seconds))
+    out.append(load_table(results, load, names))
+    return "".join(out)
+
+
+def middle(results, device, load, metric):
+    samples = results.samples(device, load, metric)
+    return stats.median(samples) if samples else None
+
+
+def load_table(results, load, names):
+    metrics = results.metrics(load)
+    rows = []
+    for name in names:
+        head = results.samples(name, load, results.headline(load)["name"])
+        why = stats.noise(head, results.foreign(name, load)) if head else None
+        errors = results.errors(name, load)
+        note = esc("; ".join(filter(None, [why and f"noisy: {why}", errors and f"{len(errors)} failed: {errors[0][:160]}"])))
+        rows.append([esc(name), *(summary_of(results.samples(name, load, metric["name"]), metric["unit"]) for metric in metrics),
+                     note or "ok"])
+    titles = [metric.get("title", metric["name"]).format(op=results.loads()[load]["operation"]) for metric in metrics]
+    return table(["device", *titles, "quality"], rows)
+
+
+def verdict_section(results):
+    rows = []
+    for row in beside_peers(results):
+        verdict = row["verdict"]
+        word = f'<b class="v-{verdict.word}">{WORDS[verdict.word]}</b>'
+        detail = esc(verdict.why) if verdict.word == "refused" else f"p {verdict.p:.3f}, ratio {ratio(verdict.low)} to {ratio(verdict.high)}"
+        what = COST_NAMES.get(row["metric"]) or results.headline(row["load"])["unit"]
+        rows.append([esc(row["load"]), esc(row["device"]), esc(row["peer"]), esc(what), ratio(verdict.ratio), word, detail])
+    if not rows:
+        return "<p>Nothing to compare: no peer of the same kind was measured.</p>"
+    return table(["load", "device", "beside", "what", "ratio", "verdict", "why"], rows, 4)
+
+
+def target_section(results):
+    rows = [[esc(row.text), esc(row.wanted), esc(row.found), f'<b class="v-{row.word}">{esc(row.say)}</b>', esc(row.why)]
+            for row in check_targets(results)]
+    return table(["target", "wanted", "found", "", "why"], rows, 5) if rows else ""
+
+
+def idle_section(results):
+    rows = []
+    for name in results.devices():
+        samples = results.idle(name)
+        if samples:
+            rows.append((name, stats.median(samples), min(samples), max(samples), name.startswith("penstock")))
+    return charts.bars(rows, "% of a core", percent)
+
+
+def curve_section(results):
+    families = {}
+    for load, info in results.loads().items():
+        if info.get("curve"):
+            families.setdefault(info["curve"][0], []).append((info["curve"][1], load))
+    out = []
+    for family, points in families.items():
+        if len(points) < 2:
+            continue
+        for metric, title, log_y in (("rate", "operations/s", False), ("p50", "p50, us", True), ("cost_machine", "CPU per operation, machine", True)):
+            series = {}
+            for x, load in sorted(points):
+                for name in results.measured(load):
+                    value = middle(results, name, load, metric)
+                    if value:
+                        series.setdefault(name, []).append((x, value))
+            chart = charts.curves(series, family, title, log_y, seconds if metric == "cost_machine" else number)
+            out.append(f"<h4>{esc(title)} over {esc(family)}</h4>{chart}" if chart else "")
+    return "".join(out)
+
+
+def machine_section(results):
+    machine, plan = results.data["machine"], results.data["plan"]
+    rows = [[esc(key), esc(", ".join(f"{k}: {v}" for k, v in value.items()) if isinstance(value, dict) else value)]
+            for key, value in machine.items()]
+    rows += [["cores of", esc(", ".join(f"{party} {cores}" for party, cores in plan["cores"].items()))],
+             ["rounds", f"{plan.get('rounds_done', '?')} of {plan['rounds']}, {number(plan['seconds'])} s per load, "
+                        f"{number(plan.get('took_seconds'))} s in all"]]
+    rows += [[f"device {esc(name)}", esc("; ".join(filter(None, [info["title"], info["kind"], info["notes"]])))]
+             for name, info in results.devices().items()]
+    return table(["", ""], rows, 9)
+
+
+def profile_section(results):
+    out = ""
+    for profile in results.data.get("profiles", []):
+        rows = [[esc(name), percent(share)] for name, share in profile["symbols"]]
+        out += f'<h4>{esc(profile["device"])} under {esc(profile["load"])}</h4><p>{esc(profile["how"])}</p>' + table(["symbol", "share"], rows)
+    return f"<h2>Profiles</h2>{out}" if out else ""
+
+
+def page(results):
+    data = results.data
+    measured = [load for load in results.loads() if results.measured(load)]
+    links = " · ".join(f'<a href="#{esc(load)}">{esc(load)}</a>' for load in measured)
+    sections = [
+        f"<h1>Penstock lab: {esc(data['mode'])}</h1><p>{esc(data['created'])}, commit {esc(data['machine']['commit'])}, "
+        f"{esc(data['machine']['cpu'])}, {data['machine']['cores']} cores, kernel {esc(data['machine']['kernel'])}. {links}</p>",
+        "<h2>Penstock beside its peers</h2><p>Only devices of one kind do the same work. A ratio is Penstock's median divided by the "
+        "peer's.</p>", verdict_section(results), "<h2>Targets</h2>", target_section(results), "<h2>Loads</h2>",
+        *(load_section(results, load) for load in measured)]
+    curve = curve_section(results)
+    sections += [f"<h2>Curves</h2>{curve}" if curve else "",
+                 "<h2>Idle: percent of one core that the device takes when nothing happens</h2>", idle_section(results),
+                 profile_section(results), "<h2>Devices</h2>",
+                 table(["kind", "meaning"], [[esc(kind), esc(meaning)] for kind, meaning in CLASSES], 9),
+                 "<h2>Machine</h2>", machine_section(results), f"<h2>Method</h2>{METHOD}",
+                 f"<h2>What these figures do not show</h2>{CAVEATS}"]
+    return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>Penstock lab</title><style>{STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n")

@@ -1,0 +1,114 @@
+"""results_test.py - a made-up run goes through verdicts, targets, page, summary and comparison."""
+import re
+import unittest
+import xml.etree.ElementTree as tree
+
+from penstock_lab import charts, compare, report, summary, targets
+from penstock_lab.results import FORMAT, Results
+from penstock_lab.verdict import beside_peers
+
+METRICS = [{"name": "rate", "unit": "requests/s", "better": "higher", "headline": True},
+           *({"name": name, "unit": "us", "better": "lower", "headline": False} for name in ("p50", "p90", "p99"))]
+DEVICES = {"direct": "none", "nft": "packets", "penstock-fullnat": "packets", "haproxy-tcp": "connections",
+           "penstock-proxy": "connections"}
+
+
+def cell(device, turn, rate, cost, error=None, foreign=0.0):
+    cpu = {"seconds": 2.0, "cores": 2, "busy": rate * cost, "ours": rate * cost, "foreign": foreign, "device": rate * cost / 2,
+           "client": rate * cost / 4, "servers": rate * cost / 4, "device_process": rate * cost / 4, "kernel_threads": 0.0,
+           "uncharged": rate * cost / 4}
+    values = {"operations": rate, "rate": rate, "p50": 400.0, "p90": 900.0, "p99": 2000.0}
+    return {"device": device, "load": "keepalive", "round": turn, "values": {} if error else values, "cpu": {} if error else cpu,
+            "error": error}
+
+
+def run(costs, rounds=4, foreign=0.0, wobble=0.02):
+    cells = [cell(name, turn, 10000 * (1 + wobble * turn), cost * (1 + wobble * turn), foreign=foreign)
+             for turn in range(rounds) for name, cost in costs.items()]
+    return Results({"format": FORMAT, "created": "2030-01-01T00:00:00+00:00", "mode": "quick",
+                    "machine": {"cpu": "CPU <x>", "cores": 2, "kernel": "6", "memory_mib": 1, "commit": "abc", "tools": {"nginx": None}},
+                    "plan": {"rounds": rounds, "seconds": 2, "cores": {"client": [0]}, "took_seconds": 100.0},
+                    "devices": {name: {"title": name, "kind": kind, "notes": ""} for name, kind in DEVICES.items()},
+                    "loads": {"keepalive": {"title": "kept & counted", "operation": "request", "curve": None, "metrics": METRICS}},
+                    "cells": cells, "idle": [{"device": "penstock-proxy", "round": 0, "device_percent": 0.3}], "profiles": []})
+
+
+COSTS = {"direct": 20e-6, "nft": 30e-6, "penstock-fullnat": 35e-6, "haproxy-tcp": 60e-6, "penstock-proxy": 36e-6}
+
+
+class Reading(unittest.TestCase):
+    def test_what_is_added_is_less_than_what_is_used(self):
+        results = run(COSTS, wobble=0)
+        self.assertAlmostEqual(results.samples("penstock-proxy", "keepalive", "cost_machine")[0], 36e-6)
+        self.assertAlmostEqual(results.samples("penstock-proxy", "keepalive", "cost_added")[0], 16e-6)
+        self.assertEqual(results.samples("direct", "keepalive", "cost_added"), [])
+
+    def test_only_devices_of_one_kind_are_compared(self):
+        pairs = {(row["device"], row["peer"]) for row in beside_peers(run(COSTS))}
+        self.assertEqual(pairs, {("penstock-fullnat", "nft"), ("penstock-proxy", "haproxy-tcp")})
+
+    def test_verdicts_and_targets(self):
+        rows = {(row["device"], row["metric"]): row["verdict"].word for row in beside_peers(run(COSTS))}
+        self.assertEqual(rows[("penstock-proxy", "cost_added")], "better")
+        self.assertEqual(rows[("penstock-fullnat", "cost_added")], "worse")
+        found = {row.text: row.word for row in targets.check_targets(run(COSTS))}
+        self.assertEqual(found["Proxy: a request adds half of HAProxy's CPU"], "met")
+        self.assertEqual(found["L4: a request adds no more CPU than nftables does"], "missed")
+        self.assertEqual(found["penstock-proxy: idle CPU"], "met")
+
+    def test_a_noisy_run_meets_and_misses_nothing(self):
+        results = run(COSTS, foreign=2.0)
+        self.assertEqual({row["verdict"].word for row in beside_peers(results)}, {"refused"})
+        self.assertEqual({row.word for row in targets.check_targets(results) if "CPU" in row.text and "idle" not in row.text},
+                         {"refused"})
+
+    def test_failed_cells_are_told_and_not_counted(self):
+        results = run(COSTS)
+        results.data["cells"].append(cell("nft", 9, 0, 0, error="wrk did not end"))
+        self.assertEqual(len(results.samples("nft", "keepalive", "rate")), 4)
+        self.assertIn("wrk did not end", report.page(results))
+
+    def test_another_format_is_refused(self):
+        self.assertRaises(ValueError, Results, {"format": 99})
+
+
+class Pages(unittest.TestCase):
+    def test_the_page_needs_nothing_else(self):
+        page = report.page(run(COSTS))
+        self.assertIsNone(re.search(r"(src|href)=\"(?!#)|@import|url\(|<script", page))
+        self.assertIn("CPU &lt;x&gt;", page)
+        self.assertIn("kept &amp; counted", page)
+        for part in re.findall(r"<svg.*?</svg>", page, re.S):
+            tree.fromstring(part)
+
+    def test_the_summary_names_every_device(self):
+        text = "\n".join(summary.lines(run(COSTS)))
+        for name in DEVICES:
+            self.assertIn(name, text)
+
+    def test_ticks_are_round_and_reach_the_top(self):
+        self.assertEqual(charts.nice_ticks(43210)[-1], 50000)
+        self.assertEqual(charts.nice_ticks(0), [0.0, 1.0])
+        self.assertEqual(charts.log_ticks(3, 450), [1, 10, 100, 1000])
+
+    def test_curves_need_two_points(self):
+        self.assertEqual(charts.curves({"a": [(1, 2)]}, "x", "y"), "")
+        tree.fromstring(charts.curves({"a": [(1, 2), (10, 5)], "b": [(1, 3)]}, "x", "y", log_y=True).split("<p class")[0])
+
+
+class Comparing(unittest.TestCase):
+    def test_a_regression_is_found_and_fails(self):
+        before, after = run(COSTS), run({**COSTS, "penstock-proxy": 50e-6})
+        self.assertTrue(compare.any_worse(before, after))
+        self.assertFalse(compare.any_worse(before, run(COSTS)))
+        text = "\n".join(compare.lines(before, after))
+        self.assertRegex(text, r"penstock-proxy\s+keepalive\s+cost_machine.*WORSE")
+
+    def test_another_machine_is_said(self):
+        other = run(COSTS)
+        other.data["machine"]["cores"] = 64
+        self.assertIn("not the same machine", next(compare.lines(run(COSTS), other)))
+
+
+if __name__ == "__main__":
+    unittest.main()

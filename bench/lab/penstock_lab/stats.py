@@ -1,0 +1,105 @@
+"""stats.py - medians, spread, significance, and when to say nothing.
+
+Model     samples are one figure per round. Spread is (greatest - least) / median. Two sets differ when the Mann-Whitney
+          test says so: exact for small sets without ties, by enumeration with ties, normal approximation above.
+Limits    ROUNDS_MIN: below it no test can reach 5 % (3 against 3 gives 10 % at best). SPREAD_MAX, FOREIGN_MAX: beyond
+          them a cell gets no verdict.
+Not here  what is compared with what (verdict.py)
+"""
+import itertools
+import math
+import random
+import statistics
+
+ROUNDS_MIN = 4
+SPREAD_MAX = 0.25   # of the median; a shared machine gives 5 to 15 % when it is quiet
+FOREIGN_MAX = 0.10  # of the machine's time, taken by processes that are not the lab's
+SIGNIFICANT = 0.05
+ENUMERATION_MAX = 200_000
+
+
+def median(samples):
+    return statistics.median(samples)
+
+
+def spread(samples):
+    """(greatest - least) / median; infinite around 0."""
+    middle = abs(median(samples))
+    width = max(samples) - min(samples)
+    return 0.0 if width == 0 else (width / middle if middle else math.inf)
+
+
+def u_statistic(a, b):
+    """Pairs in which a is greater, ties half."""
+    return sum((x > y) + 0.5 * (x == y) for x in a for y in b)
+
+
+def _exact_counts(n, m):
+    """How many arrangements give each U, without ties."""
+    counts = [1] + [0] * (n * m)
+    for i in range(1, n + 1):  # the Gaussian binomial, factor by factor
+        for u in range(n * m, m + i - 1, -1):
+            counts[u] -= counts[u - m - i]
+        for u in range(i, n * m + 1):
+            counts[u] += counts[u - i]
+    return counts
+
+
+def _normal_p(a, b, u):
+    n, m = len(a), len(b)
+    pooled = sorted(a + b)
+    ties = sum(count ** 3 - count for count in (len(list(group)) for _value, group in itertools.groupby(pooled)))
+    variance = n * m / 12 * (n + m + 1 - ties / ((n + m) * (n + m - 1)))
+    if variance <= 0:
+        return 1.0
+    z = max(0.0, abs(u - n * m / 2) - 0.5) / math.sqrt(variance)
+    return math.erfc(z / math.sqrt(2))
+
+
+def mann_whitney(a, b):
+    """Two-sided p that a and b are draws of one distribution."""
+    n, m = len(a), len(b)
+    if not n or not m:
+        raise ValueError("mann_whitney needs samples on both sides")
+    u, centre = u_statistic(a, b), n * m / 2
+    pooled = list(a) + list(b)
+    if len(set(pooled)) == n + m and n * m <= 2500:
+        counts = _exact_counts(n, m)
+        far = sum(count for value, count in enumerate(counts) if abs(value - centre) >= abs(u - centre))
+        return far / sum(counts)
+    total = math.comb(n + m, n)
+    if total > ENUMERATION_MAX:
+        return _normal_p(list(a), list(b), u)
+    far = 0
+    for chosen in itertools.combinations(range(n + m), n):
+        picked = set(chosen)
+        left = [pooled[i] for i in chosen]
+        right = [pooled[i] for i in range(n + m) if i not in picked]
+        far += abs(u_statistic(left, right) - centre) >= abs(u - centre) - 1e-9
+    return far / total
+
+
+def bootstrap_ratio(a, b, draws=2000, seed=1, confidence=0.95):
+    """(least, greatest) plausible median(b) / median(a)."""
+    source = random.Random(seed)
+    ratios = []
+    for _ in range(draws):
+        below = median(source.choices(a, k=len(a)))
+        if below:
+            ratios.append(median(source.choices(b, k=len(b))) / below)
+    if not ratios:
+        return math.nan, math.nan
+    ratios.sort()
+    cut = int(len(ratios) * (1 - confidence) / 2)
+    return ratios[cut], ratios[-1 - cut]
+
+
+def noise(samples, foreign):
+    """Why these samples may not be judged, or None. `foreign`: share of the machine that others took, per round."""
+    if len(samples) < 2:
+        return "fewer than 2 rounds"
+    if spread(samples) > SPREAD_MAX:
+        return f"spread {spread(samples):.0%} of the median"
+    if foreign and median(foreign) > FOREIGN_MAX:
+        return f"other processes took {median(foreign):.0%} of the machine"
+    return None

@@ -1,0 +1,50 @@
+"""summary.py - the same in a terminal: one table per load, then verdicts and targets."""
+from . import stats
+from .formats import figure, percent, ratio, seconds
+from .targets import check_targets
+from .verdict import beside_peers
+
+
+def load_lines(results, load):
+    head = results.headline(load)
+    yield f"{load}: {results.loads()[load]['title']}"
+    yield f"  {'device':18}{head['unit']:>22}{'range':>10}{'p50':>11}{'p99':>11}{'CPU machine':>13}{'CPU added':>13}  quality"
+    for name in results.measured(load):
+        samples = results.samples(name, load, head["name"])
+        if not samples:
+            yield f"  {name:18}{'-':>22}  failed: {results.errors(name, load)[0][:90]}"
+            continue
+        why = stats.noise(samples, results.foreign(name, load))
+        cells = [figure(stats.median(samples), head["unit"]).rjust(22), f"{stats.spread(samples):.0%}".rjust(10)]
+        for metric in ("p50", "p99"):
+            found = results.samples(name, load, metric)
+            cells.append((seconds(stats.median(found) / 1e6) if found else "-").rjust(11))
+        for metric in ("cost_machine", "cost_added"):
+            found = results.samples(name, load, metric)
+            cells.append((seconds(stats.median(found)) if found else "-").rjust(13))
+        yield f"  {name:18}{''.join(cells)}  {'noisy: ' + why if why else 'ok'}"
+
+
+def lines(results):
+    machine = results.data["machine"]
+    yield f"{machine['cpu']}, {machine['cores']} cores, kernel {machine['kernel']}, commit {machine['commit']}"
+    for load in results.loads():
+        if results.measured(load):
+            yield ""
+            yield from load_lines(results, load)
+    yield ""
+    yield "idle, percent of a core: " + ", ".join(f"{name} {percent(stats.median(results.idle(name)))}" for name in results.devices()
+                                                  if results.idle(name))
+    yield ""
+    yield "Penstock beside its peers (ratio of medians)"
+    for row in beside_peers(results):
+        verdict = row["verdict"]
+        what = "CPU/op" if row["metric"].startswith("cost") else "rate"
+        text = f"p {verdict.p:.3f}" if verdict.p is not None else verdict.why
+        word = {"same": "no difference shown", "refused": "no verdict"}.get(verdict.word, verdict.word)
+        yield f"  {row['load']:14}{row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"
+    found = check_targets(results)
+    if found:
+        yield ""
+        yield "Targets"
+        yield from (f"  {row.say:10}{row.text}: {row.found}, wanted {row.wanted}{'; ' + row.why if row.why else ''}" for row in found)

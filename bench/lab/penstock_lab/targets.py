@@ -1,0 +1,95 @@
+"""targets.py - what Penstock wants to reach beside its peers, and whether this run shows it.
+
+Model     a target is a statement about one run: ratios between devices, or a device's own idle cost. What a run did not measure,
+          or measured with too much noise, is neither met nor missed.
+"""
+import dataclasses
+
+from . import stats
+from .formats import percent, ratio, seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    text: str
+    wanted: str
+    found: str
+    word: str  # met, missed, refused
+    say: str
+    why: str
+
+
+# (text, load, metric, device, peer, least or greatest ratio of medians, what limits it when missed)
+RATIOS = (
+    ("L4: a request adds no more CPU than nftables does", "keepalive", "cost", "penstock-fullnat", "nft", "at most", 1.0,
+     "AF_XDP in copy mode on veth copies every packet twice and wakes a process; the kernel forwards it by pointer"),
+    ("L4: packets per second, at least twice the kernel's NAT", "packets", "rate", "penstock-fullnat", "nft", "at least", 2.0,
+     "on two cores the generator's softirq work shares a core with the receiver"),
+    ("Proxy: a request adds no more CPU than HAProxy does", "keepalive", "cost", "penstock-proxy", "haproxy-tcp", "at most", 1.0,
+     "see the profile: what is not ours is the kernel's copy of each frame into and out of the socket's memory"),
+    ("Proxy: a request adds half of HAProxy's CPU", "keepalive", "cost", "penstock-proxy", "haproxy-tcp", "at most", 0.5,
+     "see the profile: two frames per direction and leg, each with a system call's share"),
+    ("Proxy: a new connection adds no more CPU than HAProxy does", "oneshot", "cost", "penstock-proxy", "haproxy-tcp", "at most", 1.0,
+     "about ten frames per connection and side, each copied by the kernel"),
+    ("HTTP: a request adds no more CPU than nginx does", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 1.0,
+     "see the profile"),
+    ("HTTP: a request adds half of nginx's CPU", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 0.5,
+     "see the profile"),
+)
+ADDED_P50_US = 20.0
+IDLE_MAX_PERCENT = 2.0
+
+
+def outcome(text, wanted, found, holds, why):
+    return Outcome(text, wanted, found, "met" if holds else "missed", "met" if holds else "missed", "" if holds else why)
+
+
+def refuse(text, wanted, why):
+    return Outcome(text, wanted, "-", "refused", "not shown", why)
+
+
+def check_ratio(results, text, load, metric, device, peer, bound, limit, why):
+    wanted = f"{bound} {limit:g} of {peer}"
+    if load not in results.loads() or device not in results.devices() or peer not in results.devices():
+        return None
+    metric = results.cost_metric(load) if metric == "cost" else metric
+    a, b = results.samples(peer, load, metric), results.samples(device, load, metric)
+    if not a or not b:
+        return refuse(text, wanted, "no figures")
+    for name, samples in ((peer, a), (device, b)):
+        noisy = stats.noise(samples, results.foreign(name, load))
+        if noisy:
+            return refuse(text, wanted, f"{name}: {noisy}")
+    if stats.median(a) <= 0:
+        return refuse(text, wanted, f"{peer} cost nothing that could be seen")
+    found = stats.median(b) / stats.median(a)
+    return outcome(text, wanted, ratio(found), found <= limit if bound == "at most" else found >= limit, why)
+
+
+def check_added(results, device):
+    """Added median latency of one connection, beside kernel routing."""
+    text, wanted = f"{device}: added p50 at low load", f"at most {ADDED_P50_US:g} us over route"
+    if "latency" not in results.loads() or device not in results.devices() or "route" not in results.devices():
+        return None
+    a, b = results.samples("route", "latency", "p50"), results.samples(device, "latency", "p50")
+    if not a or not b:
+        return refuse(text, wanted, "no figures")
+    added = stats.median(b) - stats.median(a)
+    return outcome(text, wanted, seconds(added / 1e6), added <= ADDED_P50_US,
+                   "a sleeping worker is woken by the scheduler on every lone request, once per leg")
+
+
+def check_idle(results, device):
+    samples = results.idle(device)
+    if not samples:
+        return None
+    found = stats.median(samples)
+    return outcome(f"{device}: idle CPU", f"at most {IDLE_MAX_PERCENT:g} % of a core", percent(found), found <= IDLE_MAX_PERCENT,
+                   "the worker polls; see penstock status, sleep seconds")
+
+
+def check_targets(results):
+    ours = [name for name in results.devices() if name.startswith("penstock")]
+    found = [check_ratio(results, *row) for row in RATIOS]
+    found += [check(results, name) for name in ours for check in (check_added, check_idle)]
+    return [row for row in found if row is not None]

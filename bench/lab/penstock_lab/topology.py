@@ -1,0 +1,118 @@
+"""topology.py - the place of one turn: client, node and server namespaces, real servers, offloads as asked.
+
+Model     client -- node -- servers, as in the end-to-end tests (tests/e2e/lab.py), and a direct cable client -- servers
+          beside it for the row without a node. A new one for every turn: no connection, map or queue is inherited.
+Offloads  "on": as veth comes, 64 KiB at once between kernels. "off": frames of 1,514 octets with whole checksums, as a
+          wire carries them. A steering program changes what its peer may offload; that is part of its device's cost.
+Not here  who forwards (duts/), who sends (loads/)
+"""
+import pathlib
+
+import servers
+from lab import NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, server4, wait_for
+
+from . import ROOT
+
+WIRE = ("tx", "off", "tso", "off", "gso", "off", "gro", "off")
+UNBOUND = ("tx", "on", "tso", "on", "gso", "on")
+DIRECT_CLIENT, DIRECT_SERVER = "10.10.3.2", "10.10.3.11"
+FLAT_CLIENT = "10.10.2.2"  # the client's address when the device forwards frames without looking at addresses
+WEB, BULK, ECHO, SINK = 8080, 5201, 7000, 9000
+# (name, port of the service, port of the endpoint, protocol)
+SERVICES = (("web", 80, WEB, "tcp"), ("bulk", BULK, BULK, "tcp"), ("echo", ECHO, ECHO, "tcp"), ("sink", SINK, SINK, "udp"))
+PEERS = "bench/lab/peers"
+
+
+def peer(name):
+    """Path of one of our small programs."""
+    from lab import BUILD
+    path = pathlib.Path(BUILD, PEERS, name)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not built; scripts/lab builds it")
+    return str(path)
+
+
+class Bed:
+    """Namespaces and servers of one turn. A context manager."""
+
+    def __init__(self, parties, name="lab"):
+        self.parties, self.offloads = parties, "on"
+        self.lab = Lab(name, server_count=1)
+        try:
+            self._cable()
+            self._servers()
+        except BaseException:
+            self.lab.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lab.close()
+
+    def _cable(self):
+        lab = self.lab
+        lab.client.ip(f"link add direct0 type veth peer name direct0 netns {lab.servers.name}",
+                      f"addr add {DIRECT_CLIENT}/24 dev direct0", "link set direct0 up")
+        lab.servers.ip(f"addr add {DIRECT_SERVER}/24 dev direct0", "link set direct0 up")
+        for space in (lab.client, lab.node, lab.servers):
+            # What is allowed everywhere; a machine's default may differ.
+            space.sysctl(ipv4__tcp_congestion_control="reno", ipv4__ip_local_port_range="1025 65000",
+                         ipv4__tcp_tw_reuse=1, ipv4__tcp_max_syn_backlog=16384, core__somaxconn=16384)
+
+    def interfaces(self):
+        lab = self.lab
+        return [(lab.client, "eth0"), (lab.client, "direct0"), (lab.node, "veth-client"), (lab.node, "veth-servers"),
+                (lab.servers, "eth0"), (lab.servers, "direct0")]
+
+    def use_offloads(self, state):
+        """"on" or "off", for every interface of the bed."""
+        if state == self.offloads:
+            return
+        words = WIRE if state == "off" else UNBOUND
+        for space, name in self.interfaces():
+            space.run("ethtool", "-K", name, *words)
+        self.offloads = state
+
+    def _servers(self):
+        lab = self.lab
+        directory = lab.directory / "nginx-web1"
+        (directory / "tmp").mkdir(parents=True)
+        directory.chmod(0o755)
+        lab.directory.chmod(0o755)
+        config = directory / "nginx.conf"
+        places = [f"{address}:{WEB}" for address in (server4(1), DIRECT_SERVER)]
+        config.write_text("user root;\n" + servers.nginx_config(directory, "web1", places, servers.bodies(lab.directory)))
+        web = self.start("servers", lab.servers, "nginx", "-p", directory, "-e", directory / "error.log", "-c", config,
+                         log=directory / "out.log")
+        servers.wait_listening(lab, web, WEB, "-Hltn", directory / "error.log")
+        bulk = self.start("servers", lab.servers, "iperf3", "-s")
+        wait_for(lambda: bulk.poll() is None and self.listens(lab.servers, BULK), 10, "iperf3 listens")
+
+    def start(self, party, space, *command, log=None):
+        return self.parties.start(self.lab, party, space, *command, log=log)
+
+    def run(self, party, space, *command, timeout):
+        return self.parties.run(party, space, *command, timeout=timeout)
+
+    def listens(self, space, port, kind="t"):
+        return bool(space.run("ss", f"-Hl{kind}n", f"sport = :{port}").stdout.strip())
+
+    def own_addresses(self):
+        """The service's address becomes the node's own: for devices that end connections by the node's kernel."""
+        self.lab.node.ip(f"addr add {VIP4}/32 dev lo")
+
+    def flatten(self):
+        """Client and server on one subnet, for devices that forward frames as they are."""
+        client, node = self.lab.client, self.lab.node
+        node.ip(f"addr del {NODE_CLIENT4}/24 dev veth-client", f"addr del {NODE_SERVERS4}/24 dev veth-servers")
+        node.sysctl(ipv4__ip_forward=0, ipv6__conf__all__disable_ipv6=1)
+        client.ip("addr flush dev eth0", f"addr add {FLAT_CLIENT}/24 dev eth0")
+
+
+def services(protocols=("tcp",)):
+    return [row for row in SERVICES if row[3] in protocols]
+
+
+__all__ = ["Bed", "DIRECT_SERVER", "ROOT", "VIP4", "peer", "server4", "services", "wait_for", "WEB", "BULK", "ECHO", "SINK"]

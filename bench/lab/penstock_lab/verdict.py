@@ -1,0 +1,61 @@
+"""verdict.py - what may be said about two sets of samples, and about Penstock beside its peers of the same kind.
+
+Model     a Verdict has medians, ratio, p and one word: better, worse, same (no difference shown), or a refusal with why.
+Refusals  too much spread, other processes at work, or fewer than stats.ROUNDS_MIN rounds on a side.
+"""
+import dataclasses
+
+from . import stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    word: str                 # better, worse, same, refused
+    ratio: float = None       # median of b / median of a
+    low: float = None         # plausible range of the ratio
+    high: float = None
+    p: float = None
+    why: str = ""
+
+
+def judge(a, b, better="higher", foreign_a=(), foreign_b=()):
+    """Is b better than a?"""
+    if not a or not b:
+        return Verdict("refused", why="no figures")
+    ratio = stats.median(b) / stats.median(a) if stats.median(a) else None
+    for name, samples, foreign in (("first", a, foreign_a), ("second", b, foreign_b)):
+        why = stats.noise(list(samples), list(foreign))
+        if why:
+            return Verdict("refused", ratio, why=f"{name}: {why}")
+    if min(len(a), len(b)) < stats.ROUNDS_MIN:
+        return Verdict("refused", ratio, why=f"fewer than {stats.ROUNDS_MIN} rounds")
+    p = stats.mann_whitney(list(a), list(b))
+    low, high = stats.bootstrap_ratio(list(a), list(b))
+    if p >= stats.SIGNIFICANT or ratio is None or ratio == 1:
+        word = "same"
+    else:
+        word = "better" if (ratio > 1) == (better == "higher") else "worse"
+    return Verdict(word, ratio, low, high, p)
+
+
+def peers_of(results, load, device):
+    """Devices of the same kind that were measured and are not Penstock."""
+    kind = results.devices()[device]["kind"]
+    return [name for name in results.measured(load)
+            if results.devices()[name]["kind"] == kind and not name.startswith("penstock") and results.good(name, load)]
+
+
+def beside_peers(results):
+    """Rows {load, device, peer, metric, verdict} for every Penstock device, load and peer of its kind."""
+    rows = []
+    for load in results.loads():
+        for device in results.measured(load):
+            if not device.startswith("penstock"):
+                continue
+            for peer in peers_of(results, load, device):
+                for metric in (results.headline(load), {"name": results.cost_metric(load), "better": "lower"}):
+                    a, b = (results.samples(name, load, metric["name"]) for name in (peer, device))
+                    rows.append({"load": load, "device": device, "peer": peer, "metric": metric["name"],
+                                 "verdict": judge(a, b, metric["better"], results.foreign(peer, load),
+                                                  results.foreign(device, load))})
+    return rows
