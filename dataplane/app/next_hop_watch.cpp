@@ -36,15 +36,17 @@ Result<std::size_t> NextHopWatch::space_of(int netns) {
   if (::fstat(netns < 0 ? own.get() : netns, &info) != 0)
     return Problem{"network namespace", std::string{"cannot be identified: "} + std::strerror(errno), ""};
   for (std::size_t i = 0; i < spaces_.size(); ++i)
-    if (spaces_[i]->device == info.st_dev && spaces_[i]->inode == info.st_ino) return i;
+    if (spaces_[i] && spaces_[i]->device == info.st_dev && spaces_[i]->inode == info.st_ino) return i;
   auto netlink = Netlink::open(netns);
   if (!netlink) return netlink.error();
   auto space = std::make_unique<Space>();
   space->device = info.st_dev;
   space->inode = info.st_ino;
   space->netlink = std::move(*netlink);
-  spaces_.push_back(std::move(space));
-  return spaces_.size() - 1;
+  auto place = std::find(spaces_.begin(), spaces_.end(), nullptr);
+  if (place == spaces_.end()) place = spaces_.emplace(place);
+  *place = std::move(space);
+  return static_cast<std::size_t>(place - spaces_.begin());
 }
 
 Status NextHopWatch::add_port(PortIndex port, unsigned interface, int netns) {
@@ -58,12 +60,23 @@ Status NextHopWatch::add_port(PortIndex port, unsigned interface, int netns) {
 
 void NextHopWatch::remove_port(PortIndex port) {
   std::erase_if(ports_, [port](const Port& p) { return p.index == port; });
+  leave_unused_spaces();
   mark_all();
+}
+
+void NextHopWatch::leave_unused_spaces() {
+  for (std::size_t space = 0; space < spaces_.size(); ++space) {
+    if (std::any_of(ports_.begin(), ports_.end(), [space](const Port& p) { return p.space == space; })) continue;
+    for (Entry& entry : entries_)
+      if (entry.space == space) release(entry);
+    spaces_[space].reset();
+  }
 }
 
 void NextHopWatch::mark_all() {
   for (Entry& entry : entries_) entry.stale = true;
-  for (const auto& space : spaces_) space->links.clear();
+  for (const auto& space : spaces_)
+    if (space) space->links.clear();
   dirty_ = true;
 }
 
@@ -135,6 +148,7 @@ void NextHopWatch::release(Entry& entry) {
 NextHop NextHopWatch::look_up(Entry& entry) {
   entry.routed = false;
   for (std::size_t space = 0; space < spaces_.size(); ++space) {
+    if (!spaces_[space]) continue;
     Netlink& netlink = *spaces_[space]->netlink;
     const auto route = netlink.route_to(entry.address);
     if (!route) continue;
@@ -192,13 +206,15 @@ bool NextHopWatch::pending() const {
 
 std::vector<int> NextHopWatch::event_fds() const {
   std::vector<int> fds;
-  for (const auto& space : spaces_) fds.push_back(space->netlink->event_fd());
+  for (const auto& space : spaces_)
+    if (space) fds.push_back(space->netlink->event_fd());
   return fds;
 }
 
 std::vector<PortIndex> NextHopWatch::read_events() {
   std::vector<PortIndex> gone;
   for (std::size_t space = 0; space < spaces_.size(); ++space) {
+    if (!spaces_[space]) continue;
     NetlinkChanges changes = spaces_[space]->netlink->changes();
     if (!changes.any()) continue;
     dirty_ = true;

@@ -3,7 +3,7 @@
 // Model     for every wanted address: route lookup, then the neighbour entry of the gateway (or of the address),
 //           which the kernel is asked to keep resolved. A next hop is resolved when its route leaves by one of our
 //           ports (or a VLAN on one) and the kernel knows the link address. Ports may be in several namespaces,
-//           each asked in turn, our own first.
+//           each asked in turn; none is held open longer than a port is in it.
 // Units     an index stays with its address; it is taken away only when the table is full and no snapshot has
 //           wanted the address for longest.
 // Errors    what is not known is unresolved, never guessed.
@@ -76,9 +76,11 @@ class NextHopWatch {
   [[nodiscard]] control::NextHop look_up(Entry& entry);
   bool ask_again(std::size_t index);
   void release(Entry& entry);
+  /// A socket keeps its namespace alive, deleted or not: none stays behind the last port.
+  void leave_unused_spaces();
   void mark_all();
 
-  std::vector<std::unique_ptr<Space>> spaces_;
+  std::vector<std::unique_ptr<Space>> spaces_;  // Port::space and Entry::space; none = vacant
   std::vector<Port> ports_;
   std::vector<Entry> entries_;          // by NextHopIndex
   std::vector<control::NextHop> hops_;  // by NextHopIndex

@@ -163,6 +163,26 @@ TEST_F(NextHopWatchTest, a_deleted_interface_is_reported_and_its_next_hops_are_u
   EXPECT_TRUE(hop(indexes[1]).resolved());
 }
 
+TEST_F(NextHopWatchTest, a_namespace_is_let_go_with_its_last_port_and_entered_again_with_the_next) {
+  auto& first = reachable_peer();
+  auto& second = reachable_peer();
+  ASSERT_TRUE(watch(0, first));
+  ASSERT_TRUE(watch(1, second));
+  EXPECT_EQ(watch_.event_fds().size(), 1u);
+  const auto index = want("10.88.1.2");
+  watch_.resolve();
+  ASSERT_TRUE(follow([&] { return hop(index).resolved(); }));
+  watch_.remove_port(1);
+  EXPECT_EQ(watch_.event_fds().size(), 1u) << "the other port is still there";
+  watch_.remove_port(0);
+  EXPECT_TRUE(watch_.event_fds().empty()) << "a socket would keep a deleted namespace alive";
+  watch_.resolve();
+  EXPECT_FALSE(hop(index).resolved());
+  ASSERT_TRUE(watch(0, first));
+  watch_.resolve();
+  EXPECT_TRUE(follow([&] { return hop(index).resolved(); }));
+}
+
 TEST_F(NextHopWatchTest, an_index_stays_with_its_address_even_when_nobody_wants_it_for_a_while) {
   auto& peer = reachable_peer();
   ASSERT_TRUE(watch(0, peer));

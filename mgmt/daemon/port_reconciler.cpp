@@ -189,7 +189,6 @@ void PortReconciler::dataplane_changed(const DataplaneClient* client) {
           told.ifindex() == port.link->ifindex) {
         port.served = true;
         port.queues = told.queues();
-        port.in_use = *port.link;
         port.in_use = *port.link;  // else advance() takes the adopted port for a changed one and replaces it
       }
   }

@@ -98,6 +98,55 @@ class Ports(case.LabTest):
         self.lab.namespaces.remove(space)
 
 
+class OwnNamespace(case.LabTest):
+    """A port in a namespace of its own, which is deleted and made again under everybody else's traffic."""
+
+    tag = "own"
+
+    @classmethod
+    def configuration(cls):
+        cls.pod_name = f"psk-pod-{cls.lab.tag}"
+        ports = [{"name": "veth-client"}, {"name": "veth-servers"},
+                 {"name": "pod0", "netns": cls.pod_name, "optional": True}]
+        return cls.lab.config(case.usual_clusters(), case.usual_listeners(), ports=ports)
+
+    def add_pod(self, second):
+        pod = self.lab.namespace(self.pod_name)
+        pod.ip(f"link add pod0 type veth peer name eth0 netns {second.name}", "link set pod0 up",
+               f"addr add {SECOND}.1/24 dev pod0")
+        second.ip("link set eth0 up", f"addr add {SECOND}.2/24 dev eth0", f"route add default via {SECOND}.1")
+        wait_for(lambda: self.port_state("pod0")["steering"], 10, "pod0 steers")
+        before = self.steer_count("pod0", "redirected_service")
+        self.assertIn(server_name(second, VIP4, HTTP_FULLNAT, timeout=5)[0], ("web1", "web2", "web3"))
+        self.assertGreater(self.steer_count("pod0", "redirected_service"), before)
+        return pod
+
+    def interfaces(self, space):
+        return space.run("ip", "-o", "link").stdout
+
+    def test_a_namespace_that_goes_is_let_go_and_served_again_when_it_returns(self):
+        second = self.lab.namespace(f"psk-second-{self.lab.tag}")
+        with Prober(self.lab.client, VIP4, HTTP_FULLNAT, interval=0.02, timeout=4) as prober, \
+                EchoStreams(self.lab.client, VIP4, case.ECHO_DNAT, 10) as streams:
+            for _ in range(2):
+                pod = self.add_pod(second)
+                fds = case.rss_and_fds(self.lab.dataplane_pid())[1]
+                pod.delete()
+                self.lab.namespaces.remove(pod)
+                wait_for(lambda: not self.port_state("pod0")["present"], 5, "pod0 is noticed to be gone")
+                # The other end of its pair goes only when nobody holds the namespace any more.
+                wait_for(lambda: "eth0" not in self.interfaces(second), 10, "the kernel has freed the namespace")
+                self.assertLess(case.rss_and_fds(self.lab.dataplane_pid())[1], fds)
+            time.sleep(0.5)
+        self.assertEqual(prober.failed(), [])
+        self.assertEqual(prober.slow(0.5), [], "others are not disturbed")
+        self.assertEqual(streams.broken(), [])
+        self.assertLess(streams.worst(), 1.0)
+        status = self.lab.status()
+        self.assertEqual(status["verdict"], "ok", status["reasons"])
+        self.assertEqual(status["dataplane"]["restarts"], 0)
+
+
 class OtherNamespace(case.LabTest):
     """The client's port lies in a namespace that the daemon enters: here the node itself, by name."""
 
