@@ -5,14 +5,17 @@
 #include <net/if.h>
 #include <sched.h>
 
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "bpf/abi/steer_reasons.h"
 #include "tests/bpf/plain_parse.h"
 #include "tests/bpf/steer_bed.h"
+#include "tests/support/seeded.h"
 
 namespace penstock::test {
 namespace {
@@ -59,6 +62,36 @@ TEST_F(Steer, every_case_counts_its_reason_and_nothing_else) {
     bed_->record_dnat_flows();
     expect(each.frame, each.reason, each.name);
   }
+}
+
+/// What a frame alone cannot bring about.
+struct Situation {
+  penstock_steer_reason reason;
+  void (*arrange)(SteerBed&);
+};
+constexpr std::array kSituations{
+    Situation{PENSTOCK_STEER_STALE_HEARTBEAT, [](SteerBed& bed) { bed.never_beat(0); }},
+    Situation{PENSTOCK_STEER_NO_SOCKET, [](SteerBed& bed) { bed.unbind_queue(0); }},
+    Situation{PENSTOCK_STEER_PORT_DISABLED, [](SteerBed& bed) { bed.set_enabled(false); }},
+    Situation{PENSTOCK_STEER_KERNEL_FLOW,
+              [](SteerBed& bed) {
+                bed.never_beat(0);
+                (void)bed.run(PacketBuilder{}.ipv4(kClient4, kVip4).tcp(40000, kServicePort, "S").build());
+                bed.beat(0, 0);
+              }},
+};
+
+TEST_F(Steer, every_reason_has_a_row_that_counts_exactly_it) {
+  std::set<__u32> driven;
+  for (const SteerCase& each : steer_cases()) driven.insert(each.reason);  // counted by the test above
+  for (const Situation& each : kSituations) {
+    SetUp();
+    each.arrange(*bed_);
+    expect(tcp("A"), each.reason, std::string{name_of(each.reason)});
+    EXPECT_TRUE(driven.insert(each.reason).second) << name_of(each.reason) << " has a frame already";
+  }
+  for (const SteerReasonInfo& info : kSteerReasons)
+    EXPECT_TRUE(driven.contains(info.reason)) << info.name << " has neither a row in steer_cases() nor a situation";
 }
 
 TEST_F(Steer, disabled_port_passes_everything) {
@@ -164,6 +197,33 @@ TEST_F(Steer, whole_corpus_is_counted_once_each_and_as_the_plain_parser_says) {
     EXPECT_EQ(got.action, static_cast<std::uint32_t>(redirected ? XDP_REDIRECT : XDP_PASS)) << entry.path();
   }
   EXPECT_GE(frames, 60u);
+}
+
+// The fuzz target runs the parser in user space; this is the whole program, as the verifier admitted it, on damaged
+// frames of every kind.
+TEST_F(Steer, damaged_frames_are_counted_once_each_and_as_the_plain_parser_says) {
+  const std::vector<SteerCase> cases = steer_cases();
+  Seeded random{11};
+  std::set<__u32> seen;
+  for (int round = 0; round < 20'000; ++round) {
+    Bytes frame = cases[random.below(cases.size())].frame;
+    for (std::size_t i = 1 + random.below(3); i > 0; --i)
+      frame[random.below(frame.size())] = std::byte(random.u16() & 0xff);
+    if (random.below(4) == 0) frame.resize(14 + random.below(frame.size() - 13));
+    const SteerOutcome got = bed_->run(frame);
+    ASSERT_EQ(got.counted, 1u) << dump(frame);
+    ASSERT_TRUE(got.reason.has_value()) << dump(frame);
+    const auto octets = std::span{reinterpret_cast<const std::uint8_t*>(frame.data()), frame.size()};
+    const PlainPacket plain = plain_parse(octets);
+    if (plain.reason != PENSTOCK_PARSED)
+      ASSERT_EQ(name_or_none(got.reason), name_or_none(plain.reason)) << dump(frame);
+    else
+      ASSERT_LE(*got.reason, __u32{PENSTOCK_STEER_NOT_MESH}) << name_or_none(got.reason) << dump(frame);
+    const bool redirected = kSteerReasons.at(*got.reason).redirected;
+    ASSERT_EQ(got.action, static_cast<std::uint32_t>(redirected ? XDP_REDIRECT : XDP_PASS)) << dump(frame);
+    seen.insert(*got.reason);
+  }
+  EXPECT_GE(seen.size(), 15u) << "the damage reaches most reasons";
 }
 
 TEST(SteerCorpus, holds_every_case) {
