@@ -267,6 +267,7 @@ v1::Hello Dataplane::hello() const {
   hello.set_connection_arenas(static_cast<std::uint32_t>(workers_->size()));
   hello.set_pid(static_cast<std::uint32_t>(::getpid()));
   hello.set_hugepages(runtime_->hugepages());
+  if (!warning().empty()) hello.add_warnings(warning());
   hello.set_epoch(snapshot_.epoch());
   hello.set_content_hash(snapshot_.epoch() == 0 ? 0 : snapshot_.content_hash());
   for (PortIndex index = 0; index < control::kPortMax; ++index)

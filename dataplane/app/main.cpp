@@ -40,7 +40,7 @@ int run(const Options& options) {
   auto dataplane = Dataplane::start(options);
   if (!dataplane) return report({dataplane.error()});
   if (!(*dataplane)->warning().empty())
-    std::fprintf(stderr, "penstock-dataplane: %s\n", (*dataplane)->warning().c_str());
+    std::fprintf(stderr, "penstock-dataplane: warning: %s\n", (*dataplane)->warning().c_str());
   if (auto dropped = drop_privileges(); !dropped) return report({dropped.error()});
   ControlServer server{**dataplane, std::move(*listener), std::move(signals)};
   std::fprintf(stderr, "penstock-dataplane: ready on %s\n", options.control_socket.c_str());

@@ -92,6 +92,7 @@ Result<DirectView> open_direct(const std::string& api_socket) {
   report.dataplane.pid = hello.pid();
   report.dataplane.uptime_seconds = telemetry::process_age_seconds(pid);
   report.dataplane.hugepages = hello.hugepages();
+  report.warnings.assign(hello.warnings().begin(), hello.warnings().end());
   report.dataplane.boot_epoch = hello.boot_epoch();
   report.dataplane.build = hello.build();
   report.config.epoch_active = telemetry::active_epoch(segment);

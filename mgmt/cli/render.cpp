@@ -143,6 +143,7 @@ std::string render_status(const Json& status, Style style) {
   const std::string verdict = text(status["verdict"]);
   std::string out = colored(verdict, verdict == "ok", verdict == "down", style) + "\n";
   for (const Json& reason : status["reasons"]) out += "  - " + text(reason) + "\n";
+  for (const Json& warning : status.value("warnings", Json::array())) out += "  warning: " + text(warning) + "\n";
   const Json& daemon = status["daemon"];
   if (daemon["running"].get<bool>())
     out += "daemon     pid " + text(daemon["pid"]) + ", up " + duration_text(count(daemon, "uptime_seconds") * 1000) +

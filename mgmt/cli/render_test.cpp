@@ -78,6 +78,14 @@ TEST(Render, reasons_follow_the_verdict) {
   EXPECT_THAT(render_status(telemetry::status_json(report), {}), StartsWith("down\n  - dataplane is waiting"));
 }
 
+TEST(Render, warnings_stand_below_the_verdict_and_do_not_change_it) {
+  telemetry::Report report = sample();
+  report.warnings = {"no hugepages: 46 are needed"};
+  telemetry::judge(report);
+  EXPECT_THAT(render_status(telemetry::status_json(report), {}),
+              StartsWith("ok\n  warning: no hugepages: 46 are needed\n"));
+}
+
 TEST(Render, counters_leave_out_zeros_on_request) {
   const Json counters = telemetry::counters_json(sample());
   EXPECT_THAT(render_counters(counters, false), HasSubstr("no_endpoint"));

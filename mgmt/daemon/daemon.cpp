@@ -127,9 +127,16 @@ void Daemon::lost(const DataplaneClient::Pointer& client, const std::string& why
   pump_.reset();
   sampler_.reset();
   dataplane_state_.Clear();
+  adopted_warnings_.clear();
   fresh_client_ = in_force_ = restored_ = false;
   if (ports_) ports_->dataplane_changed(nullptr);
   wakeup_.notify();
+}
+
+/// Into the log and into status.
+void warn(std::vector<std::string>& warnings, const Problem& problem) {
+  spdlog::warn("{}", problem.text());
+  warnings.push_back(problem.text());
 }
 
 /// What the running dataplane reserved, against what is configured now.
@@ -144,6 +151,7 @@ Problems reserved_problems_of(const DataplaneClient& client, const config::Node&
 }
 
 Task<Problems> Daemon::start() {
+  for (const Problem& problem : start_warnings(current_.config)) warn(start_warnings_, problem);
   auto kernel = KernelPath::open(current_.config.node, options_.generic_xdp);
   if (!kernel) co_return Problems{kernel.error()};
   kernel_ = std::move(*kernel);
@@ -181,7 +189,7 @@ Task<Problems> Daemon::first_dataplane() {
   const DataplaneClient::Pointer dataplane = client();
   if (supervisor_->adopted())
     for (const Problem& problem : reserved_problems_of(*dataplane, current_.config.node))
-      spdlog::warn("{}", problem.text());
+      warn(adopted_warnings_, problem);
   if (supervisor_->adopted())
     if (const auto ids = read_file(runtime_file(kIds)))
       if (const Status restored = publisher_->compiler().restore_ids(*ids); !restored)

@@ -112,6 +112,8 @@ class Daemon : public api::Backend {
   std::uint64_t predecessor_boot_epoch_{};
   std::vector<std::string> fallback_interfaces_;
   std::string start_failure_;
+  std::vector<std::string> start_warnings_;    ///< about the machine
+  std::vector<std::string> adopted_warnings_;  ///< about the dataplane that was there before
   std::string last_pass_error_;
   telemetry::ConfigReport config_report_;
   Instant started_{};

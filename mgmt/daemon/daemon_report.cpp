@@ -107,6 +107,8 @@ telemetry::Report Daemon::report() {
   report.daemon_uptime_seconds = seconds_since(started_);
   report.config = config_report_;
   report.decisions = decisions_;
+  report.warnings = start_warnings_;
+  report.warnings.insert(report.warnings.end(), adopted_warnings_.begin(), adopted_warnings_.end());
   report.dataplane.state = supervisor_ ? supervisor_->state() : "stopped";
   if (supervisor_) {
     report.dataplane.pid = static_cast<std::uint32_t>(supervisor_->pid());
@@ -119,6 +121,7 @@ telemetry::Report Daemon::report() {
     report.dataplane.connected = dataplane->connected();
     report.dataplane.uptime_seconds = telemetry::process_age_seconds(dataplane->pid());
     report.dataplane.hugepages = hello.hugepages();
+    report.warnings.insert(report.warnings.end(), hello.warnings().begin(), hello.warnings().end());
     report.dataplane.boot_epoch = hello.boot_epoch();
     report.dataplane.build = hello.build();
     report.workers = sampler_.workers(dataplane->segment(), now());

@@ -88,7 +88,6 @@ int run_daemon(const Options& options) {
     list(problems, "penstockd cannot start:");
     return kExitStartFailed;
   }
-  for (const Problem& problem : start_warnings(loaded->config)) spdlog::warn("{}", problem.text());
   std::error_code error;
   std::filesystem::create_directories(runtime_dir, error);
   asio::io_context loop{1};

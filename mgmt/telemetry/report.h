@@ -118,7 +118,8 @@ struct DecisionReport {
 struct Report {
   std::string verdict{"down"};  ///< ok, degraded, down
   std::vector<std::string> reasons;
-  std::uint32_t daemon_pid{};  ///< 0 = read without the daemon
+  std::vector<std::string> warnings;  ///< what the operator should know though the verdict does not depend on it
+  std::uint32_t daemon_pid{};         ///< 0 = read without the daemon
   std::uint64_t daemon_uptime_seconds{};
   bool fallback_installed{};
   bool fallback_wanted{};

@@ -180,6 +180,7 @@ Json status_json(const Report& report) {
   Json out;
   out["verdict"] = report.verdict;
   out["reasons"] = report.reasons;
+  out["warnings"] = report.warnings;
   out["daemon"] = {{"running", report.daemon_pid != 0},
                    {"pid", report.daemon_pid},
                    {"uptime_seconds", report.daemon_uptime_seconds}};

@@ -84,6 +84,28 @@ listeners:
         self.assertIn("9464", said)
         self.assertIn("veth-none", said)
 
+    def test_without_hugepages_it_runs_and_warns_in_log_and_status(self):
+        pages = pathlib.Path("/proc/sys/vm/nr_hugepages")
+        before = pages.read_text()
+        pages.write_text("0")
+        try:
+            self.lab.start_daemon(self.configuration())
+        finally:
+            pages.write_text(before)
+        server_name(self.lab.client, VIP4, HTTP_FULLNAT)
+        status = self.wait_verdict()
+        self.assertFalse(status["dataplane"]["hugepages"])
+        self.assertEqual([w for w in status["warnings"] if "no hugepages" in w], status["warnings"])
+        self.assertIn("warning: no hugepages", self.lab.cli("status").stdout)
+        self.assertIn("warning: no hugepages", self.lab.log_tail(100))
+        self.assertEqual(self.lab.stop_daemon(), 0)
+        config = self.configuration()
+        config["node"]["hugepages"] = "off"
+        self.lab.start_daemon(config)
+        self.assertEqual(self.lab.status()["warnings"], [], "nobody asked for them")
+        self.assertEqual(self.lab.stop_daemon(), 0)
+        self.assert_nothing_left()
+
     def test_start_and_stop_leave_nothing_behind(self):
         for _ in range(2):
             self.lab.start_daemon(self.configuration())

@@ -140,7 +140,7 @@ Result<std::unique_ptr<DpdkRuntime>> DpdkRuntime::start(const RuntimeOptions& op
   std::unique_ptr<DpdkRuntime> runtime{new DpdkRuntime};
   runtime->hugepages_ = options.hugepages != Hugepages::off && hugepages_available(octets);
   if (!runtime->hugepages_ && options.hugepages == Hugepages::automatic)
-    runtime->warning_ = "no hugepages: " + hugepage_need(octets) + "; using normal pages";
+    runtime->warning_ = "no hugepages: " + hugepage_need(octets) + " (vm.nr_hugepages); using normal pages";
   if (auto init = init_eal(options, runtime->hugepages_, octets); !init) return init.error();
   auto pool = make_pool(options.buffers);
   if (!pool) return pool.error();
