@@ -162,7 +162,8 @@ class Lab:
         return self
 
     def __exit__(self, kind, value, trace):
-        if kind is not None and self.daemon_log.exists():
+        asked_to_end = kind is not None and issubclass(kind, SystemExit)
+        if kind is not None and not asked_to_end and self.daemon_log.exists():
             print(f"--- end of {self.daemon_log}\n{self.log_tail(60)}", file=sys.stderr)
         self.close()
 
@@ -360,9 +361,13 @@ def unmount_below(directory):
 
 
 def end_on_signals():
-    """SIGTERM and SIGINT end the process through its exit handlers, so that labs are closed."""
+    """SIGTERM, SIGINT and SIGHUP end the process through its exit handlers, so that labs are closed."""
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
     def leave(number, _frame):
+        for again in signals:  # impatience must interrupt neither the cleaning nor the commands that do it
+            signal.signal(again, signal.SIG_IGN)
         raise SystemExit(128 + number)
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, leave)
-        signal.signal(signal.SIGINT, leave)
+        for each in signals:
+            signal.signal(each, leave)
