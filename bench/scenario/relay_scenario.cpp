@@ -106,7 +106,7 @@ Frame PeerIo::make(const Queued& q) {
   } else {
     put32(options, 0x0101080au);
   }
-  put32(options + 4, end.nxt / 64 + 1);  // a clock that only rises
+  put32(options + 4, ++clock_);  // which only rises, also when the sequence numbers wrap
   put32(options + 8, end.echo);
   end.nxt += q.payload + (syn ? 1u : 0u) + ((q.flags & wire::kTcpFin) != 0 ? 1u : 0u);
   const auto octets = static_cast<std::uint16_t>(kLink + kIp + tcp_octets + q.payload);

@@ -85,6 +85,7 @@ class PeerIo final : public io::PacketIo {
   std::size_t waiting_at_{};
   std::array<std::vector<std::uint32_t>, 16> of_endpoint_port_;  ///< connection by endpoint and node port
   std::uint64_t sent_payload_segments_{}, sent_{};
+  std::uint32_t clock_{};  ///< of the peers' timestamps
 };
 
 class RelayScenario {

@@ -197,6 +197,7 @@ class Relay {
   std::uint32_t half_open_{};
   CoarseMs cookies_until_{};
   bool cookies_used_{};
+  tcp::SegmentIn segment_;  ///< of receive(); a new one each time would be cleared each time
   bool has_payload_sum_{};  ///< of the frame that verify() saw last
   std::uint16_t payload_sum_{};
   Pressure pressure_{Pressure::none};

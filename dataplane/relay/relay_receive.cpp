@@ -121,8 +121,9 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
   if (const TimeWaits::Slot slot = slot_of_pair_[index]; slot != 0 && time_waits_[slot - 1].record(side) != nullptr)
     return receive_time_wait(slot - 1, side, frame, info, false);
   Pair& pair = pairs_[index];
-  const Parsed<tcp::SegmentIn> segment = tcp::read_segment(segment_bytes(frame, info));
-  if (!segment || !has_room(pair, side, segment->payload.size())) {
+  tcp::SegmentIn& segment = segment_;
+  if (tcp::read_segment_into(segment_bytes(frame, info), segment) != DropReason::none ||
+      !has_room(pair, side, segment.payload.size())) {
     counters_.memory_dropped.add();
     consumed(frame);
     return Taken::taken;
@@ -130,11 +131,11 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
   tcp::Events events;
   {
     PairDelivery delivery{*this, pair, side, frame, info};
-    events = engine_.receive(pair.leg(side), *segment, now_, delivery);
+    events = engine_.receive(pair.leg(side), segment, now_, delivery);
   }
   after(index, side, events);
   if (events.has(tcp::Events::kResetReply) && frame.live()) {
-    if (const auto reset = tcp::reset_for(*segment)) {
+    if (const auto reset = tcp::reset_for(segment)) {
       answer(frame, info, *reset);
       return Taken::taken;
     }

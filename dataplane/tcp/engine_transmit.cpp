@@ -53,7 +53,7 @@ void Engine::count_retransmission(Endpoint& ep) {
 bool Engine::transmit_reset(Endpoint& ep, SegmentOut& out) {
   if (!ep.reset_due) return false;
   ep.reset_due = false;
-  out = SegmentOut{};
+  out.clear();
   out.seq = ep.queue.nxt();
   out.ack = ep.rcv_nxt;
   out.flags = kTcpRst | kTcpAck;
@@ -65,7 +65,7 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   const Index index = fresh ? ep.queue.first_unsent() : ep.queue.first_unrepaired(pools_);
   if (index == kNoIndex || !pools_.entries[index].is(Entry::kSyn)) return false;
   const bool answer = ep.state == State::syn_received;
-  out = SegmentOut{};
+  out.clear();
   out.seq = pools_.entries[index].seq;
   out.ack = answer ? ep.rcv_nxt : SeqNum{};
   out.flags = answer ? kTcpSyn | kTcpAck : kTcpSyn;
@@ -110,7 +110,7 @@ void Engine::fill_common(Endpoint& ep, Instant now, SegmentOut& out, bool with_s
 }
 
 void Engine::transmit_ack(Endpoint& ep, Instant now, SegmentOut& out) {
-  out = SegmentOut{};
+  out.clear();
   out.seq = ep.queue.nxt();  // even when the peer took window back: it promised that edge once (RFC 7323 s2.4)
   out.flags = kTcpAck;
   fill_common(ep, now, out, true);
@@ -126,7 +126,7 @@ void Engine::transmit_probe(Endpoint& ep, Instant now, SegmentOut& out) {
 void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   const Entry& entry = pools_.entries[index];
   const bool new_data = index == ep.queue.first_unsent();
-  out = SegmentOut{};
+  out.clear();
   out.seq = entry.seq;
   out.flags = kTcpAck;
   if (entry.next == kNoIndex && entry.octets > 0) out.flags |= kTcpPsh;

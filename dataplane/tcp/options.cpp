@@ -75,6 +75,16 @@ class Writer {
 
 Options parse_options(ByteView bytes) {
   Options out;
+  parse_options_into(bytes, out);
+  return out;
+}
+
+void parse_options_into(ByteView bytes, Options& out) {
+  out.has_mss = out.has_window_shift = out.sack_permitted = out.has_timestamps = out.malformed = false;
+  out.mss = 0;
+  out.window_shift = 0;
+  out.ts_value = out.ts_echo = 0;
+  out.sack_count = 0;
   std::size_t at = 0;
   if (bytes.size() >= 12 && load_be<std::uint32_t>(bytes, 0).host() == kTimestampsAligned) {
     out.has_timestamps = true;
@@ -98,7 +108,6 @@ Options parse_options(ByteView bytes) {
     read_option(kind, bytes.subspan(at + 2, length - 2), out);
     at += length;
   }
-  return out;
 }
 
 void write_timestamps(std::uint32_t value, std::uint32_t echo, OptionBytes& into) {

@@ -35,10 +35,13 @@ struct Options {
 
 /// `bytes` is exactly the option part of the header.
 [[nodiscard]] Options parse_options(ByteView bytes);
+/// The same in place: every field is set but the blocks behind sack_count.
+void parse_options_into(ByteView bytes, Options& into);
 
 /// Octets in a segment's options field, padded to a multiple of four.
 struct OptionBytes {
-  std::array<std::byte, kOptionOctetsMax> bytes{};
+  OptionBytes() {}  // what lies behind `octets` has no value: clearing it would cost more than a segment's options
+  std::array<std::byte, kOptionOctetsMax> bytes;
   std::uint8_t octets{};
   [[nodiscard]] ByteView view() const { return ByteView{bytes}.first(octets); }
 };

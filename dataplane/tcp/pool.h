@@ -170,7 +170,11 @@ class LentTable {
       if (touched_ == capacity_) return kNoIndex;
       index = touched_++;
     }
-    lent_[index] = Lent{.raw = raw, .references = 1};
+    Lent& lent = lent_[index];  // field by field: a value built elsewhere is copied by loads that wait for its stores
+    lent.raw = raw;
+    lent.references = 1;
+    lent.next = kNoIndex;
+    lent.sum = lent.sum_offset = lent.sum_octets = 0;
     ++in_use_;
     return index;
   }

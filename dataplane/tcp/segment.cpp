@@ -19,6 +19,31 @@ void write_ip(ByteSpan out, const ConnectionKey& key, std::uint16_t payload_octe
                      {.src = key.local, .dst = key.remote, .proto = IpProto::tcp, .payload_octets = payload_octets});
 }
 
+/// Writes the TCP header with a checksum of 0 and returns its sum, which is added up from the values: wide loads right
+/// behind narrow stores would wait for these.
+std::uint64_t write_header(ByteSpan tcp, const ConnectionKey& key, const SegmentOut& segment) {
+  const std::size_t header = wire::TcpView::kMinHeaderOctets + segment.options.octets;
+  const Be32 sequence = Be32::from_host(segment.seq.value()), acknowledgement = Be32::from_host(segment.ack.value());
+  const Be16 control = Be16::from_host(static_cast<std::uint16_t>(header / 4 << 12 | segment.flags));
+  const Be16 window = Be16::from_host(segment.window);
+  store_be(tcp, 0, key.local_port);
+  store_be(tcp, 2, key.remote_port);
+  store_be(tcp, 4, sequence);
+  store_be(tcp, 8, acknowledgement);
+  store_be(tcp, 12, control);
+  store_be(tcp, 14, window);
+  store_be(tcp, 16, Be32{});  // checksum and urgent pointer
+  std::uint64_t sum = std::uint64_t{key.local_port.wire()} + key.remote_port.wire() + sequence.wire() +
+                      acknowledgement.wire() + control.wire() + window.wire();
+  const ByteView options = segment.options.view();
+  for (std::size_t at = 0; at < options.size(); at += 4) {
+    const Be32 word = load_be<std::uint32_t>(options, at);
+    store_be(tcp, wire::TcpView::kMinHeaderOctets + at, word);
+    sum += word.wire();
+  }
+  return sum;
+}
+
 Parsed<PacketIn> read_transport(const IpAddress& src, const IpAddress& dst, IpProto proto, ByteView transport) {
   if (proto != IpProto::tcp) return DropReason::unsupported_proto;
   const auto octets = static_cast<std::uint32_t>(transport.size());
@@ -38,37 +63,36 @@ std::size_t write_packet(ByteSpan out, const ConnectionKey& key, const SegmentOu
   const std::size_t ip = key.local.is_v4() ? wire::Ipv4View::kMinHeaderOctets : wire::Ipv6View::kHeaderOctets;
   write_ip(out, key, static_cast<std::uint16_t>(transport));
   const ByteSpan tcp = out.subspan(ip, transport);
-  wire::write_tcp(tcp, {.src_port = key.local_port,
-                        .dst_port = key.remote_port,
-                        .sequence = segment.seq.value(),
-                        .acknowledgement = segment.ack.value(),
-                        .flags = segment.flags,
-                        .window = segment.window});
-  tcp[12] = static_cast<std::byte>(header / 4 << 4);
-  const ByteView options = segment.options.view();
-  if (!options.empty()) std::memcpy(tcp.data() + wire::TcpView::kMinHeaderOctets, options.data(), options.size());
-  const bool in_place = segment.payload.data() == tcp.data() + header;
-  if (!segment.payload.empty() && !in_place)
-    std::memcpy(tcp.data() + header, segment.payload.data(), segment.payload.size());
+  const std::uint64_t header_sum = write_header(tcp, key, segment);
+  const ByteSpan payload = tcp.subspan(header);
+  const bool in_place = segment.payload.data() == payload.data();
+  if (!segment.payload.empty() && !in_place) std::memcpy(payload.data(), segment.payload.data(), payload.size());
   const std::uint64_t pseudo =
       wire::pseudo_header_sum(key.local, key.remote, IpProto::tcp, static_cast<std::uint32_t>(transport));
-  const std::uint64_t sum = segment.has_payload_sum
-                                ? wire::add_sums(wire::sum_of(tcp.first(header)), segment.payload_sum)
-                                : wire::sum_of(tcp);
-  store_be(tcp, wire::TcpView::kChecksumOffset, wire::checksum_from(wire::add_sums(pseudo, sum)));
+  std::uint64_t sum = wire::add_sums(pseudo, header_sum);
+  if (!segment.payload.empty())
+    sum = wire::add_sums(sum, segment.has_payload_sum ? segment.payload_sum : wire::sum_of(payload));
+  store_be(tcp, wire::TcpView::kChecksumOffset, wire::checksum_from(sum));
   return ip + transport;
 }
 
+DropReason read_segment_into(ByteView segment, SegmentIn& into) {
+  const DropReason refused = wire::TcpView::check(segment);
+  if (refused != DropReason::none) return refused;
+  const wire::TcpView view = wire::TcpView::of_checked(segment);
+  into.seq = SeqNum{view.sequence()};
+  into.ack = SeqNum{view.acknowledgement()};
+  into.flags = view.flags() & kFlagsUnderstood;
+  into.window = view.window();
+  parse_options_into(segment.first(view.header_octets()).subspan(wire::TcpView::kMinHeaderOctets), into.options);
+  into.payload = view.payload();
+  return DropReason::none;
+}
+
 Parsed<SegmentIn> read_segment(ByteView segment) {
-  const Parsed<wire::TcpView> view = wire::TcpView::parse(segment);
-  if (!view) return view.reason();
   SegmentIn out;
-  out.seq = SeqNum{view->sequence()};
-  out.ack = SeqNum{view->acknowledgement()};
-  out.flags = view->flags() & kFlagsUnderstood;
-  out.window = view->window();
-  out.options = parse_options(segment.first(view->header_octets()).subspan(wire::TcpView::kMinHeaderOctets));
-  out.payload = view->payload();
+  const DropReason refused = read_segment_into(segment, out);
+  if (refused != DropReason::none) return refused;
   return out;
 }
 

@@ -59,6 +59,19 @@ struct SegmentOut {
   bool retransmission{};
   bool has_payload_sum{};
   std::uint16_t payload_sum{};  ///< of the payload by itself (wire/checksum.h), when the owner knows it already
+
+  /// As new, in place: assigning a new one would build it elsewhere and copy it whole.
+  void clear() {
+    seq = ack = SeqNum{};
+    flags = 0;
+    window = 0;
+    options.octets = 0;
+    payload = {};
+    block = kNoIndex;
+    block_offset = 0;
+    retransmission = has_payload_sum = false;
+    payload_sum = 0;
+  }
 };
 
 /// Room that every packet fits into: IPv6, TCP, 40 octets of options and the payload.
@@ -75,5 +88,7 @@ struct PacketIn {
 [[nodiscard]] Parsed<PacketIn> read_packet(ByteView packet);
 /// Reads a TCP header whose checksum has been verified or is known good.
 [[nodiscard]] Parsed<SegmentIn> read_segment(ByteView segment);
+/// The same in place; `into` has no meaning unless the reason is `none`.
+[[nodiscard]] DropReason read_segment_into(ByteView segment, SegmentIn& into);
 
 }  // namespace penstock::tcp

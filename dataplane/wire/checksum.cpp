@@ -2,7 +2,7 @@
 
 #include <immintrin.h>
 
-#include <array>
+#include <algorithm>
 #include <cstring>
 
 namespace penstock::wire {
@@ -17,22 +17,25 @@ T load(const std::byte* at) {
 
 constexpr std::size_t kWideFrom = 256;  // below this the set-up costs what the wide loop saves (wire_bench)
 
-/// Sum of as many whole blocks of 64 octets as there are; 32-bit words in 64-bit lanes, which cannot overflow here.
+constexpr std::size_t kBlocksAtOnce = 1024;  // lanes of 32 bits hold that many
+
+/// Sum of whole blocks of 64 octets, at most kBlocksAtOnce. A word less 0x8000 is a signed number, and one instruction
+/// adds such numbers up in pairs; what was taken off is given back at the end.
 [[gnu::target("avx2")]] std::uint64_t sum_wide(const std::byte* at, std::size_t blocks) {
-  const __m256i low_mask = _mm256_set1_epi64x(0xffffffff);
-  __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
+  const __m256i bias = _mm256_set1_epi16(static_cast<short>(0x8000)), ones = _mm256_set1_epi16(1);
+  __m256i a = _mm256_setzero_si256(), b = a;
+  const std::uint64_t taken_off = std::uint64_t{blocks} * 32 * 0x8000;
   for (; blocks > 0; --blocks, at += 64) {
-    const __m256i x = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
-    const __m256i y = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32));
-    a = _mm256_add_epi64(a, _mm256_and_si256(x, low_mask));
-    b = _mm256_add_epi64(b, _mm256_srli_epi64(x, 32));
-    c = _mm256_add_epi64(c, _mm256_and_si256(y, low_mask));
-    d = _mm256_add_epi64(d, _mm256_srli_epi64(y, 32));
+    const __m256i x = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)), bias);
+    const __m256i y = _mm256_xor_si256(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at + 32)), bias);
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(x, ones));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(y, ones));
   }
-  alignas(32) std::array<std::uint64_t, 4> lanes;
-  _mm256_store_si256(reinterpret_cast<__m256i*>(lanes.data()),
-                     _mm256_add_epi64(_mm256_add_epi64(a, b), _mm256_add_epi64(c, d)));
-  return add_sums(add_sums(lanes[0], lanes[1]), add_sums(lanes[2], lanes[3]));
+  const __m256i lanes = _mm256_add_epi32(a, b);
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1));
+  return taken_off + static_cast<std::uint64_t>(std::int64_t{_mm_cvtsi128_si32(four)});
 }
 
 }  // namespace
@@ -41,10 +44,11 @@ std::uint64_t sum_of(ByteView bytes) {
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   std::uint64_t wide = 0;
-  if (left >= kWideFrom && __builtin_cpu_supports("avx2")) {
-    wide = sum_wide(at, left / 64);
-    at += left / 64 * 64;
-    left %= 64;
+  while (left >= kWideFrom && __builtin_cpu_supports("avx2")) {
+    const std::size_t blocks = std::min(left / 64, kBlocksAtOnce);
+    wide += sum_wide(at, blocks);
+    at += blocks * 64;
+    left -= blocks * 64;
   }
   // Four accumulators: an add with carry depends on the one before it, so one chain would wait on itself.
   std::uint64_t a = wide, b = 0, c = 0, d = 0;

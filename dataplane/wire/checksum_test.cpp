@@ -37,6 +37,18 @@ TEST(Checksum, carries_survive_when_every_word_is_all_ones) {
   }
 }
 
+TEST(Checksum, a_long_region_equals_the_plain_algorithm_whatever_it_holds) {
+  Seeded random{64};
+  for (const std::size_t length : {65536u, 65600u, 200'001u}) {
+    for (const unsigned octet : {0x00u, 0x7fu, 0x80u, 0xffu}) {
+      const Bytes same(length, static_cast<std::byte>(octet));
+      EXPECT_EQ(host_sum(sum_of(same)), plain_sum(same)) << length << " octets of " << octet;
+    }
+    const Bytes bytes = random.bytes(length);
+    EXPECT_EQ(host_sum(sum_of(bytes)), plain_sum(bytes)) << length;
+  }
+}
+
 TEST(Checksum, sums_of_parts_split_at_random_even_places_add_up_to_the_whole) {
   Seeded random{42};
   for (int round = 0; round < 5000; ++round) {

@@ -82,16 +82,22 @@ struct Ipv4Fields {
 };
 /// Writes 20 octets with a right checksum. The caller has checked that they are there.
 inline void write_ipv4(ByteSpan out, const Ipv4Fields& fields) {
-  store_be(out, 0, Be16::from_host(static_cast<std::uint16_t>(0x4500 | fields.tos)));
-  store_be(out, 2, Be16::from_host(static_cast<std::uint16_t>(Ipv4View::kMinHeaderOctets + fields.payload_octets)));
-  store_be(out, 4, Be16::from_host(fields.identification));
-  store_be(out, 6, Be16::from_host(fields.dont_fragment ? kIpv4DontFragment : std::uint16_t{0}));
-  out[8] = std::byte{fields.ttl};
-  out[9] = static_cast<std::byte>(fields.proto);
-  store_be(out, 10, Be16{});
-  store_be(out, 12, fields.src.as_v4());
-  store_be(out, 16, fields.dst.as_v4());
-  store_be(out, 10, checksum_from(sum_of(out.first(Ipv4View::kMinHeaderOctets))));
+  const std::uint32_t octets = static_cast<std::uint32_t>(Ipv4View::kMinHeaderOctets) + fields.payload_octets;
+  const Be32 first = Be32::from_host(0x45000000u | std::uint32_t{fields.tos} << 16 | (octets & 0xffff));
+  const Be32 second =
+      Be32::from_host(std::uint32_t{fields.identification} << 16 | (fields.dont_fragment ? kIpv4DontFragment : 0u));
+  const Be16 third = Be16::from_host(
+      static_cast<std::uint16_t>(std::uint32_t{fields.ttl} << 8 | static_cast<std::uint8_t>(fields.proto)));
+  const Be32 src = fields.src.as_v4(), dst = fields.dst.as_v4();
+  // Added up from the values: reading back what was just written in other widths would wait for the stores.
+  const std::uint64_t sum =
+      std::uint64_t{first.wire()} + second.wire() + third.wire() + src.wire() + std::uint64_t{dst.wire()};
+  store_be(out, 0, first);
+  store_be(out, 4, second);
+  store_be(out, 8, third);
+  store_be(out, 10, checksum_from(sum));
+  store_be(out, 12, src);
+  store_be(out, 16, dst);
 }
 
 }  // namespace penstock::wire

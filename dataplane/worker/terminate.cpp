@@ -82,7 +82,10 @@ bool Worker::State::path(FlowIndex flow, relay::Side side, control::NextHop& int
   }
   const WorkerPort* const port = view->port(reverse.out_port);
   if (port == nullptr) return false;
-  into = {reverse.next_mac, port->mac, reverse.out_port, reverse.vlan_tci};
+  into.destination = reverse.next_mac;  // field by field, or loads wait for stores of another width
+  into.source = port->mac;
+  into.port = reverse.out_port;
+  into.vlan_tci = reverse.vlan_tci;
   return true;
 }
 
