@@ -6,7 +6,8 @@ void Congestion::start(std::uint32_t mss, const Limits& limits, bool syn_lost) {
   *this = Congestion{};
   control_ = limits.congestion_control;
   cwnd_ = syn_lost ? mss : initial_window(mss, limits);
-  if (control_ == CongestionControl::cubic && limits.hystart) stage_ = HyStart{};
+  hystart_ = control_ == CongestionControl::cubic && limits.hystart;
+  if (hystart_) stage_ = HyStart{};
 }
 
 void Congestion::acked(const Growth& growth) {
@@ -65,12 +66,13 @@ void Congestion::avoid_cubic(const Growth& growth) {
 }
 
 void Congestion::reduce(std::uint32_t flight, std::uint32_t mss) {
+  cwnd_prior_ = cwnd_;
+  ssthresh_prior_ = ssthresh_;
   if (control_ == CongestionControl::reno) {
     ssthresh_ = std::max(flight / 2, 2 * mss);  // RFC 5681 s3.2, equation 4
   } else {
     // RFC 9438 s4.7, fast convergence: a flow that has less than last time makes room.
     w_max_ = cwnd_ < w_max_ ? static_cast<std::uint32_t>(std::uint64_t{cwnd_} * 17 / 20) : cwnd_;
-    cwnd_prior_ = cwnd_;
     ssthresh_ = std::max(cubic_reduced(flight), 2 * mss);  // s4.6
   }
   credit_ = 0;
@@ -96,6 +98,16 @@ void Congestion::repair(std::uint32_t delivered, std::uint32_t pipe, std::uint32
 void Congestion::recovered() {
   cwnd_ = ssthresh_;
   stage_ = std::monostate{};
+}
+
+void Congestion::undo(std::uint32_t pipe, std::uint32_t mss) {
+  constexpr std::uint32_t kBurstSegments = 10;
+  cwnd_ = std::max(cwnd_, std::min(cwnd_prior_, pipe + kBurstSegments * mss));
+  ssthresh_ = std::max({ssthresh_, ssthresh_prior_, cwnd_prior_});
+  w_max_ = std::max(w_max_, cwnd_prior_);
+  credit_ = 0;
+  stage_ = std::monostate{};
+  if (hystart_ && ssthresh_ == kUnknown) stage_ = HyStart{};
 }
 
 void Congestion::timed_out(std::uint32_t flight, std::uint32_t mss, bool first) {

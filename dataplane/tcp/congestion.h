@@ -9,7 +9,7 @@
 //                      ^------------------------ timeout ------------------------'
 //
 // Units     octets; milliseconds; `mss` is the payload of a full segment.
-// Shape     44 octets.
+// Shape     52 octets.
 // Errors    none.
 // Not here  which segment is lost (recovery.h).
 #pragma once
@@ -58,6 +58,9 @@ class Congestion {
     if (Prr* prr = std::get_if<Prr>(&stage_)) prr->out += octets;
   }
   void recovered();
+  /// The last reduction was needless: growth resumes where it was, in the end. The window itself opens to what was
+  /// there before, but by no more than an initial window at once (RFC 4015 s3).
+  void undo(std::uint32_t pipe, std::uint32_t mss);
   /// RFC 5681 s3.1: after a timeout; `first` when the segment had not timed out before.
   void timed_out(std::uint32_t flight, std::uint32_t mss, bool first);
   /// RFC 5681 s4.1: nothing was sent for longer than a timeout.
@@ -69,6 +72,7 @@ class Congestion {
   [[nodiscard]] bool in_slow_start() const { return cwnd_ < ssthresh_; }
 
  private:
+  static constexpr std::uint32_t kUnknown = 0x7fffffff;  ///< ssthresh before the first reduction
   static constexpr std::uint32_t kCwndMax = 0x3fffffff;  ///< no TCP window is larger (RFC 7323 s2.3)
   void slow_start(const Growth& growth);
   void avoid_reno(const Growth& growth);
@@ -77,13 +81,15 @@ class Congestion {
   void grow(std::uint32_t octets) { cwnd_ = std::min(cwnd_ + std::min(octets, kCwndMax), kCwndMax); }
 
   std::uint32_t cwnd_{};
-  std::uint32_t ssthresh_{0x7fffffff};
-  std::uint32_t credit_{};      ///< Reno: octets acknowledged in this window; CUBIC: remainder of a division
-  std::uint32_t w_max_{};       ///< CUBIC: where the curve's plateau is
-  std::uint32_t cwnd_prior_{};  ///< CUBIC: before the last reduction
+  std::uint32_t ssthresh_{kUnknown};
+  std::uint32_t credit_{};          ///< Reno: octets acknowledged in this window; CUBIC: remainder of a division
+  std::uint32_t w_max_{};           ///< CUBIC: where the curve's plateau is
+  std::uint32_t cwnd_prior_{};      ///< before the last reduction
+  std::uint32_t ssthresh_prior_{};  ///< likewise
   std::variant<std::monostate, HyStart, CubicEpoch, Prr> stage_;
   CongestionControl control_{CongestionControl::reno};
+  bool hystart_{};
 };
-static_assert(sizeof(Congestion) <= 48);
+static_assert(sizeof(Congestion) <= 52);
 
 }  // namespace penstock::tcp

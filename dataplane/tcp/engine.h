@@ -43,9 +43,9 @@ struct Events {
 
 struct Counters {
   std::uint64_t segments_in{}, segments_out{}, retransmitted{}, timeouts{}, recoveries{}, window_probes{},
-      tail_probes{}, keepalive_probes{}, challenge_acks{}, challenge_acks_limited{}, not_acceptable{}, paws_rejected{},
-      timestamp_missing{}, ack_invalid{}, sack_invalid{}, options_malformed{}, out_of_order{}, not_stored{},
-      duplicates{}, path_mtu_shrunk{}, black_holes{};
+      needless_reductions{}, tail_probes{}, keepalive_probes{}, challenge_acks{}, challenge_acks_limited{},
+      not_acceptable{}, paws_rejected{}, timestamp_missing{}, ack_invalid{}, sack_invalid{}, options_malformed{},
+      out_of_order{}, not_stored{}, duplicates{}, path_mtu_shrunk{}, black_holes{};
 };
 
 /// Receives in-order payload during Engine::receive(). It must not call the engine for that same endpoint, but may
@@ -146,7 +146,7 @@ class Engine {
   // engine_ack.cpp
   [[nodiscard]] bool acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
   /// New data was acknowledged: timers and give-up counts start again.
-  void advance(Endpoint& ep, Instant now, Events& events);
+  void advance(Endpoint& ep, const Delivered& delivered, Instant now, Events& events);
   std::uint32_t apply_sack(Endpoint& ep, const SegmentIn& segment, Delivered& delivered);
   /// Microseconds of an unambiguous sample; zero: none.
   std::uint32_t sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now);
@@ -164,6 +164,9 @@ class Engine {
   void arm_idle(Endpoint& ep, Instant now);
   void on_retransmit_timer(Endpoint& ep, Instant now, Events& events);
   void on_persist_timer(Endpoint& ep, Instant now, Events& events);
+  [[nodiscard]] std::uint16_t small_mss(const Endpoint& ep) const {
+    return ep.pmtu.v4() ? limits_.blackhole_mss_v4 : limits_.blackhole_mss_v6;
+  }
   void on_idle_timer(Endpoint& ep, Instant now, Events& events);
   [[nodiscard]] bool user_timeout_passed(const Endpoint& ep, Instant now) const;
 

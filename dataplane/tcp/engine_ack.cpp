@@ -6,9 +6,16 @@
 namespace penstock::tcp {
 namespace {
 
-/// The first SACK block lies below the acknowledgement: a DSACK (RFC 2883 s4).
+/// The first SACK block lies below the acknowledgement, or in the second block: a DSACK (RFC 2883 s4).
 bool reports_duplicate(const SegmentIn& segment) {
-  return segment.options.sack_count > 0 && segment.options.sack[0].end.at_most(segment.ack);
+  const Options& options = segment.options;
+  if (options.sack_count == 0) return false;
+  const SackBlock first = options.sack[0];
+  if (!first.start.precedes(first.end)) return false;
+  if (first.end.at_most(segment.ack)) return true;
+  if (options.sack_count == 1) return false;
+  const SackBlock second = options.sack[1];
+  return second.start.at_most(first.start) && first.end.at_most(second.end);
 }
 
 }  // namespace
@@ -35,14 +42,18 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   if (advanced) ep.queue.acknowledge(pools_, ack, delivered);
   if (ep.state == State::syn_received) established(ep, now, events);
   if (ep.sack) apply_sack(ep, segment, delivered);
+  const bool duplicate_reported = ep.sack && reports_duplicate(segment);
+  if (duplicate_reported &&
+      ep.recovery.duplicate_reported(ep.queue, ep.congestion, segment.options.sack[0], ep.payload_max()))
+    ++counters_.needless_reductions;
   ep.send_window.update(segment.window, segment.seq, ack, advanced);
   const std::uint32_t rtt_us = sample_round_trip(ep, segment, delivered, now);
 
   if (ep.rack_on) {
     ep.rack.delivered(delivered, Stamp::of(now), ep.rto);
-    if (reports_duplicate(segment)) ep.rack.duplicate_reported(ack, ep.queue.nxt());
-    if (ep.rack.probe_answered(ack, reports_duplicate(segment)) && ep.recovery.phase() == Phase::open)
-      ep.congestion.lost_and_repaired(std::min(flight_before, ep.congestion.cwnd()), ep.payload_max());
+    if (duplicate_reported) ep.rack.duplicate_reported(ack, ep.queue.nxt());
+    if (ep.rack.probe_answered(ack, duplicate_reported))
+      ep.recovery.tail_repaired(ep.congestion, flight_before, ep.payload_max());
     detect_loss(ep, now);
   }
   const bool same_window = window_before == ep.send_window.octets();
@@ -62,7 +73,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   if (ep.timer_kind == TimerKind::persist) ep.retries = 0;
   if (advanced) {
     ep.octets_acked += delivered.acked_octets - (delivered.fin_acked ? 1u : 0u) - (syn_acked ? 1u : 0u);
-    advance(ep, now, events);
+    advance(ep, delivered, now, events);
   }
   window_changed(ep, now);
   if (delivered.fin_acked) {
@@ -72,9 +83,11 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   return true;
 }
 
-void Engine::advance(Endpoint& ep, Instant now, Events& events) {
+void Engine::advance(Endpoint& ep, const Delivered& delivered, Instant now, Events& events) {
   ep.retries = 0;
   ep.large_timeouts = 0;
+  if (ep.pmtu.searching())
+    ep.pmtu.acknowledged(delivered.largest_octets + (ep.timestamps.on ? 12u : 0u), small_mss(ep));
   ep.progress = CoarseMs::of(now);
   events.add(Events::kAcked);
   if (ep.queue.flight() > 0)
@@ -101,8 +114,9 @@ std::uint32_t Engine::apply_sack(Endpoint& ep, const SegmentIn& segment, Deliver
 
 std::uint32_t Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered,
                                         Instant now) {
-  if (delivered.has_sample) {
-    const std::int32_t round_trip_us = std::max(Stamp::of(now).since(delivered.sample_sent), 1);
+  if (delivered.has_sample || (delivered.newest_valid && !delivered.newest_retransmitted)) {
+    const Stamp sent = delivered.has_sample ? delivered.sample_sent : delivered.newest_sent;
+    const std::int32_t round_trip_us = std::max(Stamp::of(now).since(sent), 1);
     ep.rto.sample(round_trip_us);
     return static_cast<std::uint32_t>(round_trip_us);
   }

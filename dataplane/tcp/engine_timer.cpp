@@ -6,10 +6,6 @@
 namespace penstock::tcp {
 namespace {
 
-// Large segments that time out this often in a row: the path may drop them for their size without saying so. Lower
-// mistakes plain loss for it and pays with small segments; higher adds seconds to every real black hole.
-constexpr std::uint8_t kBlackHoleTimeouts = 3;
-
 // RFC 8985 s7.2: what a peer may wait before it acknowledges a single segment, and room for jitter otherwise.
 constexpr Duration kPeerAckDelay = std::chrono::milliseconds{200};
 constexpr Duration kProbeMargin = std::chrono::milliseconds{2};
@@ -127,10 +123,9 @@ void Engine::on_retransmit_timer(Endpoint& ep, Instant now, Events& events) {
   const bool first = ep.retries == 0;
   if (!held_back) ++ep.retries;
   ep.heard = false;
-  const std::uint16_t small = ep.pmtu.v4() ? limits_.blackhole_mss_v4 : limits_.blackhole_mss_v6;
+  const std::uint16_t small = small_mss(ep);
   const bool would_shrink = pools_.entries[ep.queue.head()].octets + (ep.timestamps.on ? 12u : 0u) > small;
-  if (!handshake && would_shrink && ++ep.large_timeouts >= kBlackHoleTimeouts)
-    if (ep.pmtu.shrink_to(small)) ++counters_.black_holes;
+  if (!handshake && would_shrink && ep.pmtu.timed_out(++ep.large_timeouts, small)) ++counters_.black_holes;
   ep.recovery.timed_out(pools_, ep.queue, ep.congestion, ep.payload_max(), first);
   ep.rack.timed_out();
   ep.tail_probe_due = false;

@@ -48,6 +48,7 @@ bool Engine::wants_transmit(const Endpoint& ep) {
 void Engine::count_retransmission(Endpoint& ep) {
   ++counters_.retransmitted;
   ++ep.retransmitted_segments;
+  ep.recovery.repeated();
 }
 
 bool Engine::transmit_reset(Endpoint& ep, SegmentOut& out) {

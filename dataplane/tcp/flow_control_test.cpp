@@ -200,6 +200,42 @@ TEST(PathMtu, repeated_timeouts_of_large_segments_try_a_small_size) {
   EXPECT_EQ(d.engine.counters().black_holes, 1u);
 }
 
+TEST(PathMtu, full_segments_are_tried_again_when_small_ones_have_worked_for_a_while) {
+  Dialogue d;
+  d.establish({.mss = 1460});
+  d.write(40 * 1460);
+  d.all();
+  d.wait(1400);
+  ASSERT_EQ(d.ep.pmtu.mss(), 536);
+  std::uint32_t acked = 1;
+  for (int i = 0; i < Pmtu::kTrialAcks; ++i) {
+    EXPECT_EQ(d.ep.pmtu.mss(), 536);
+    acked += 536;
+    d.in({.ack = acked});
+    d.all();
+  }
+  EXPECT_EQ(d.ep.pmtu.mss(), 1460);
+  EXPECT_TRUE(d.ep.pmtu.searching());
+  d.in({.ack = d.ep.queue.nxt().value() - d.iss});
+  EXPECT_FALSE(d.ep.pmtu.searching()) << "a full segment has arrived: it was plain loss";
+}
+
+TEST(PathMtu, a_black_hole_is_believed_after_two_more_timeouts) {
+  Pmtu pmtu;
+  pmtu.open(true, 1500);
+  pmtu.peer_offered(1460);
+  EXPECT_FALSE(pmtu.timed_out(2, 536));
+  EXPECT_TRUE(pmtu.timed_out(3, 536));
+  for (int trial = 0; trial < Pmtu::kTrials; ++trial) {
+    for (int i = 0; i < Pmtu::kTrialAcks; ++i) pmtu.acknowledged(536, 536);
+    EXPECT_EQ(pmtu.mss(), 1460);
+    EXPECT_TRUE(pmtu.timed_out(1, 536));
+    EXPECT_EQ(pmtu.mss(), 536);
+  }
+  for (int i = 0; i < 1000; ++i) pmtu.acknowledged(536, 536);
+  EXPECT_EQ(pmtu.mss(), 536);
+}
+
 TEST(Pools, an_empty_pool_takes_less_and_recovers) {
   Dialogue d;
   d.establish({.mss = 1000, .window = 65535});

@@ -110,6 +110,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   }
   if (queue.flight() > 0 && should_enter(queue, facts)) {
     phase_ = Phase::recovery;
+    undo_.begin(queue.una());
     rescued_ = false;
     recover_ = queue.nxt();
     congestion.lost(std::min(queue.flight(), congestion.cwnd()), mss);
@@ -122,9 +123,25 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   return false;
 }
 
+bool Recovery::duplicate_reported(const SendQueue& queue, Congestion& congestion, SackBlock range, std::uint32_t mss) {
+  if (!undo_.duplicate(range, mss)) return false;
+  if (phase_ != Phase::open && queue.lost() > 0) return false;  // not all of it: the rest has not been sent again
+  phase_ = Phase::open;
+  force_ = false;
+  congestion.undo(pipe(queue), mss);
+  return true;
+}
+
+void Recovery::tail_repaired(Congestion& congestion, std::uint32_t flight, std::uint32_t mss) {
+  if (phase_ != Phase::open) return;  // that loss has its reduction already
+  undo_.forget();
+  congestion.lost_and_repaired(std::min(flight, congestion.cwnd()), mss);
+}
+
 void Recovery::timed_out(Pools& pools, SendQueue& queue, Congestion& congestion, std::uint32_t mss, bool first) {
   if (queue.head() != queue.first_unsent() && pools.entries[queue.head()].is(Entry::kSacked))
     queue.clear_sacked(pools);  // the peer gave up what it had reported (RFC 2018 s8)
+  if (first) undo_.begin(queue.una());
   congestion.timed_out(queue.flight(), mss, first);
   queue.mark_all_lost(pools);
   phase_ = Phase::loss;

@@ -4,15 +4,15 @@
 //           the recovery point is acknowledged), loss (after a timeout, the same recovery point). Without SACK each
 //           duplicate acknowledgement counts as one segment that has left the network.
 // Units     octets; `mss` is the payload of a full segment.
-// Shape     16 octets; the marks are in the send queue, the window in congestion.h.
+// Shape     20 octets; the marks are in the send queue, the window in congestion.h.
 // Errors    none.
 // Not here  timers, and the order of NextSeg() (engine).
 #pragma once
 #include <algorithm>
-#include <utility>
 
 #include "dataplane/tcp/congestion.h"
 #include "dataplane/tcp/send_queue.h"
+#include "dataplane/tcp/undo.h"
 
 namespace penstock::tcp {
 
@@ -39,6 +39,11 @@ class Recovery {
   bool acknowledged(Pools& pools, SendQueue& queue, Congestion& congestion, const AckFacts& facts, std::uint32_t mss);
   /// The retransmission timer expired; `first` when this is not a repetition.
   void timed_out(Pools& pools, SendQueue& queue, Congestion& congestion, std::uint32_t mss, bool first);
+  /// The peer has got `range` twice. True when that shows the last reduction needless: it is taken back, and what was
+  /// thought to be lost is repaired.
+  bool duplicate_reported(const SendQueue& queue, Congestion& congestion, SackBlock range, std::uint32_t mss);
+  /// The tail probe has repaired a loss (RFC 8985 s7.4): the window is reduced, and that is not taken back.
+  void tail_repaired(Congestion& congestion, std::uint32_t flight, std::uint32_t mss);
   /// Retransmit what is marked lost without touching the congestion window (the path's MTU shrank).
   void force_one() { force_ = true; }
 
@@ -50,8 +55,14 @@ class Recovery {
   /// One retransmission may leave whatever the window says.
   [[nodiscard]] bool forced() const { return force_; }
   void retransmitted() { force_ = false; }
+  /// A segment was sent again, for whatever reason.
+  void repeated() { undo_.repeated(); }
   /// RFC 6675 s4 NextSeg() rule 4: once per recovery the tail may be sent again although nothing says it was lost.
-  [[nodiscard]] bool take_rescue() { return !std::exchange(rescued_, true); }
+  [[nodiscard]] bool take_rescue() {
+    const bool first = !rescued_;
+    rescued_ = true;
+    return first;
+  }
   [[nodiscard]] Phase phase() const { return phase_; }
   [[nodiscard]] SeqNum recover() const { return recover_; }
 
@@ -63,12 +74,13 @@ class Recovery {
 
   SeqNum recover_;
   std::uint32_t reno_sacked_{};
+  Undo undo_;
   std::uint16_t duplicates_{};
-  Phase phase_{Phase::open};
-  bool force_{};
-  bool rescued_{};
-  bool recover_valid_{};  ///< a timeout happened: duplicates below recover_ do not count (RFC 6582 s4)
+  Phase phase_ : 2 {Phase::open};
+  bool force_ : 1 {};
+  bool rescued_ : 1 {};
+  bool recover_valid_ : 1 {};  ///< a timeout happened: duplicates below recover_ do not count (RFC 6582 s4)
 };
-static_assert(sizeof(Recovery) == 16);
+static_assert(sizeof(Recovery) == 20);
 
 }  // namespace penstock::tcp

@@ -190,6 +190,7 @@ void SendQueue::drop_marks(Entry& entry) {
 void SendQueue::note_delivery(const Entry& entry, Delivered& into) const {
   into.highest_end = into.octets > 0 ? later_of(into.highest_end, entry.end()) : entry.end();
   into.octets += entry.span();
+  into.largest_octets = std::max(into.largest_octets, entry.octets);
   if (entry.sends == 1) {
     into.lowest_first_send = into.has_first_send ? earlier_of(into.lowest_first_send, entry.end()) : entry.end();
     into.has_first_send = true;

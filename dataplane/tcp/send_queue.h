@@ -26,9 +26,10 @@ struct Delivered {
   bool newest_retransmitted{};
   Stamp newest_sent{};
   SeqNum newest_end{};
-  bool has_first_send{};       ///< something delivered had been sent once only
-  SeqNum lowest_first_send{};  ///< the lowest end of those
-  SeqNum highest_end{};        ///< of everything delivered
+  bool has_first_send{};           ///< something delivered had been sent once only
+  SeqNum lowest_first_send{};      ///< the lowest end of those
+  SeqNum highest_end{};            ///< of everything delivered
+  std::uint16_t largest_octets{};  ///< payload of the largest segment delivered
   bool fin_acked{};
 };
 

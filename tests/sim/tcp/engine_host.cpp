@@ -289,7 +289,8 @@ void EngineHost::schedule(std::size_t i) {
 
 HostCounts EngineHost::counts() const {
   const tcp::Counters& counters = engine_->counters();
-  return {counters.retransmitted, counters.timeouts, counters.recoveries, counters.window_probes, counters.tail_probes};
+  return {counters.retransmitted, counters.timeouts,    counters.recoveries,
+          counters.window_probes, counters.tail_probes, counters.needless_reductions};
 }
 
 }  // namespace penstock::tcpsim

@@ -30,6 +30,7 @@ class EngineHost final : public Host {
   [[nodiscard]] std::optional<SeqNum> offered_until(std::size_t i) const override;
   void check_end() override;
   [[nodiscard]] HostCounts counts() const override;
+  [[nodiscard]] std::uint32_t cwnd_octets(std::size_t i) const override { return connections_[i].ep.congestion.cwnd(); }
 
  private:
   /// A part of a block that the application keeps a reference on, and where it belongs in the stream.

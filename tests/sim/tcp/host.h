@@ -47,10 +47,11 @@ class Outside {
 };
 
 struct HostCounts {
-  std::uint64_t retransmitted{}, timeouts{}, recoveries{}, window_probes{}, tail_probes{};
+  std::uint64_t retransmitted{}, timeouts{}, recoveries{}, window_probes{}, tail_probes{}, needless_reductions{};
   void add(const HostCounts& other) {
     retransmitted += other.retransmitted, timeouts += other.timeouts, recoveries += other.recoveries;
     window_probes += other.window_probes, tail_probes += other.tail_probes;
+    needless_reductions += other.needless_reductions;
   }
 };
 
@@ -70,6 +71,8 @@ class Host {
   /// Nothing is left to happen: closed, TIME-WAIT over, memory given back.
   virtual void check_end() = 0;
   [[nodiscard]] virtual HostCounts counts() const = 0;
+  /// Congestion window; 0 when that is nobody's business.
+  [[nodiscard]] virtual std::uint32_t cwnd_octets(std::size_t) const { return 0; }
 };
 
 }  // namespace penstock::tcpsim

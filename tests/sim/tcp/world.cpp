@@ -92,7 +92,7 @@ void World::gave_up(std::size_t host, std::size_t i, bool patient) {
     fail(host, i, "gave up a peer that answers");
 }
 
-Result World::run() {
+Result World::run(Watcher* watcher) {
   while (!heap_.empty() && !failed()) {
     const Event event = heap_.top();
     heap_.pop();
@@ -104,6 +104,7 @@ Result World::run() {
     if (touched == kNoConnection) continue;
     result_.virtual_us = now_us_ - start_us_;
     check_edges(touched);
+    if (watcher != nullptr) watcher->after(result_.virtual_us, *hosts_[0]);
   }
   if (!failed()) check_end();
   for (const auto& host : hosts_) result_.counts.add(host->counts());

@@ -30,11 +30,20 @@ struct Result {
   std::uint32_t excused{};   ///< lwIP had put its queue in disorder (lwip_host.cpp)
 };
 
+/// Looks on after every event, at the end that opened the first connection.
+class Watcher {
+ public:
+  virtual void after(std::uint64_t since_start_us, const Host& client) = 0;
+
+ protected:
+  ~Watcher() = default;
+};
+
 class World final : private Outside {
  public:
   /// `shelf` keeps pools from run to run; without one they are made and freed.
   explicit World(const Scenario& scenario, Pcapng* capture = nullptr, PoolShelf* shelf = nullptr);
-  [[nodiscard]] Result run();
+  [[nodiscard]] Result run(Watcher* watcher = nullptr);
 
  private:
   struct Later {
