@@ -20,10 +20,10 @@ from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
 QUICK_DEVICES = ("direct", "route", "nft", "haproxy-tcp", "penstock-fullnat", "penstock-proxy")
-QUICK_LOADS = ("keepalive", "oneshot", "bulk")
+QUICK_LOADS = ("keepalive", "oneshot", "bulk", "packets")
 QUICK_BUDGET, QUICK_ROUNDS = 300, 4
 FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3 * 3600, 6, 3
-PROGRAMS = ("penstockd", "penstock", "penstock-dataplane")
+PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
 
 
 def prepare():

@@ -33,6 +33,8 @@ def seconds(value):
 def figure(value, unit):
     if unit == "s":
         return seconds(value)
+    if unit == "us":
+        return seconds(value / 1e6)
     return f"{number(value)} {unit}"
 
 

@@ -9,7 +9,6 @@ import subprocess
 import time
 
 from . import duts, machine, plan
-from .cpu import Meter
 from .formats import figure
 from .procs import LoadError
 from .results import FORMAT, Results
@@ -63,7 +62,7 @@ class Runner:
                 if device.offloads == "off":
                     bed.use_offloads("off")
                 device.start(bed)
-                self.idle(turn, device)
+                self.idle(turn, bed, device)
                 for load in turn.loads:
                     if device.offloads is None:
                         bed.use_offloads(load.offloads)
@@ -76,9 +75,9 @@ class Runner:
                     self.record(turn, load, error=f"{type(error).__name__}: {error}"[:500])
             self.say(f"    {device.name}: {type(error).__name__}: {str(error)[:200]}")
 
-    def idle(self, turn, device):
+    def idle(self, turn, bed, device):
         time.sleep(0.3)
-        meter = Meter(self.groups, self.clock)
+        meter = bed.meter()
         time.sleep(plan.IDLE_SECONDS)
         cpu = meter.since()
         self.data["idle"].append({"device": device.name, "round": turn.round,
@@ -86,14 +85,16 @@ class Runner:
                                   "machine_percent": 100 * (cpu["busy"] - cpu["foreign"] - cpu["lab"]) / cpu["seconds"], "cpu": cpu})
 
     def cell(self, turn, bed, device, load):
-        meter = Meter(self.groups, self.clock)
         try:
+            load.prepare(bed, device)
+            meter = bed.meter()
             values = load.run(bed, device, self.seconds)
+            cpu = values.pop("cpu", None) or meter.since()
         except FAILURES as error:
             self.record(turn, load, error=f"{type(error).__name__}: {error}"[:500])
             self.say(f"    {load.name:16} failed: {str(error)[:150]}")
             return
-        self.record(turn, load, values=values, cpu=meter.since())
+        self.record(turn, load, values=values, cpu=cpu)
         head = next(metric for metric in load.metrics if metric.headline)
         self.say(f"    {load.name:16} {figure(values[head.name], head.unit)}")
 

@@ -39,7 +39,7 @@ def lines(results):
     yield "Penstock beside its peers (ratio of medians)"
     for row in beside_peers(results):
         verdict = row["verdict"]
-        what = "CPU/op" if row["metric"].startswith("cost") else "rate"
+        what = "CPU/op" if row["metric"].startswith("cost") else row["metric"]
         text = f"p {verdict.p:.3f}" if verdict.p is not None else verdict.why
         word = {"same": "no difference shown", "refused": "no verdict"}.get(verdict.word, verdict.word)
         yield f"  {row['load']:14}{row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"

@@ -7,15 +7,19 @@ Offloads  "on": as veth comes, 64 KiB at once between kernels. "off": frames of 
 Not here  who forwards (duts/), who sends (loads/)
 """
 import pathlib
+import time
 
 import servers
-from lab import NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, server4, wait_for
+from lab import CLIENT4, NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, server4, wait_for
 
 from . import ROOT
+from .cpu import Meter
+from .procs import LoadError
 
 WIRE = ("tx", "off", "tso", "off", "gso", "off", "gro", "off")
 UNBOUND = ("tx", "on", "tso", "on", "gso", "on")
 DIRECT_CLIENT, DIRECT_SERVER = "10.10.3.2", "10.10.3.11"
+FLOOD = "10.50.0.0/16"  # frames.h
 FLAT_CLIENT = "10.10.2.2"  # the client's address when the device forwards frames without looking at addresses
 WEB, BULK, ECHO, SINK = 8080, 5201, 7000, 9000
 # (name, port of the service, port of the endpoint, protocol)
@@ -83,12 +87,40 @@ class Bed:
         lab.directory.chmod(0o755)
         config = directory / "nginx.conf"
         places = [f"{address}:{WEB}" for address in (server4(1), DIRECT_SERVER)]
-        config.write_text("user root;\n" + servers.nginx_config(directory, "web1", places, servers.bodies(lab.directory)))
+        text = servers.nginx_config(directory, "web1", places, servers.bodies(lab.directory))
+        files = self.parties.open_files
+        config.write_text(f"user root; worker_rlimit_nofile {files};\n" + text.replace("worker_connections 8192",
+                                                                                    f"worker_connections {files - 100}"))
         web = self.start("servers", lab.servers, "nginx", "-p", directory, "-e", directory / "error.log", "-c", config,
                          log=directory / "out.log")
         servers.wait_listening(lab, web, WEB, "-Hltn", directory / "error.log")
+        echo = self.start("servers", lab.servers, peer("conns"), "serve", ECHO)
         bulk = self.start("servers", lab.servers, "iperf3", "-s")
-        wait_for(lambda: bulk.poll() is None and self.listens(lab.servers, BULK), 10, "iperf3 listens")
+        for child, port in ((bulk, BULK), (echo, ECHO)):
+            wait_for(lambda: child.poll() is None and self.listens(lab.servers, port), 10, f"port {port} is served")
+
+    def meter(self):
+        """CPU from now on."""
+        return Meter(self.parties.groups, time.monotonic)
+
+    def ready(self, child, log, word, timeout=10):
+        """Waits until a child of ours says so in its log."""
+        def said():
+            if child.poll() is not None:
+                raise LoadError(f"ended with {child.returncode}: {log.read_text()[-300:]}")
+            return log.read_text().startswith(word)
+        wait_for(said, timeout, f"{word}: {log.name}")
+
+    def route_flood_home(self, device):
+        """Answers to SYNs of 10.50.0.0/16 find their way to the client, which ignores them."""
+        lab = self.lab
+        lab.client.ip(f"route replace blackhole {FLOOD}")
+        if device.kind == "none":
+            lab.servers.ip(f"route replace {FLOOD} via {DIRECT_CLIENT}")
+        elif device.flat:
+            lab.servers.ip(f"route replace {FLOOD} via {FLAT_CLIENT}")
+        else:
+            lab.node.ip(f"route replace {FLOOD} via {CLIENT4}")
 
     def start(self, party, space, *command, log=None):
         return self.parties.start(self.lab, party, space, *command, log=log)
@@ -101,7 +133,7 @@ class Bed:
 
     def own_addresses(self):
         """The service's address becomes the node's own: for devices that end connections by the node's kernel."""
-        self.lab.node.ip(f"addr add {VIP4}/32 dev lo")
+        self.lab.node.ip(f"addr replace {VIP4}/32 dev lo")
 
     def flatten(self):
         """Client and server on one subnet, for devices that forward frames as they are."""

@@ -19,6 +19,7 @@ class Device:
     flat = False              # client and server share a subnet
     offloads = None           # "off" when it cannot work with them
     polls = False             # keeps its core busy whatever happens
+    keeps_order = True        # a close never overtakes payload
     configurable = False      # reload() exists
 
     def start(self, bed):

@@ -28,10 +28,19 @@ class Route(Device):
 class Nft(Device):
     name, title, kind, serves = "nft", "kernel, nftables DNAT and masquerade", "packets", ANY
 
+    configurable = True
+
     def start(self, bed):
+        self.bed = bed
+        self.load(bed)
+
+    def reload(self, _turn):
+        self.load(self.bed, "flush table ip lab\n")
+
+    def load(self, bed, before=""):
         rules = "\n".join(f"    ip daddr {VIP4} {protocol} dport {port} dnat to {server4(1)}:{to}"
                           for _name, port, to, protocol in services(("tcp", "udp")))
-        bed.lab.node.run("nft", "-f", "-", input=f"""table ip lab {{
+        bed.lab.node.run("nft", "-f", "-", input=before + f"""table ip lab {{
   chain pre {{
     type nat hook prerouting priority -100;
 {rules}

@@ -1,6 +1,9 @@
 """proxies.py - HAProxy and nginx from Debian, as TCP and as HTTP proxies, one thread or worker each, logs off."""
+import signal
+
 from lab import VIP4
 
+from ..patterns import pattern_of
 from ..topology import services
 from .base import Device
 
@@ -14,6 +17,9 @@ class HAProxyTcp(Device):
         config.write_text(self.text(bed.parties.connections_max()))
         child = bed.start("device", bed.lab.node, "haproxy", "-db", "-f", config, log=log)
         self.started(bed, child, self.bind(self.rows()[0])[1], log)
+
+    def stop(self, bed):
+        bed.lab.end(self.child, signal.SIGKILL)
 
     def rows(self):
         return [row for row in services() if row[0] in self.serves]
@@ -39,8 +45,26 @@ class HAProxyTcp(Device):
 class HAProxyHttp(HAProxyTcp):
     name, title, kind, mode, serves = "haproxy-http", "HAProxy, mode http, one thread", "requests", "http", ("web",)
 
+    routes = 0
+
     def more(self):
         return ["  http-reuse always", "  option http-keep-alive"]
+
+    def set_routes(self, bed, count):
+        """Another process with so many path_reg rules, each to a backend; the last one is asked for."""
+        self.stop(bed)
+        self.routes = count
+        self.start(bed)
+
+    def text(self, connections):
+        text = super().text(connections)
+        if not self.routes:
+            return text
+        row = self.rows()[0]
+        (address, port), (server, to) = self.bind(row), self.endpoint(row)
+        rules = "".join(f"  use_backend web if {{ path_reg {pattern_of(index)} }}\n" for index in range(self.routes))
+        return (text[:text.index("listen ")] + f"frontend f\n  bind {address}:{port} backlog 16384\n{rules}"
+                f"backend web\n  server s {server}:{to}\n")
 
 
 class NginxStream(Device):
@@ -49,9 +73,10 @@ class NginxStream(Device):
     def start(self, bed):
         bed.own_addresses()
         directory = bed.lab.directory / "nginx-node"
-        (directory / "tmp").mkdir(parents=True)
+        (directory / "tmp").mkdir(parents=True, exist_ok=True)
         config, log = directory / "nginx.conf", directory / "out.log"
         config.write_text(self.head(directory, bed.parties.open_files) + self.body(directory))
+        self.directory = directory
         child = bed.start("device", bed.lab.node, "nginx", "-p", directory, "-e", directory / "error.log", "-c", config,
                           log=log)
         self.started(bed, child, 80, log)
@@ -76,6 +101,19 @@ events {{ worker_connections {open_files - 100}; }}
 class NginxHttp(NginxStream):
     name, title, kind, serves = "nginx-http", "nginx http proxy, one worker, upstream keep-alive", "requests", ("web",)
 
+    routes = 0
+
+    def set_routes(self, bed, count):
+        bed.lab.end(self.child, signal.SIGKILL)
+        self.routes = count
+        self.start(bed)
+
+    def locations(self):
+        passing = "proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection \"\";"
+        if not self.routes:
+            return f"    location / {{ {passing} }}\n"
+        return "".join(f"    location ~ {pattern_of(index)} {{ {passing} }}\n" for index in range(self.routes))
+
     def body(self, directory):
         row = services()[0]
         temp = " ".join(f"{kind}_temp_path {directory}/tmp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -85,8 +123,7 @@ class NginxHttp(NginxStream):
   upstream web {{ server {server}:{to}; keepalive 512; keepalive_requests 10000000; }}
   server {{
     listen {VIP4}:{row[1]} backlog=16384;
-    location / {{ proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection ""; }}
-  }}
+{self.locations()}  }}
 }}
 """
 

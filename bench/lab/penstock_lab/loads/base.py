@@ -34,11 +34,16 @@ class Load:
     kinds = None      # device kinds that it makes sense for; None: all that serve the service
     curve = None      # (family, x): a point of a curve over x
     overhead = 0.5    # seconds beside the measured ones
+    late = False      # leaves something behind: after the turn's other loads
 
     def fits(self, device):
         return self.service in device.serves and (self.kinds is None or device.kind in self.kinds)
 
+    def prepare(self, bed, device):
+        """Not measured."""
+
     def run(self, bed, device, seconds):
+        """Values by name; with "cpu" when the load knows better than the runner what to count."""
         raise NotImplementedError
 
     @staticmethod

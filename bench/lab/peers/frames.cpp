@@ -1,0 +1,69 @@
+#include "bench/lab/peers/frames.h"
+
+#include <algorithm>
+
+namespace penstock::lab {
+namespace {
+
+constexpr std::uint16_t kFirstPort = 10000;
+constexpr std::uint32_t kSynSources = 0x0a320000;  // 10.50.0.0
+constexpr std::uint8_t kUdp = 17, kTcp = 6;
+
+void put16(FrameOctets& frame, std::size_t at, std::uint32_t value) {
+  frame[at] = static_cast<std::uint8_t>(value >> 8);
+  frame[at + 1] = static_cast<std::uint8_t>(value);
+}
+void put32(FrameOctets& frame, std::size_t at, std::uint32_t value) {
+  put16(frame, at, value >> 16);
+  put16(frame, at + 2, value & 0xffff);
+}
+
+/// Spreads n over 32 bits, so that neighbours share nothing (a bijection).
+std::uint32_t scatter(std::uint32_t n) {
+  n = (n ^ (n >> 16)) * 0x7feb352dU;
+  n = (n ^ (n >> 15)) * 0x846ca68bU;
+  return n ^ (n >> 16);
+}
+
+}  // namespace
+
+std::uint16_t ones_sum(std::span<const std::uint8_t> octets, std::uint32_t start) {
+  std::uint32_t sum = start;
+  for (std::size_t i = 0; i < octets.size(); ++i) sum += static_cast<std::uint32_t>(octets[i]) << (i % 2 == 0 ? 8 : 0);
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(sum);
+}
+
+FrameOctets frame_of(const Template& what, std::uint32_t n) {
+  FrameOctets frame{};
+  std::copy(what.to_mac.begin(), what.to_mac.end(), frame.begin());
+  std::copy(what.from_mac.begin(), what.from_mac.end(), frame.begin() + 6);
+  put16(frame, 12, 0x0800);
+  const std::uint32_t mixed = scatter(n);
+  const std::uint32_t from = what.syn ? kSynSources | (mixed & 0xffff) : what.from;
+  const std::uint32_t port = what.syn ? 1024 + (mixed >> 16) % 60000 : kFirstPort + n % what.flows;
+  frame[14] = 0x45;
+  put16(frame, 16, kFrameOctets - 14);
+  frame[22] = 64;
+  frame[23] = what.syn ? kTcp : kUdp;
+  put32(frame, 26, from);
+  put32(frame, 30, what.to);
+  put16(frame, 24, static_cast<std::uint16_t>(~ones_sum(std::span{frame}.subspan(14, 20))));
+  put16(frame, 34, port);
+  put16(frame, 36, what.to_port);
+  constexpr std::size_t kPayload = kFrameOctets - 34;  // UDP or TCP with what follows
+  if (what.syn) {
+    put32(frame, 38, mixed);
+    frame[46] = 5 << 4;
+    frame[47] = 0x02;
+    put16(frame, 48, 64240);
+    const std::uint32_t pseudo =
+        (from >> 16) + (from & 0xffff) + (what.to >> 16) + (what.to & 0xffff) + kTcp + kPayload;
+    put16(frame, 50, static_cast<std::uint16_t>(~ones_sum(std::span{frame}.subspan(34), pseudo)));
+  } else {
+    put16(frame, 38, kPayload);  // checksum 0: none (RFC 768)
+  }
+  return frame;
+}
+
+}  // namespace penstock::lab

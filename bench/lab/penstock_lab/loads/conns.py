@@ -1,0 +1,126 @@
+"""conns.py - connections that say little (bench/lab/peers/conns): ten thousand at rest, a thousand with heartbeats; and
+requests while the device's configuration changes."""
+import contextlib
+import json
+import pathlib
+import signal
+import threading
+import time
+
+from .base import Load, Metric, service
+from .web import Web
+from ..topology import peer
+
+
+def resident_octets(pid):
+    """Resident memory of a process."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextlib.contextmanager
+def held(bed, address, port, count, *options):
+    """`count` open connections meanwhile; yields (milliseconds that opening took, report())."""
+    log = bed.lab.directory / "conns.log"
+    log.write_text("")
+    child = bed.start("client", bed.lab.client, peer("conns"), "hold", address, port, count, *options, log=log)
+
+    def report():
+        bed.lab.end(child, signal.SIGTERM, timeout=5)
+        return json.loads(log.read_text().splitlines()[-1])
+    try:
+        bed.ready(child, log, "open", 25)
+        yield float(log.read_text().split()[1]), report
+    finally:
+        bed.lab.end(child)
+
+
+class Idle(Load):
+    name, title, operation = "idle", "10,000 connections that say nothing", "connection"
+    count = 10000
+    kinds = ("packets", "connections", "requests")
+    metrics = (Metric("rate", "connections/s opened", headline=True), Metric("memory", "octets/connection", "lower"),
+               Metric("idle", "% of a core", "lower"))
+    overhead = 3.0
+
+    def run(self, bed, device, seconds):
+        count = min(self.count, bed.parties.connections_max())
+        address, port = device.place(service("web"))
+        pid = device.pid()
+        before = resident_octets(pid) if pid else 0
+        with held(bed, address, port, count) as (opened_ms, report):
+            time.sleep(0.5)
+            memory = resident_octets(pid) - before if pid else None
+            meter = bed.meter()
+            time.sleep(seconds)
+            cpu = meter.since()
+            alive = report()["alive"]
+        self.need(alive == count, f"{count - alive} of {count} connections were lost")
+        return {"operations": count, "errors": 0, "rate": count / opened_ms * 1e3, "count": count,
+                "memory": memory / count if memory is not None else None,
+                "idle": 100 * (cpu["device_process"] + cpu["kernel_threads"]) / cpu["seconds"], "cpu": cpu}
+
+
+class Heartbeats(Load):
+    name, title, operation, service = "heartbeats", "1,000 connections, a heartbeat of 16 octets each every 100 ms", "heartbeat", "echo"
+    count, interval_ms = 1000, 100
+    metrics = (Metric("p50", "us", "lower", headline=True), Metric("p90", "us", "lower"), Metric("p99", "us", "lower"),
+               Metric("rate", "answers/s"))
+    overhead = 1.0
+
+    def run(self, bed, device, seconds):
+        address, port = device.place(service("echo"))
+        with held(bed, address, port, self.count, "--interval", self.interval_ms) as (_opened, report):
+            meter = bed.meter()
+            begun = time.monotonic()
+            time.sleep(seconds)
+            cpu, took = meter.since(), time.monotonic() - begun
+            done = report()
+        self.need(done["alive"] == self.count, f"{self.count - done['alive']} connections were lost")
+        self.need(done["answered"] > 0, "no heartbeat was answered")
+        return {"operations": done["answered"], "errors": done["sent"] - done["answered"], "rate": done["answered"] / took,
+                "p50": done["p50"], "p90": done["p90"], "p99": done["p99"], "cpu": cpu}
+
+
+class Churn(Web):
+    """Reloads as fast as the device takes them, by a thread of the lab, while requests run."""
+
+    late = True
+
+    def __init__(self):
+        super().__init__("churn", "HTTP, 32 kept connections, while the configuration changes all the time")
+        self.metrics += (Metric("reloads", "reloads/s"), Metric("slowest", "ms", "lower"))
+
+    def fits(self, device):
+        return super().fits(device) and device.configurable
+
+    def run(self, bed, device, seconds):
+        times, stop, failures = [], threading.Event(), []
+
+        def reload_all_the_time():
+            turn = 0
+            while not stop.is_set() and not failures:
+                begun = time.monotonic()
+                try:
+                    device.reload(turn)
+                except Exception as error:  # told below, in the measuring thread
+                    failures.append(error)
+                times.append(time.monotonic() - begun)
+                turn += 1
+                time.sleep(0.01)
+        thread = threading.Thread(target=reload_all_the_time, daemon=True)
+        begun = time.monotonic()
+        thread.start()
+        try:
+            values = super().run(bed, device, seconds)
+        finally:
+            stop.set()
+            thread.join(20)
+        self.need(not failures, f"reload: {failures[:1]}")
+        values.update(reloads=len(times) / (time.monotonic() - begun), slowest=max(times) * 1e3)
+        return values
+
+
+LOADS = (Idle(), Heartbeats(), Churn())
