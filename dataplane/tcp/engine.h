@@ -171,7 +171,7 @@ class Engine {
   [[nodiscard]] bool user_timeout_passed(const Endpoint& ep, Instant now) const;
 
   // engine_transmit.cpp
-  [[nodiscard]] bool transmit_reset(Endpoint& ep, SegmentOut& out);
+  [[nodiscard]] bool transmit_reset(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_lost(Endpoint& ep, Instant now, SegmentOut& out);
   [[nodiscard]] bool transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out);

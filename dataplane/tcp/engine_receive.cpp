@@ -125,6 +125,7 @@ void Engine::receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instan
   }
   if (segment.is(kTcpRst)) {  // RFC 5961 s3.2
     if (segment.seq == ep.rcv_nxt) return finish(ep, events, Events::kReset);
+    if (ep.receive_window.edge().at_most(segment.seq)) return;  // the allowance at the edge is not for resets
     return challenge(ep, now);
   }
   if (segment.is(kTcpSyn)) return challenge(ep, now);  // RFC 5961 s4.2

@@ -8,7 +8,7 @@ namespace penstock::tcp {
 bool Engine::transmit(Endpoint& ep, Instant now, SegmentOut& out) {
   bool sent = false;
   if (ep.state == State::closed) {
-    sent = transmit_reset(ep, out);
+    sent = transmit_reset(ep, now, out);
   } else if (!is_synchronized(ep.state)) {
     sent = transmit_handshake(ep, now, out);
   } else if (ep.acks.duplicate_due()) {
@@ -51,21 +51,27 @@ void Engine::count_retransmission(Endpoint& ep) {
   ep.recovery.repeated();
 }
 
-bool Engine::transmit_reset(Endpoint& ep, SegmentOut& out) {
+bool Engine::transmit_reset(Endpoint& ep, Instant now, SegmentOut& out) {
   if (!ep.reset_due) return false;
   ep.reset_due = false;
   out.clear();
   out.seq = ep.queue.nxt();
   out.ack = ep.rcv_nxt;
   out.flags = kTcpRst | kTcpAck;
+  if (ep.timestamps.on)  // RFC 7323 s3.2
+    write_timestamps(milliseconds_of(now) + ep.timestamps.offset, ep.timestamps.recent, out.options);
   return true;
 }
 
 bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   const bool fresh = ep.queue.flight() == 0;
   const Index index = fresh ? ep.queue.first_unsent() : ep.queue.first_unrepaired(pools_);
-  if (index == kNoIndex || !pools_.entries[index].is(Entry::kSyn)) return false;
   const bool answer = ep.state == State::syn_received;
+  if (index == kNoIndex || !pools_.entries[index].is(Entry::kSyn)) {
+    if (!answer || !ep.acks.due()) return false;
+    transmit_ack(ep, now, out);  // to what was not acceptable, or challenged (RFC 9293 s3.10.7.4)
+    return true;
+  }
   out.clear();
   out.seq = pools_.entries[index].seq;
   out.ack = answer ? ep.rcv_nxt : SeqNum{};
@@ -171,7 +177,9 @@ bool Engine::transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out) {
   if (ep.recovery.pipe(ep.queue) + ep.payload_max() > ep.congestion.cwnd()) return false;
   Index index = ep.queue.first_doubtful(pools_);
   if (index == kNoIndex && ep.recovery.take_rescue()) index = ep.queue.last_unsacked(pools_);
-  if (index == kNoIndex || pools_.entries[index].octets > ep.payload_max()) return false;
+  // The rescue is for a tail that was sent once: what was repeated in this recovery is on its way.
+  if (index == kNoIndex || pools_.entries[index].is(Entry::kRetransmitted)) return false;
+  if (pools_.entries[index].octets > ep.payload_max()) return false;
   emit(ep, index, now, out);
   count_retransmission(ep);
   return true;

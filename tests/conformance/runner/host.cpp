@@ -1,6 +1,7 @@
 #include "tests/conformance/runner/host.h"
 
 #include <algorithm>
+#include <array>
 
 #include "dataplane/tcp/stateless.h"
 #include "tests/conformance/runner/options_text.h"
@@ -44,7 +45,7 @@ Instant Host::next_deadline() const {
   Instant out = tcp::kNever;
   for (const auto& socket : sockets_)
     if (socket->kind == Socket::Kind::connection && !socket->over())
-      out = std::min(out, tcp::Engine::deadline(socket->ep));
+      out = std::min({out, tcp::Engine::deadline(socket->ep), socket->push_at});
   return out;
 }
 
@@ -54,6 +55,7 @@ void Host::run_until(Instant until) {
     for (std::size_t i = 0; i < sockets_.size(); ++i) {
       Socket& socket = *sockets_[i];
       if (socket.kind != Socket::Kind::connection || socket.over()) continue;
+      if (socket.push_at <= now_) release(socket, socket.held);
       if (tcp::Engine::deadline(socket.ep) > now_) continue;
       note(socket, socket.engine->expire(socket.ep, now_));
       pump(socket);
@@ -75,6 +77,32 @@ void Host::renew(Socket& socket) {
   if (socket.ep.receive_budget != limits.receive_budget_octets)  // a change is announced to the peer
     socket.engine->set_receive_budget(socket.ep, limits.receive_budget_octets);
   socket.engine->set_send_budget(socket.ep, limits.send_budget_octets);
+}
+
+std::uint32_t Host::write(Socket& socket, std::uint32_t octets) {
+  static const std::array<std::byte, 65536> kZeros{};
+  std::uint32_t done = 0;
+  while (done < octets) {
+    const std::size_t piece = std::min<std::size_t>(octets - done, kZeros.size());
+    const std::size_t taken = socket.engine->write(socket.ep, ByteView{kZeros}.first(piece));
+    if (taken == 0) break;
+    done += static_cast<std::uint32_t>(taken);
+  }
+  return done;
+}
+
+void Host::release(Socket& socket, std::uint32_t octets) {
+  socket.push_at = tcp::kNever;
+  if (octets == 0) return;
+  socket.held -= write(socket, octets);
+  pump(socket);
+}
+
+void Host::replies(Socket& socket) {
+  const bool quick = settings_.quick_acks && socket.limits.delayed_ack == Duration::zero();
+  if (!quick || !socket.data_came || now_ - *socket.data_came >= settings_.limits.delayed_ack) return;
+  socket.limits.delayed_ack = settings_.limits.delayed_ack;
+  renew(socket);
 }
 
 Socket& Host::open_socket() {
@@ -165,6 +193,7 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
   const std::uint8_t kind = parsed->segment.flags & (kFlagSyn | kFlagAck | kFlagRst | kFlagFin);
   const bool syn_fin = kind == (kFlagSyn | kFlagFin);
   const bool asks = tcp::opens_connection(parsed->segment) || syn_fin;
+  if (syn_fin && settings_.drop_syn_fin) return;
   if (socket != nullptr && socket->waiting) {
     if (socket->record.expired(now_)) {
       socket->waiting = false;
@@ -180,7 +209,6 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
   if (socket != nullptr) return receive(*socket, parsed->segment);
   for (const auto& one : sockets_) {
     if (one->kind != Socket::Kind::listening || one->port != key.local_port.host()) continue;
-    if (asks && syn_fin && settings_.drop_syn_fin) return;
     if (asks && !settings_.cookies) return accept(*one, key, parsed->segment);
     if (asks) return send(key, tcp::cookie_syn_ack(kSecrets, settings_.limits, key, parsed->segment, mtu(), now_));
     if (settings_.cookies && kind == kFlagAck && accept_cookie(*one, key, parsed->segment)) return;
@@ -189,8 +217,13 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
 }
 
 void Host::receive(Socket& socket, const tcp::SegmentIn& segment) {
+  const std::uint32_t readable = socket.readable;
+  const bool opening = socket.ep.state == tcp::State::syn_sent;
   const tcp::Events events = socket.engine->receive(socket.ep, segment, now_, socket);
+  if (socket.readable > readable) socket.data_came = now_;
+  if (opening && socket.ep.state == tcp::State::syn_received) round_buffer(socket);
   note(socket, events);
+  if (socket.held > 0 && !socket.cork && segment.is(kFlagAck)) release(socket, socket.held);
   if (events.has(tcp::Events::kResetReply)) stray(socket.key, segment);
   pump(socket);
 }
@@ -234,12 +267,16 @@ bool Host::accept_cookie(Socket& listener, const tcp::ConnectionKey& key, const 
   return true;
 }
 
+void Host::round_buffer(Socket& socket) {
+  if (!settings_.round_buffer) return;
+  const std::uint32_t mss = socket.ep.pmtu.mss();
+  socket.limits.receive_budget_octets = (socket.limits.receive_budget_octets + mss - 1) / mss * mss;
+}
+
 void Host::established(Socket& socket) {
   socket.limits.user_timeout = socket.user_timeout;
-  if (settings_.round_buffer) {
-    const std::uint32_t mss = socket.ep.pmtu.mss();
-    socket.limits.receive_budget_octets = (socket.limits.receive_budget_octets + mss - 1) / mss * mss;
-  }
+  socket.opened = now_;
+  round_buffer(socket);
   renew(socket);
   if (socket.parent == nullptr) return;
   if (socket.parent->kind == Socket::Kind::listening)
@@ -254,7 +291,8 @@ void Host::note(Socket& socket, tcp::Events events) {
   if (!was_connected && socket.connected()) established(socket);
   const bool refused = !was_connected && socket.parent == nullptr;
   if (events.has(tcp::Events::kReset)) {
-    socket.error = refused ? "ECONNREFUSED" : socket.seen.has(tcp::Events::kPeerClosed) ? "EPIPE" : "ECONNRESET";
+    const bool pipe = !settings_.bsd && socket.seen.has(tcp::Events::kPeerClosed);
+    socket.error = refused ? "ECONNREFUSED" : pipe ? "EPIPE" : "ECONNRESET";
   } else if (events.has(tcp::Events::kTimedOut)) {
     socket.error = "ETIMEDOUT";
   }
@@ -296,6 +334,7 @@ void Host::close(Socket& socket) {
   }
   if (socket.kind != Socket::Kind::connection) return;
   if (socket.linger && socket.linger_seconds == 0) return abort(socket);
+  if (settings_.bsd && !socket.over() && !socket.waiting) socket.engine->consume(socket.ep, socket.readable);
   note(socket, socket.engine->close(socket.ep, now_));
   pump(socket);
 }

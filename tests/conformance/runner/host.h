@@ -8,6 +8,7 @@
 #pragma once
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,11 @@ class Socket final : public tcp::Delivery {
   std::uint32_t readable{};
   bool nonblocking{}, keepalive{}, no_delay{}, read_shut{}, write_shut{}, linger{}, waiting{};
   bool connect_told{};  ///< connect() has returned success, or the outcome is known
-  bool read_any{};
+  bool cork{};
+  std::uint32_t held{};  ///< written, but kept back by TCP_CORK or MSG_MORE
+  Instant push_at{tcp::kNever};
+  Instant opened{};                  ///< when it was connected
+  std::optional<Instant> data_came;  ///< when the last payload came in order
   std::int64_t linger_seconds{};
   Duration keepalive_idle{};
   Duration connect_timeout{};
@@ -94,6 +99,12 @@ class Host {
   /// Sends what can be sent, and notes what happened.
   void pump(Socket& socket);
   void note(Socket& socket, tcp::Events events);
+  /// Gives zeros to the engine; returns how many it took.
+  std::uint32_t write(Socket& socket, std::uint32_t octets);
+  /// Gives on so much of what is held back.
+  void release(Socket& socket, std::uint32_t octets);
+  /// The application writes: if that answers what came just before, acknowledgements wait for such answers from now on.
+  void replies(Socket& socket);
   [[nodiscard]] tcp::ConnectionKey key_of(std::uint16_t local_port, std::uint16_t remote_port) const;
   [[nodiscard]] Socket* find(const tcp::ConnectionKey& key);
   /// The latest connection with these ends, even if it is over.
@@ -109,6 +120,7 @@ class Host {
   void stray(const tcp::ConnectionKey& key, const tcp::SegmentIn& segment);
   void send(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
   void established(Socket& socket);
+  void round_buffer(Socket& socket);
   [[nodiscard]] std::uint16_t mtu() const { return v4_ ? settings_.mtu_v4 : settings_.mtu_v6; }
 
   Settings& settings_;

@@ -34,6 +34,8 @@ constexpr std::array kConstants{
     Named{"TCPI_OPT_SACK", 2},
     Named{"TCPI_OPT_WSCALE", 4},
     Named{"TCPI_OPT_ECN", 8},
+    Named{"TCPI_OPT_ECN_SEEN", 16},
+    Named{"TCPI_OPT_SYN_DATA", 32},
     Named{"TCPI_ESTABLISHED", 1},
     Named{"TCPI_SYN_SENT", 2},
     Named{"TCPI_SYN_RECEIVED", 3},
@@ -140,6 +142,13 @@ constexpr std::array kFields{
               [](const Connection& c) -> std::int64_t { return c.ep().receive_window.size(c.ep().rcv_nxt); }},
     InfoField{"tcpi_notsent_bytes", [](const Connection& c) -> std::int64_t { return c.ep().queue.unsent_span(); }},
     InfoField{"tcpi_last_data_sent", [](const Connection& c) { return age_ms(c, c.ep().last_sent); }},
+    InfoField{"tcpi_last_data_recv",
+              [](const Connection& c) -> std::int64_t {
+                return (c.now - c.socket.data_came.value_or(c.socket.opened)) / std::chrono::milliseconds{1};
+              }},
+    InfoField{"tcpi_bytes_received",
+              [](const Connection& c) { return static_cast<std::int64_t>(c.ep().octets_delivered); }},
+    InfoField{"tcpi_bytes_acked", [](const Connection& c) { return static_cast<std::int64_t>(c.ep().octets_acked); }},
     InfoField{"tcpi_last_ack_recv", [](const Connection& c) { return age_ms(c, c.ep().last_heard); }},
 };
 

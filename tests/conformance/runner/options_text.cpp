@@ -65,6 +65,8 @@ std::string text_of(const Option& option) {
       return "sackOK";
     case Kind::timestamps:
       return "TS val " + std::to_string(option.a) + " ecr " + std::to_string(option.b);
+    case Kind::fast_open:
+      return "FO";
     case Kind::other:
       return "kind " + std::to_string(option.a);
     case Kind::sack:
@@ -82,13 +84,16 @@ std::vector<Option> decode(ByteView bytes) {
   for (std::size_t at = 0; at < bytes.size();) {
     const auto kind = std::to_integer<std::uint8_t>(bytes[at]);
     if (kind <= 1) {
-      out.push_back({kind == 0 ? Kind::end : Kind::nop, 0, 0, {}});
+      Option& plain = out.emplace_back();
+      plain.kind = kind == 0 ? Kind::end : Kind::nop;
       ++at;
       continue;
     }
     const std::size_t length = at + 1 < bytes.size() ? std::to_integer<std::size_t>(bytes[at + 1]) : 0;
     if (length < 2 || at + length > bytes.size()) {
-      out.push_back({Kind::other, kind, 0, {}});
+      Option& broken = out.emplace_back();
+      broken.kind = Kind::other;
+      broken.a = kind;
       break;
     }
     out.push_back(read_one(kind, bytes.subspan(at + 2, length - 2)));
@@ -121,6 +126,10 @@ std::optional<tcp::OptionBytes> encode(const std::vector<Option>& options) {
         break;
       case Kind::timestamps:
         write.octet(8), write.octet(10), write.word(option.a), write.word(option.b);
+        break;
+      case Kind::fast_open:
+        write.octet(34), write.octet(2 + option.b);
+        for (std::uint32_t i = 0; i < option.b; ++i) write.octet(0);
         break;
       case Kind::other:
         return std::nullopt;

@@ -169,9 +169,16 @@ class Parser {
     } else if (in_.take("TS")) {
       out.kind = Option::Kind::timestamps;
       in_.expect("val");
-      out.a = in_.number32();
+      out.any = in_.take("...");
+      if (!out.any) out.a = in_.number32();
       in_.expect("ecr");
       out.b = in_.number32();
+    } else if (in_.take("FO")) {
+      out.kind = Option::Kind::fast_open;
+      const std::string cookie = in_.until(",>");
+      constexpr std::uint32_t kCookieOctets = 8, kCookieOctetsMax = 16;
+      out.b = cookie == "TFO_COOKIE" ? kCookieOctets : static_cast<std::uint32_t>(cookie.size() / 2);
+      if (out.b > kCookieOctetsMax) in_.fail("a fast open cookie above 16 octets");
     } else {
       in_.fail("TCP option '" + in_.until(",>") + "'");
     }

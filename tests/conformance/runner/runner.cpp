@@ -26,7 +26,8 @@ struct IcmpKind {
   std::string_view code;
   bool v4, v6;
   bool too_big;
-  std::string_view error;  ///< empty: soft, ignored
+  std::string_view error;          ///< empty: soft, ignored
+  std::string_view bsd_error{""};  ///< of a soft one that BSD gives up for (RFC 5461 s4)
 };
 constexpr std::array kIcmpKinds{
     IcmpKind{"unreachable", "frag_needed", true, false, true, ""},
@@ -38,6 +39,8 @@ constexpr std::array kIcmpKinds{
     IcmpKind{"unreachable", "host_prohibited", true, false, false, "ECONNREFUSED"},
     IcmpKind{"unreachable", "packet_filtered", true, false, false, "ECONNREFUSED"},
     IcmpKind{"unreachable", "admin_prohibited", false, true, false, "ECONNREFUSED"},
+    IcmpKind{"time_exceeded", "ttl_exceeded_in_transit", true, false, false, "", "EHOSTUNREACH"},
+    IcmpKind{"time_exceeded", "hop_limit_exceeded", false, true, false, "", "EHOSTUNREACH"},
     IcmpKind{"time_exceeded", "*", true, true, false, ""},
     IcmpKind{"parameter_problem", "*", true, true, false, ""},
     IcmpKind{"redirect", "*", true, false, false, ""},
@@ -108,7 +111,10 @@ class Player {
     verdict_.result = result;
     verdict_.reason = "line " + std::to_string(event.line) + ": " + why;
   }
-  void fail(const std::string& why) { decide(Result::fail, *event_, why); }
+  void fail(const std::string& why) {
+    if (excuse_.empty()) return decide(Result::fail, *event_, why);
+    refuse("after " + excuse_ + ": " + why);
+  }
   void refuse(const std::string& why) { decide(Result::unsupported, *event_, why); }
 
   [[nodiscard]] std::string clock(Instant at) const {
@@ -169,7 +175,6 @@ class Player {
   }
 
   void on(const Assertions& assertions) {
-    if (blocked_) return refuse("statements while a call blocks");
     const Socket* socket = flow_.fd >= 0 ? host_.find(flow_.fd) : nullptr;
     if (const Socket* found = host_.latest(flow_.key)) socket = found;
     const AssertionResult result = check_assertions(assertions.text, socket, host_.pools(), host_.now());
@@ -248,6 +253,40 @@ class Player {
 
   void on(const Packet& packet) { packet.inbound ? inject(packet) : expect(packet); }
 
+  /// Adds the timestamps that a script leaves out where its stack does without.
+  void complete(std::vector<Option>& options, std::uint8_t flags) {
+    const Socket* socket = host_.find(flow_.key);
+    const bool asked = settings_.missing_ts && socket != nullptr && socket->connected() && (flags & kFlagRst) == 0;
+    if (!asked || !socket->ep.timestamps.on) return;
+    for (const Option& option : options)
+      if (option.kind == Option::Kind::timestamps) return;
+    Option& added = options.emplace_back();
+    added.kind = Option::Kind::timestamps;
+    added.a = socket->ep.timestamps.recent;
+  }
+
+  /// What other stacks take another way than we do: differences after it are no verdict on either.
+  void judge_arrival(const Packet& packet, tcp::SegmentOut& segment) {
+    for (const Option& option : packet.options)
+      if (option.kind == Option::Kind::fast_open) excuse_ = "a fast open option";
+    if ((packet.flags & (kFlagSyn | kFlagAck)) == kFlagSyn && packet.octets > 0)
+      excuse_ = "data on a SYN, which is not kept: its sender repeats it";
+    const Socket* socket = host_.find(flow_.key);
+    if (socket == nullptr || socket->waiting || socket->ep.state == tcp::State::syn_sent) return;
+    const tcp::Endpoint& ep = socket->ep;
+    const SeqNum edge = ep.receive_window.edge();
+    if (packet.octets > 0 && edge.precedes(segment.seq + SeqSpan{packet.octets}))
+      excuse_ = "data beyond the offered window in line " + std::to_string(event_->line);
+    if (!settings_.unsent_acks && (segment.flags & kFlagAck) != 0 && ep.queue.nxt().precedes(segment.ack))
+      spare_ack_ = true;
+    // FreeBSD accepts what its buffer holds, also where the window field cannot say so much: what lies at the edge of
+    // its window is played at the edge of ours.
+    const SeqNum theirs = ep.rcv_nxt + SeqSpan{socket->limits.receive_budget_octets};
+    const bool rounded = socket->connected() || socket->parent == nullptr;
+    const bool cut = rounded && settings_.round_buffer && ep.receive_window.shift() == 0 && edge.precedes(theirs);
+    if (cut && packet.octets == 0 && edge.at_most(segment.seq)) segment.seq = segment.seq - theirs.since(edge);
+  }
+
   void inject(const Packet& packet) {
     const bool syn = (packet.flags & kFlagSyn) != 0 && (packet.flags & kFlagAck) == 0;
     if (syn && flow_.listening && !flow_.opened) flow_.opened = true;
@@ -264,9 +303,11 @@ class Player {
       const auto known = map.ts.find(option.b);
       option.b = known != map.ts.end() ? known->second : option.b - map.first_ts_script + map.first_ts_wire;
     }
+    complete(options, packet.flags);
     const std::optional<tcp::OptionBytes> bytes = encode(options);
     if (!bytes || packet.any_options) return refuse("options that do not fit");
     segment.options = *bytes;
+    judge_arrival(packet, segment);
     payload_.assign(packet.octets, std::byte{0});
     segment.payload = payload_;
     host_.receive(flow_.key, segment, packet.urgent);
@@ -279,15 +320,23 @@ class Player {
     return host_.sent.empty() ? nullptr : &host_.sent.front();
   }
 
-  void expect(const Packet& packet) {
-    if ((packet.flags & (kFlagEce | kFlagCwr)) != 0 || packet.ecn != 0) return refuse("ECN is expected");
-    const Instant limit = any_ ? host_.now() + kAnyTimeMax : due_end_ + tolerance();
+  /// Time passes until a segment has left, or `limit` is reached.
+  void await(Instant limit) {
     while (front() == nullptr) {
       const Instant next = std::min(host_.next_deadline(), wake_);
       if (next > limit || decided_) break;
       run_until(next);
     }
+  }
+
+  void expect(const Packet& packet) {
+    if ((packet.flags & (kFlagEce | kFlagCwr)) != 0 || packet.ecn != 0) return refuse("ECN is expected");
+    for (const Option& option : packet.options)
+      if (option.kind == Option::Kind::fast_open) return refuse("fast open is expected");
+    const Instant limit = any_ ? host_.now() + kAnyTimeMax : due_end_ + tolerance();
+    await(limit);
     if (decided_) return;
+    if (pass_over_spare(packet)) await(limit);
     if (front() == nullptr) return fail("expected " + text_of(packet) + " until " + clock(limit) + ", nothing came");
     Sent sent = *front();
     host_.sent.pop_front();
@@ -299,6 +348,9 @@ class Player {
     Sent came = to_script(sent, packet, flow_.mapping);
     if (settings_.fin_repeats) repeat_fin(came, packet, flow_.mapping);
     const std::string what = difference(came, packet, settings_, window_slack());
+    const bool sizes = !settings_.window_sizes && came.window > 0 && packet.window.value_or(0) > 0;
+    if (what == "window" && sizes)
+      return refuse("the window's size: expected " + text_of(packet) + ", came " + text_of(came));
     if (!what.empty())
       return fail(what + ": expected " + text_of(packet) + ", came " + text_of(came) + " at " + clock(sent.at));
     const bool pure = came.octets == 0 && came.flags == kFlagAck;
@@ -307,6 +359,17 @@ class Player {
       return fail("time: expected " + text_of(packet) + " at " + clock(due_) + ", came at " + clock(sent.at));
     last_ = std::max(sent.at, last_);
     if (early > Duration::zero() && !any_) last_ = std::max(last_, due_);
+  }
+
+  /// One acknowledgement that this stack owes and the script's does not send.
+  bool pass_over_spare(const Packet& packet) {
+    if (!std::exchange(spare_ack_, false) || front() == nullptr) return false;
+    Mapping mapping = flow_.mapping;
+    const Sent came = to_script(*front(), packet, mapping);
+    const bool pure = came.octets == 0 && came.flags == kFlagAck;
+    if (!pure || difference(came, packet, settings_, window_slack()).empty()) return false;
+    host_.sent.pop_front();
+    return true;
   }
 
   /// By how many units a window may fall short: less than a segment, which the receiver's silly-window rule keeps back.
@@ -325,7 +388,7 @@ class Player {
     std::optional<SeqNum> quoted;
     if (icmp.quoted) quoted = SeqNum{*icmp.quoted + flow_.mapping.local};
     host_.receive_icmp(flow_.key, kind->too_big, static_cast<std::uint16_t>(std::min<std::uint32_t>(icmp.mtu, 65535)),
-                       std::string{kind->error}, quoted);
+                       std::string{settings_.bsd && kind->error.empty() ? kind->bsd_error : kind->error}, quoted);
     retry();
   }
 
@@ -352,6 +415,8 @@ class Player {
   std::optional<Blocked> blocked_;
   std::vector<std::byte> payload_;
   const Event* event_{};
+  std::string excuse_;  ///< why a difference from here on says nothing
+  bool spare_ack_{};
   bool decided_{};
   Verdict verdict_;
 };

@@ -97,13 +97,65 @@ TEST(Runner, statements_are_checked) {
 
 TEST(Runner, what_is_not_known_is_unsupported) {
   expect_unsupported("+0 > . 1:1(0) ack 1 <FOC aabb>\n", "line 9: TCP option 'FOC'");
-  expect_unsupported("+0 sendfile(4, 5, ..., 10) = 10\n", "call sendfile()");
+  expect_unsupported("+0 > . 1:1(0) ack 1 <FO aabb>\n", "fast open is expected");
+  expect_unsupported("+0 sendfile(4, 5, ..., 10) = 10\n", "sendfile() of no file");
+  expect_unsupported("+0 splice(4, NULL, 6, NULL, 99, 0) = 99\n", "call splice()");
+  expect_unsupported("+0 `tc qdisc add dev tun0 root netem loss 1%`\n", "a shell block with 'netem'");
+  expect_unsupported(
+      "+0 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 10}], msg_flags=0, msg_control=[{cmsg_type=SCM_RIGHTS}]}, "
+      "0) = 0\n",
+      "this message header");
   expect_unsupported("+0 setsockopt(4, SOL_TCP, TCP_MD5SIG, [1], 4) = 0\n", "socket option TCP_MD5SIG");
   expect_unsupported("+0 send(4, ..., 10, MSG_OOB) = 10\n", "send() with MSG_OOB");
   expect_unsupported("+0 > PE. 1:11(10) ack 1\n", "ECN is expected");
   expect_unsupported("+0 > [tos 0x10] . 1:1(0) ack 1\n", "IP header field [tos 0x10]");
   expect_unsupported("+0 < udp (10)\n", "a packet of udp");
   expect_unsupported("+0 < icmp unreachable unheard_of\n", "ICMP unreachable unheard_of");
+}
+
+TEST(Runner, what_is_held_back_leaves_when_it_may) {
+  const std::string cork = "+0 setsockopt(4, SOL_TCP, TCP_CORK, [1], 4) = 0\n+0 write(4, ..., 1500) = 1500\n";
+  expect_pass(cork + "+0 > P. 1:1001(1000) ack 1\n+0.05 setsockopt(4, SOL_TCP, TCP_CORK, [0], 4) = 0\n" +
+              "+0 > P. 1001:1501(500) ack 1\n");
+  expect_pass("+0 setsockopt(4, SOL_TCP, TCP_CORK, [1], 4) = 0\n+0 write(4, ..., 40) = 40\n+0.2 > P. 1:41(40) ack 1\n");
+  expect_fail(cork + "+0 > P. 1:1501(1500) ack 1\n", "came P. 1:1001(1000)");
+  const std::string more = "+0 send(4, ..., 40, MSG_MORE) = 40\n";
+  expect_pass(more + "+0.05 write(4, ..., 10) = 10\n+0 > P. 1:51(50) ack 1\n");
+  expect_pass(more + "+0.05 < . 1:1(0) ack 1 win 30000\n+0 > P. 1:41(40) ack 1\n");
+  expect_fail(more + "+0 > P. 1:41(40) ack 1\n", "nothing came");
+}
+
+TEST(Runner, calls_that_move_payload) {
+  const std::string data = "+0.1 < P. 1:11(10) ack 1 win 30000\n+0.04 > . 1:1(0) ack 11\n";
+  const auto receive = [](int left) {
+    return "+0 recvmsg(4, {msg_name(...)=..., msg_iov(1)=[{..., 4}], msg_flags=0, msg_control=[{cmsg_level=SOL_TCP, "
+           "cmsg_type=TCP_CM_INQ, cmsg_data=" +
+           std::to_string(left) + "}]}, 0) = 4\n";
+  };
+  expect_pass(data + receive(6));
+  expect_fail(data + receive(7), "TCP_CM_INQ is 6");
+  expect_pass("+0 open(\"zeros\", O_RDONLY) = 5\n+0 sendfile(4, 5, [0], 10) = 10\n+0 > P. 1:11(10) ack 1\n");
+  expect_pass("+0 write(4, NULL, 10) = -1 EFAULT (Bad address)\n" + data +
+              "+0 read(4, NULL, 10) = -1 EFAULT (Bad address)\n");
+}
+
+std::string linux_open(const std::string& rest) {
+  std::string text = kOpen + rest;
+  return "//@ profile=linux adopt_syn=0 window_shift=0 receive_budget=65535\n" + text.substr(text.find('\n') + 1);
+}
+
+TEST(Runner, where_stacks_may_differ_a_difference_is_no_verdict) {
+  const std::string data = "+0 < P. 1:11(10) ack 1 win 30000\n";
+  EXPECT_EQ(run_one(linux_open(data + "+0 > . 1:1(0) ack 11 win 500\n")).verdict.result, Result::unsupported);
+  EXPECT_EQ(run_one(linux_open(data + "+0 > . 1:1(0) ack 11 win 0\n")).verdict.result, Result::fail);
+  EXPECT_EQ(run_one(linux_open(data + "+0 > . 1:1(0) ack 12\n")).verdict.result, Result::fail);
+  const std::string unsent = "+0 < . 1:1(0) ack 9999 win 30000\n" + data;
+  const Verdict spare = run_one(linux_open(unsent + "+0 > . 1:1(0) ack 11\n")).verdict;
+  EXPECT_EQ(spare.result, Result::pass) << spare.reason;
+  EXPECT_EQ(run_one(linux_open(unsent + "+0 > . 1:1(0) ack 12\n")).verdict.result, Result::fail);
+  const std::string beyond = "+0 < P. 1:65001(65000) ack 1 win 30000\n+0 < P. 65001:66001(1000) ack 1 win 30000\n";
+  const Verdict verdict = run_one(linux_open(beyond + "* > . 1:1(0) ack 66001\n")).verdict;
+  EXPECT_EQ(verdict.result, Result::unsupported) << verdict.reason;
 }
 
 TEST(Runner, what_cannot_be_read_is_unsupported) {

@@ -45,10 +45,11 @@ struct Field {
 
 /// One TCP option.
 struct Option {
-  enum class Kind : std::uint8_t { end, nop, mss, window_scale, sack_permitted, sack, timestamps, other };
+  enum class Kind : std::uint8_t { end, nop, mss, window_scale, sack_permitted, sack, timestamps, fast_open, other };
   Kind kind{Kind::nop};
   std::uint32_t a{};  ///< value of MSS, window scale, TS val
-  std::uint32_t b{};  ///< TS ecr
+  std::uint32_t b{};  ///< TS ecr; octets of a fast open cookie
+  bool any{};         ///< TS val is not said
   std::vector<std::pair<std::uint32_t, std::uint32_t>> blocks;
 };
 

@@ -79,6 +79,10 @@ constexpr std::array kOwnFlags{
     OwnFlagKey{"cookies", &Settings::cookies},
     OwnFlagKey{"round_buffer", &Settings::round_buffer},
     OwnFlagKey{"icmp_aborts_syn_sent", &Settings::icmp_aborts_syn_sent},
+    OwnFlagKey{"spare_dsack", &Settings::spare_dsack},
+    OwnFlagKey{"window_sizes", &Settings::window_sizes},
+    OwnFlagKey{"missing_ts", &Settings::missing_ts},
+    OwnFlagKey{"unsent_acks", &Settings::unsent_acks},
 };
 
 std::string bad(std::string_view key, std::string_view value) {
@@ -126,13 +130,14 @@ bool Settings::start(std::string_view profile) {
   limits.send_entries_max = 8192;
   if (profile == "penstock") return true;
   strict_push = strict_end = false;
-  adopt_syn = window_slack = true;
+  adopt_syn = window_slack = spare_dsack = true;
   early_acks_us = 100000;
   limits.nagle = true;
   limits.send_budget_octets = 4 << 20;
   tolerance_us = 10000;
   if (profile == "linux") {
-    quick_acks = true;
+    quick_acks = missing_ts = true;
+    window_sizes = unsent_acks = false;
     buffer_factor = 2;
     limits.window_shift = 8;
     limits.receive_budget_octets = 540000;
@@ -142,7 +147,7 @@ bool Settings::start(std::string_view profile) {
   }
   if (profile != "freebsd") return false;
   strict_options = false;
-  round_buffer = fin_repeats = true;
+  bsd = round_buffer = fin_repeats = true;
   mtu_v6 = 1500;
   limits.window_shift = 6;
   limits.receive_budget_octets = 65536;
@@ -208,6 +213,8 @@ std::string Settings::set(std::string_view key_in, std::string_view value) {
 std::string Settings::option(std::string_view key, std::string_view value) {
   if (key == "tolerance_usecs") return set("tolerance", value);
   if (key == "tcp_ts_tick_usecs") return set("ts_tick", value);
+  constexpr std::int64_t kMtuMin = 128;  // the engine has no segments below 88 octets
+  if (key == "mtu" && to_number(value).value_or(0) < kMtuMin) return "an MTU below 128";
   if (key == "mtu") return set("mtu", value);
   if (key == "ip_version") {
     const bool four = value == "ipv4" || value == "4", six = value == "ipv6" || value == "6";
@@ -216,15 +223,28 @@ std::string Settings::option(std::string_view key, std::string_view value) {
     v6 = v6 && !four;
     return "";
   }
-  if (key.starts_with("wire_") || key.starts_with("so_") || key == "udp_encaps" || key == "define")
+  if (key.starts_with("wire_") || key.starts_with("so_") || key.starts_with("udp_encaps") || key == "tcp_md5_secret" ||
+      key == "define")
     return "option --" + std::string{key};
   notes.push_back("option --" + std::string{key} + " ignored");
   return "";
 }
 
+std::string Settings::route(std::string_view text) {
+  for (const std::string_view refused : {"netem", "limit 0", "iptables", "nft add", "tcp_metrics add"})
+    if (text.find(refused) != std::string_view::npos) return "a shell block with '" + std::string{refused} + "'";
+  constexpr std::string_view kWindow = "initcwnd ";
+  const std::size_t at = text.find(kWindow);
+  if (at == std::string_view::npos) return "";
+  const std::string_view word = text.substr(at + kWindow.size());
+  const std::string_view number = word.substr(0, word.find_first_of(" \t\n\r;`"));
+  return set("initial_window", number);
+}
+
 std::string Settings::shell(std::string_view text) {
   std::size_t at = 0;
   bool known = false;
+  if (const std::string problem = route(text); !problem.empty()) return problem;
   if (text.find("defaults.sh") != std::string_view::npos) {  // what the public scripts' set-up file sets
     limits.restart_after_idle = false;
     limits.syn_retries_max = 5;
@@ -330,6 +350,14 @@ std::string Settings::sysctl_linux(std::string_view name, std::string_view value
     limits.syn_retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
   } else if (name == "tcp_retries2") {
     limits.retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
+  } else if (name == "tcp_rto_max_ms") {
+    limits.rto_max = Milliseconds{n};
+  } else if (name == "tcp_rto_min_us") {
+    limits.rto_min = std::chrono::microseconds{n};
+  } else if (name == "tcp_syncookies") {
+    cookies = n == 2;
+  } else if (name == "tcp_shrink_window") {
+    if (n != 0) return "sysctl " + std::string{name} + "=" + std::to_string(n);
   } else if (name == "tcp_rmem") {
     limits.window_shift = shift_for(n);
   } else if (name == "tcp_recovery" || name == "tcp_early_retrans") {

@@ -4,7 +4,8 @@
 // known
 //           sysctl names in shell blocks change single ones. The same keys serve flags and directives.
 //             penstock   our defaults; everything is compared, option order and PSH too
-//             linux      what public scripts for Linux expect: quick acknowledgements, Nagle, unbounded slow start
+//             linux      what public scripts for Linux expect: quick acknowledgements, Nagle, unbounded slow start;
+//                        how large a window is follows its memory accounting, so a difference there is no verdict
 //             freebsd    64 KiB buffer rounded to segments, 200 ms RTO slop, no RACK, options in any order
 //           The last two also take from the script's first SYN what it says about the configuration: segment size,
 //           window scale, which options are on. profile_of() guesses from a script's words.
@@ -35,10 +36,15 @@ struct Settings {
   bool adopt_syn{false};          ///< segment size, scale and options in use come from the script's first SYN
   bool fin_repeats{false};        ///< a pure acknowledgement stands for one that repeats the FIN
   bool window_slack{false};  ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
+  bool spare_dsack{false};   ///< a DSACK where none is expected is passed over (RFC 2883 lets a receiver choose)
+  bool window_sizes{true};   ///< how large a window is, is compared; otherwise only whether it is zero
+  bool unsent_acks{true};  ///< acknowledgements of what was not sent are answered (RFC 9293 s3.10.7.4); Linux does not
+  bool missing_ts{false};  ///< segments of the peer may lack timestamps that were agreed on (RFC 7323 s3.2: dropped)
   bool mtu_given{false};
-  bool round_buffer{false};                        ///< receive budget is a multiple of the segment size
-  bool cookies{false};                             ///< a listener keeps nothing for a SYN
-  bool drop_syn_fin{false};                        ///< a listener ignores SYN with FIN; otherwise it takes the SYN only
+  bool round_buffer{false};  ///< receive budget is a multiple of the segment size
+  bool cookies{false};       ///< a listener keeps nothing for a SYN
+  bool drop_syn_fin{false};  ///< SYN with FIN is ignored; otherwise the SYN alone is taken
+  bool bsd{false};           ///< errno, soft ICMP errors, and unread data at close() as BSD has them
   Duration keepalive_idle{std::chrono::hours{2}};  ///< where a socket asks for keepalive
   Duration connect_timeout{0};                     ///< zero: only retries end a connect
   bool icmp_aborts_syn_sent{true};                 ///< a hard ICMP error ends a connection in SYN-SENT
@@ -60,6 +66,7 @@ struct Settings {
   [[nodiscard]] std::string shell(std::string_view text);
 
  private:
+  [[nodiscard]] std::string route(std::string_view text);
   [[nodiscard]] std::string sysctl(std::string_view name, std::string_view value);
   [[nodiscard]] std::string sysctl_freebsd(std::string_view name, std::int64_t value);
   [[nodiscard]] std::string sysctl_linux(std::string_view name, std::string_view value);

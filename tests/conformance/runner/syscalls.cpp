@@ -3,107 +3,17 @@
 #include <algorithm>
 #include <array>
 
+#include "tests/conformance/runner/arguments.h"
 #include "tests/conformance/runner/info.h"
 
 namespace penstock::script {
 namespace {
 
-constexpr std::uint16_t kServicePort = 8080;
-
-Outcome value(std::int64_t result) { return {.result = result}; }
-Outcome error(std::string name) { return {.result = -1, .error = std::move(name)}; }
-Outcome blocked() { return {.blocks = true}; }
-Outcome unsupported(std::string why) { return {.unsupported = std::move(why)}; }
-
-std::int64_t number_of(const Call& call, std::size_t i, std::int64_t otherwise = 0) {
-  if (i >= call.arguments.size() || !call.arguments[i].is(Value::Kind::number)) return otherwise;
-  return call.arguments[i].number;
-}
-
-std::string name_of(const Call& call, std::size_t i) {
-  if (i >= call.arguments.size()) return "";
-  const Value& value = call.arguments[i];
-  return value.is(Value::Kind::number) ? std::to_string(value.number) : value.text;
-}
-
-bool has_flag(const std::string& flags, std::string_view one) {
-  std::size_t at = flags.find(one);
-  for (; at != std::string::npos; at = flags.find(one, at + 1)) {
-    const std::size_t end = at + one.size();
-    if ((at == 0 || flags[at - 1] == '|') && (end == flags.size() || flags[end] == '|')) return true;
-  }
-  return false;
-}
-
-/// The flags of `flags` that are not among `known`; "0" is none.
-bool only_flags(const std::string& flags, std::initializer_list<std::string_view> known) {
-  for (std::size_t at = 0; at < flags.size();) {
-    const std::size_t end = std::min(flags.find('|', at), flags.size());
-    const std::string_view one = std::string_view{flags}.substr(at, end - at);
-    if (one != "0" && std::find(known.begin(), known.end(), one) == known.end()) return false;
-    at = end + 1;
-  }
-  return true;
-}
-
-const Value* field_of(const Value& record, std::string_view name) {
-  for (const auto& [key, what] : record.fields)
-    if (key == name) return &what;
-  return nullptr;
-}
-
-std::uint16_t port_of(const Call& call, std::size_t i) {
-  if (i >= call.arguments.size()) return kServicePort;
-  for (const std::string_view name : {"sin_port", "sin6_port"})
-    if (const Value* port = field_of(call.arguments[i], name))
-      return static_cast<std::uint16_t>(port->items.empty() ? port->number : port->items[0].number);
-  return kServicePort;
-}
-
-/// Octets of an I/O vector: [{..., 1000}, {..., 500}].
-std::int64_t vector_octets(const Value& vector) {
-  std::int64_t sum = 0;
-  for (const Value& piece : vector.items) {
-    if (const Value* length = field_of(piece, "iov_len")) {
-      sum += length->number;
-    } else if (!piece.fields.empty()) {
-      sum += std::strtoll(piece.fields.back().key.c_str(), nullptr, 10);
-    }
-  }
-  return sum;
-}
-
-/// How many octets a read or write is about, and its flags.
-struct Amount {
-  std::int64_t octets{};
-  std::string flags;
-  bool known{true};
-};
-Amount amount_of(const Call& call) {
-  Amount out;
-  if (call.name == "readv" || call.name == "writev") {
-    out.octets = vector_octets(call.arguments[1]);
-  } else if (call.name == "sendmsg" || call.name == "recvmsg") {
-    const Value* vector = field_of(call.arguments[1], "msg_iov");
-    out.known = vector != nullptr && field_of(call.arguments[1], "msg_control") == nullptr;
-    if (vector != nullptr) out.octets = vector_octets(*vector);
-    out.flags = name_of(call, 2);
-  } else {
-    out.octets = number_of(call, 2);
-    if (call.name != "read" && call.name != "write") out.flags = name_of(call, 3);
-  }
-  return out;
-}
-
-/// The number inside [n], or n.
-const Value& inside(const Value& value) {
-  return value.is(Value::Kind::list) && !value.items.empty() ? value.items[0] : value;
-}
-
 // Options that are accepted and kept, and change nothing here.
-constexpr std::array<std::string_view, 12> kWithoutEffect{
-    "SO_REUSEADDR", "SO_REUSEPORT", "SO_DEBUG",        "SO_DONTROUTE", "SO_PRIORITY",  "SO_MARK",
-    "IP_TOS",       "TCP_QUICKACK", "SO_TIMESTAMPING", "TCP_LOG",      "SO_OOBINLINE", "SO_NOSIGPIPE"};
+constexpr std::array<std::string_view, 16> kWithoutEffect{
+    "SO_REUSEADDR",    "SO_REUSEPORT", "SO_DEBUG",        "SO_DONTROUTE", "SO_PRIORITY",  "SO_MARK",
+    "IP_TOS",          "TCP_QUICKACK", "SO_TIMESTAMPING", "TCP_LOG",      "SO_OOBINLINE", "SO_NOSIGPIPE",
+    "IP_MTU_DISCOVER", "IP_FREEBIND",  "SO_ZEROCOPY",     "TCP_INQ"};
 
 constexpr std::int64_t kIn = 1, kPri = 2, kOut = 4, kErr = 8, kHup = 16, kRdhup = 0x2000;
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 8> kPollNames{{{"POLLIN", kIn},
@@ -141,6 +51,8 @@ const Calls::Entry Calls::kEntries[] = {
     {"sendto", &Calls::write, 4},
     {"writev", &Calls::write, 2},
     {"sendmsg", &Calls::write, 3},
+    {"open", &Calls::open_file, 2},
+    {"sendfile", &Calls::write, 4},
     {"close", &Calls::close, 1},
     {"shutdown", &Calls::shutdown, 2},
     {"setsockopt", &Calls::set_option, 4},
@@ -231,68 +143,8 @@ bool Calls::readable(const Socket& socket) const {
   return socket.readable > 0 || socket.end_of_stream() || socket.over() || socket.waiting;
 }
 
-Outcome Calls::read(const Call& call, Progress&) {
-  Socket* socket = socket_of(call);
-  if (socket == nullptr) return error("EBADF");
-  const Amount amount = amount_of(call);
-  if (!amount.known || !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_PEEK", "MSG_NOSIGNAL"}))
-    return unsupported(call.name + "() with " + (amount.known ? amount.flags : "this message header"));
-  if (socket->kind != Socket::Kind::connection) return error("ENOTCONN");
-  if (socket->readable > 0 && !socket->read_shut) {
-    const auto octets = static_cast<std::uint32_t>(std::min<std::int64_t>(socket->readable, amount.octets));
-    if (has_flag(amount.flags, "MSG_PEEK")) return value(octets);
-    socket->readable -= octets;
-    if (!socket->over() && !socket->waiting) {
-      socket->engine->consume(socket->ep, octets);
-      host_.pump(*socket);
-    }
-    return value(octets);
-  }
-  if (!socket->error.empty()) {
-    const std::string what = std::exchange(socket->error, "");
-    return what == "EPIPE" ? value(0) : error(what);
-  }
-  if (amount.octets == 0 || socket->end_of_stream() || socket->over() || socket->waiting) return value(0);
-  if (!socket->connected()) {
-    const bool asked = socket->ep.state == tcp::State::syn_sent && settings_.buffer_factor == 1;  // BSD
-    if (socket->nonblocking) return error(asked ? "ENOTCONN" : "EAGAIN");
-    return blocked();
-  }
-  return socket->nonblocking || has_flag(amount.flags, "MSG_DONTWAIT") ? error("EAGAIN") : blocked();
-}
-
-Outcome Calls::write(const Call& call, Progress& progress) {
-  Socket* socket = socket_of(call);
-  if (socket == nullptr) return error("EBADF");
-  const Amount amount = amount_of(call);
-  if (!amount.known || !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_NOSIGNAL"}))
-    return unsupported(call.name + "() with " + (amount.known ? amount.flags : "this message header"));
-  if (amount.octets < 0 || amount.octets > (64 << 20)) return unsupported("a write above 64 MiB");
-  if (socket->kind != Socket::Kind::connection) return error("EPIPE");
-  if (!socket->error.empty()) return error(std::exchange(socket->error, ""));
-  if (socket->over() || socket->waiting || socket->write_shut) return error("EPIPE");
-  const bool wait = !socket->nonblocking && !has_flag(amount.flags, "MSG_DONTWAIT");
-  if (!socket->connected()) return wait ? blocked() : error("EAGAIN");
-  if (settings_.quick_acks && socket->limits.delayed_ack == Duration::zero()) {
-    socket->limits.delayed_ack = settings_.limits.delayed_ack;  // from now on replies may carry acknowledgements
-    host_.renew(*socket);
-  }
-  static const std::array<std::byte, 65536> kZeros{};
-  const std::uint32_t before = progress.done;
-  while (progress.done < amount.octets) {
-    const std::int64_t left = amount.octets - progress.done;
-    const auto piece = static_cast<std::size_t>(std::min<std::int64_t>(left, std::ssize(kZeros)));
-    const std::size_t taken = socket->engine->write(socket->ep, ByteView{kZeros}.first(piece));
-    if (taken == 0) break;
-    progress.done += static_cast<std::uint32_t>(taken);
-  }
-  if (progress.done > before) host_.pump(*socket);
-  if (progress.done >= amount.octets) return value(progress.done);
-  if (wait) return blocked();
-  return progress.done > 0 ? value(progress.done) : error("EAGAIN");
-}
-
 Outcome Calls::close(const Call& call, Progress&) {
+  if (files_.erase(number_of(call, 0, -1)) > 0) return value(0);
   Socket* socket = socket_of(call);
   if (socket == nullptr) return error("EBADF");
   host_.close(*socket);
@@ -332,6 +184,8 @@ std::string Calls::set_one(Socket& socket, const std::string& name, const Value&
   const auto seconds = [n] { return std::chrono::seconds{n}; };
   if (name == "TCP_NODELAY")
     socket.no_delay = n != 0;
+  else if (name == "TCP_CORK" || name == "TCP_NOPUSH")
+    socket.cork = n != 0;
   else if (name == "SO_KEEPALIVE")
     socket.keepalive = n != 0;
   else if (name == "TCP_KEEPIDLE")
@@ -380,6 +234,8 @@ Outcome Calls::set_option(const Call& call, Progress&) {
   const std::string problem = set_one(*socket, name, call.arguments[3]);
   if (!problem.empty()) return unsupported(problem);
   apply(*socket);
+  const bool pushes = (name == "TCP_NODELAY" && socket->no_delay) || (name == "TCP_CORK" && !socket->cork);
+  if (pushes && socket->connected()) host_.release(*socket, socket->held);
   return value(0);
 }
 

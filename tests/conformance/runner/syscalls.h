@@ -6,7 +6,9 @@
 // Units     octets; results and errno names as scripts write them.
 // Errors    a call, option or flag that is not known makes the script unsupported.
 #pragma once
+#include <set>
 #include <string>
+#include <utility>
 
 #include "tests/conformance/runner/host.h"
 
@@ -19,6 +21,11 @@ struct Outcome {
   std::string unsupported{};  ///< why the script cannot be judged
   std::string mismatch{};     ///< an argument that the call wrote is not what the script says
 };
+
+inline Outcome value(std::int64_t result) { return {.result = result}; }
+inline Outcome error(std::string name) { return {.result = -1, .error = std::move(name)}; }
+inline Outcome blocked() { return {.blocks = true}; }
+inline Outcome unsupported(std::string why) { return {.unsupported = std::move(why)}; }
 
 /// What is kept between two attempts of one call.
 struct Progress {
@@ -48,6 +55,7 @@ class Calls {
   Outcome connect(const Call& call, Progress& progress);
   Outcome read(const Call& call, Progress& progress);
   Outcome write(const Call& call, Progress& progress);
+  Outcome open_file(const Call& call, Progress& progress);
   Outcome close(const Call& call, Progress& progress);
   Outcome shutdown(const Call& call, Progress& progress);
   Outcome set_option(const Call& call, Progress& progress);
@@ -64,9 +72,13 @@ class Calls {
   [[nodiscard]] std::string check_info(const Socket& socket, const Value& record, Outcome& out);
   [[nodiscard]] std::int64_t events_of(const Socket& socket) const;
   [[nodiscard]] bool readable(const Socket& socket) const;
+  [[nodiscard]] Outcome take(Socket& socket, std::int64_t octets, bool peek);
+  /// MSG_MORE and TCP_CORK: whole segments leave, the rest waits.
+  [[nodiscard]] Outcome hold(Socket& socket, std::int64_t octets);
 
   Host& host_;
   const Settings& settings_;
+  std::set<std::int64_t> files_;  ///< descriptors of open(); what they hold is zeros, as all payload here
 };
 
 }  // namespace penstock::script
