@@ -14,6 +14,8 @@ namespace penstock::compile {
 namespace {
 
 using Kind = IdRegistry::Kind;
+/// Parts the saved ids of listeners, clusters and endpoints from those of counter blocks of HTTP.
+constexpr std::string_view kHttpIds = "---\n";
 constexpr std::string_view kDrainRemedy =
     "those that were removed count until their connections have ended: apply again later, or lower node.drain_timeout";
 
@@ -61,7 +63,8 @@ std::vector<EffectiveCluster> effective_clusters(const config::Config& config, c
     endpoint.weight = 0;
     cluster_named(cluster).endpoints.push_back(endpoint);
   };
-  for (const DrainingListener& gone : draining.listeners) (void)cluster_named(gone.listener.cluster);
+  for (const DrainingListener& gone : draining.listeners)
+    for (const std::string_view name : config::clusters_of(gone.listener)) (void)cluster_named(name);
   for (const DrainingEndpoint& gone : draining.endpoints) add(gone.cluster, gone.endpoint);
   return out;
 }
@@ -132,11 +135,12 @@ Problems check_totals(const config::Config& config, const std::vector<EffectiveC
 /// Fills a Compiled record by record; one use.
 class Builder {
  public:
-  Builder(IdRegistry& ids, Compiled& out) : ids_{ids}, out_{out} {}
+  Builder(IdRegistry& ids, const Health& health, Compiled& out) : ids_{ids}, health_{health}, out_{out} {}
 
-  void add_cluster(const EffectiveCluster& cluster, const std::vector<std::uint16_t>* table) {
+  void add_cluster(const EffectiveCluster& cluster, const std::vector<std::uint16_t>* table, bool panic) {
     control::SnapshotContent& content = out_.content;
     control::ClusterRecord record{};
+    record.flags = panic ? std::uint32_t{control::kClusterPanic} : 0;
     record.id = acquire(Kind::cluster, cluster.name).id;
     record.first_endpoint = static_cast<std::uint32_t>(content.endpoints.size());
     record.endpoint_count = static_cast<std::uint32_t>(cluster.endpoints.size());
@@ -151,7 +155,7 @@ class Builder {
       add_endpoint(cluster, cluster.endpoints[i], i >= cluster.configured);
   }
 
-  void add_listener(const EffectiveListener& effective) {
+  void add_listener(const EffectiveListener& effective, HttpBuilder& http) {
     const config::Listener& listener = *effective.listener;
     const IdRegistry::Ids ids = acquire(Kind::listener, key_of(listener));
     control::ListenerRecord record{};
@@ -165,7 +169,9 @@ class Builder {
     record.ask_default = listener.ask.default_decision;
     record.id = ids.id;
     record.stat_slot = ids.stat_slot;
-    record.cluster = indices_.at(listener.cluster);
+    const auto index_of = [this](const std::string& cluster) { return indices_.at(cluster); };
+    record.cluster = listener.cluster.empty() ? control::kNoIndex : index_of(listener.cluster);
+    if (listener.application == config::Application::http) record.http = http.add_listener(listener, index_of);
     record.ask_deadline_ms = count_ms(listener.ask.deadline);
     out_.content.listeners.push_back(record);
     out_.listeners.push_back({listener.name, listener.cluster, listener.address, listener.port, listener.protocol,
@@ -178,10 +184,12 @@ class Builder {
  private:
   void add_endpoint(const EffectiveCluster& cluster, const config::Endpoint& endpoint, bool draining) {
     const IdRegistry::Ids ids = acquire(Kind::endpoint, key_of(cluster.name, endpoint));
-    out_.content.endpoints.push_back(
-        {endpoint.address, Be16::from_host(endpoint.port), endpoint.weight, ids.id, ids.stat_slot});
+    const bool healthy = health_.is_healthy(cluster.name, endpoint);
+    out_.content.endpoints.push_back({endpoint.address, Be16::from_host(endpoint.port), endpoint.weight, ids.id,
+                                      ids.stat_slot,
+                                      healthy ? control::EndpointHealth::healthy : control::EndpointHealth::unhealthy});
     out_.endpoints.push_back(
-        {cluster.name, endpoint.address, endpoint.port, endpoint.weight, ids.id, ids.stat_slot, draining});
+        {cluster.name, endpoint.address, endpoint.port, endpoint.weight, ids.id, ids.stat_slot, draining, healthy});
   }
   IdRegistry::Ids acquire(Kind kind, const std::string& key) {
     if (const auto ids = ids_.acquire(kind, key)) return *ids;
@@ -190,6 +198,7 @@ class Builder {
   }
 
   IdRegistry& ids_;
+  const Health& health_;
   Compiled& out_;
   std::map<std::string, std::uint32_t, std::less<>> indices_;
   std::size_t without_slot_{};
@@ -201,6 +210,14 @@ std::vector<ListenerInfo> steered_listeners(const std::vector<EffectiveListener>
   std::vector<ListenerInfo> out;
   for (std::size_t i = 0; i < infos.size(); ++i)
     if (effective[i].steered) out.push_back(infos[i]);
+  return out;
+}
+
+/// Sizes by what is configured: an endpoint that is unhealthy for a while does not change them.
+std::vector<std::uint32_t> table_sizes(const config::Config& config, const config::Config& effective) {
+  std::vector<std::uint32_t> out;
+  for (std::size_t i = 0; i < config.clusters.size(); ++i)
+    out.push_back(table_size(effective.clusters[i]) == 0 ? 0 : table_size(config.clusters[i]));
   return out;
 }
 
@@ -221,24 +238,35 @@ Compiler::~Compiler() = default;
 Compiler::Compiler(Compiler&&) noexcept = default;
 Compiler& Compiler::operator=(Compiler&&) noexcept = default;
 
-Result<Compiled, Problems> Compiler::compile(const config::Config& config, const Draining& draining) {
+Result<Compiled, Problems> Compiler::compile(const config::Config& config, const Draining& draining,
+                                             const Health& health) {
   const std::vector<EffectiveCluster> clusters = effective_clusters(config, draining);
   const std::vector<EffectiveListener> listeners = effective_listeners(config, draining);
   if (Problems problems = check_totals(config, clusters, listeners); !problems.empty()) return problems;
 
-  const std::vector<MaglevTable> tables = tables_->build(config.clusters);
+  config::Config effective = config;  // as new flows see it
+  for (config::Cluster& cluster : effective.clusters) cluster = usable(cluster, health);
+  const std::vector<MaglevTable> tables = tables_->build(effective.clusters, table_sizes(config, effective));
   ids_.begin();
+  http_slots_.begin();
   Compiled out;
   out.content.node = node_record(config.node);
   out.content.node_addresses = config.node.addresses;
-  Builder builder{ids_, out};
-  for (std::size_t i = 0; i < clusters.size(); ++i)
-    builder.add_cluster(clusters[i], i < tables.size() ? tables[i].get() : nullptr);
-  for (const EffectiveListener& listener : listeners) builder.add_listener(listener);
+  Builder builder{ids_, health, out};
+  HttpBuilder http{http_slots_, routes_, out.content, out.http_slots};
+  for (std::size_t i = 0; i < clusters.size(); ++i) {
+    const bool configured = i < config.clusters.size();
+    builder.add_cluster(clusters[i], configured ? tables[i].get() : nullptr,
+                        configured && in_panic(config.clusters[i], health));
+    if (configured) http.add_policy(config.clusters[i], effective.clusters[i].endpoints);
+  }
+  out.content.cluster_policies.resize(out.content.clusters.size());
+  for (const EffectiveListener& listener : listeners) builder.add_listener(listener, http);
   out.steering = derive_steering(config, draining, steered_listeners(listeners, out.listeners));
-  out.fallback = derive_fallback(config);
+  out.fallback = derive_fallback(effective);
 
   Problems problems = check_steering(out.steering);
+  for (Problem& problem : http.take_problems()) problems.push_back(std::move(problem));
   if (builder.without_slot() != 0)
     problems.push_back({"",
                         "listeners and endpoints need " + std::to_string(builder.without_slot()) +
@@ -246,15 +274,29 @@ Result<Compiled, Problems> Compiler::compile(const config::Config& config, const
                         std::string{kDrainRemedy}});
   if (!problems.empty()) {
     ids_.rollback();
+    http_slots_.rollback();
     return problems;
   }
   ids_.commit();
+  http_slots_.commit();
+  // Nothing but counters depends on these blocks: they may be given away at once, unused ones first.
+  for (const IdRegistry::Entry& entry : http_slots_.retired()) http_slots_.release(entry.stat_slot);
+  routes_.forget_unused();
   return out;
 }
 
 std::vector<IdRegistry::Entry> Compiler::retired() const { return ids_.retired(); }
 void Compiler::release(std::uint32_t stat_slot) { ids_.release(stat_slot); }
-std::string Compiler::save_ids() const { return ids_.save(); }
-Status Compiler::restore_ids(std::string_view saved) { return ids_.restore(saved); }
+
+std::string Compiler::save_ids() const { return ids_.save() + std::string{kHttpIds} + http_slots_.save(); }
+Status Compiler::restore_ids(std::string_view saved) {
+  const std::size_t end = saved.find(kHttpIds);  // an older daemon wrote none
+  IdRegistry http{control::kHttpSlotMax};
+  if (end != std::string_view::npos)
+    if (Status restored = http.restore(saved.substr(end + kHttpIds.size())); !restored) return restored;
+  if (Status restored = ids_.restore(saved.substr(0, end)); !restored) return restored;
+  http_slots_ = std::move(http);
+  return Done{};
+}
 
 }  // namespace penstock::compile

@@ -20,6 +20,8 @@
 
 #include "dataplane/control/snapshot_writer.h"
 #include "dataplane/core/result.h"
+#include "mgmt/compile/health.h"
+#include "mgmt/compile/http_builder.h"
 #include "mgmt/compile/id_registry.h"
 #include "mgmt/config/config.h"
 
@@ -149,6 +151,7 @@ struct EndpointInfo {
   std::uint32_t id;
   std::uint32_t stat_slot;
   bool draining;
+  bool healthy;
 };
 
 struct Compiled {
@@ -157,6 +160,7 @@ struct Compiled {
   FallbackState fallback;
   std::vector<ListenerInfo> listeners;
   std::vector<EndpointInfo> endpoints;
+  std::vector<HttpSlotInfo> http_slots;  ///< beside the shared block 0, which comes first
 };
 
 class Compiler {
@@ -166,7 +170,8 @@ class Compiler {
   Compiler(Compiler&&) noexcept;
   Compiler& operator=(Compiler&&) noexcept;
 
-  [[nodiscard]] Result<Compiled, Problems> compile(const config::Config& config, const Draining& draining = {});
+  [[nodiscard]] Result<Compiled, Problems> compile(const config::Config& config, const Draining& draining = {},
+                                                   const Health& health = {});
 
   /// Ids and slots that the last successful compile() no longer uses; their slots are still reserved.
   [[nodiscard]] std::vector<IdRegistry::Entry> retired() const;
@@ -179,6 +184,8 @@ class Compiler {
 
  private:
   IdRegistry ids_;
+  IdRegistry http_slots_{control::kHttpSlotMax};
+  RouteTables routes_;
   std::unique_ptr<TableCache> tables_;
 };
 

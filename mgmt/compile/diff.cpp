@@ -80,6 +80,20 @@ std::string listener_changes(const config::Listener& before, const config::Liste
     field_changes("ask.", before.ask, after.ask, out);
     if (before.ask.rules != after.ask.rules) out.emplace_back("ask.rules");
   }
+  if (before.virtual_hosts != after.virtual_hosts) out.emplace_back("virtual_hosts");
+  field_changes("http.", before.http, after.http, out);
+  return joined(out);
+}
+
+std::string cluster_detail(const config::Cluster& before, const config::Cluster& after) {
+  std::vector<std::string> out;
+  field_changes("", before, after, out);
+  if (before.hash_policy != after.hash_policy) out.emplace_back("hash_policy");
+  field_changes("circuit_breakers.", before.circuit_breakers, after.circuit_breakers, out);
+  if (before.circuit_breakers.retry_budget != after.circuit_breakers.retry_budget)
+    out.emplace_back("circuit_breakers.retry_budget");
+  if (before.outlier_detection != after.outlier_detection) out.emplace_back("outlier_detection");
+  if (before.health_checks != after.health_checks) out.emplace_back("health_checks");
   return joined(out);
 }
 
@@ -87,7 +101,7 @@ std::string port_key(const config::Port& port) { return port.netns ? port.name +
 
 void cluster_changes(const Config& before, const Config& after, std::vector<Change>& out) {
   const auto name = [](const config::Cluster& cluster) { return cluster.name; };
-  compare_lists("cluster", before.clusters, after.clusters, name, changes_text<config::Cluster>, out);
+  compare_lists("cluster", before.clusters, after.clusters, name, cluster_detail, out);
   const auto endpoints = [&](const std::string& cluster, const std::vector<config::Endpoint>& was,
                              const std::vector<config::Endpoint>& is) {
     compare_lists("endpoint " + cluster, was, is, address_text, changes_text<config::Endpoint>, out);

@@ -7,7 +7,7 @@
 namespace penstock::compile {
 namespace {
 
-constexpr std::array<std::string_view, 3> kKindNames{"listener", "cluster", "endpoint"};
+constexpr std::array<std::string_view, 4> kKindNames{"listener", "cluster", "endpoint", "http"};
 constexpr std::string_view kSavedTitle = "penstock-ids 1";
 constexpr std::string_view kNoSlotText = "-";
 

@@ -1,7 +1,7 @@
 // id_registry.h - which id and stat slot belongs to which name.
 //
 // Model     a key (kind and name) gets an id when first seen and keeps it as long as it is in use; ids are never
-//           given twice. Listeners and endpoints also get a stat slot; a slot of a key that went out of use stays
+//           given twice. All but clusters also get a stat slot; a slot of a key that went out of use stays
 //           reserved until release(), because flows of the old key may still count in it. A key that comes back
 //           before that gets its old id and slot again. Slots never used are preferred: their counters begin at 0.
 // Shape     one transaction per compile: begin(), acquire() for every key, then commit() or rollback().
@@ -23,7 +23,7 @@ namespace penstock::compile {
 
 class IdRegistry {
  public:
-  enum class Kind : std::uint8_t { listener, cluster, endpoint };
+  enum class Kind : std::uint8_t { listener, cluster, endpoint, http };
   static constexpr std::uint32_t kNoSlot = 0xffffffff;
   struct Entry {
     Kind kind{};

@@ -27,11 +27,12 @@ std::uint32_t table_size(const config::Cluster& cluster) {
   return cluster.maglev_table_size.value_or(lb::default_table_size(weighted));
 }
 
-std::vector<MaglevTable> TableCache::build(const std::vector<config::Cluster>& clusters) {
+std::vector<MaglevTable> TableCache::build(const std::vector<config::Cluster>& clusters,
+                                           const std::vector<std::uint32_t>& sizes) {
   std::vector<Kept> now(clusters.size());
   std::vector<std::size_t> missing;
   for (std::size_t i = 0; i < clusters.size(); ++i) {
-    now[i] = {table_size(clusters[i]), clusters[i].endpoints, nullptr};
+    now[i] = {sizes[i], clusters[i].endpoints, nullptr};
     const auto before = kept_.find(clusters[i].name);
     if (before != kept_.end() && before->second.size == now[i].size && before->second.endpoints == now[i].endpoints)
       now[i].table = before->second.table;

@@ -22,7 +22,9 @@ using MaglevTable = std::shared_ptr<const std::vector<std::uint16_t>>;
 class TableCache {
  public:
   /// One table per cluster, in order; empty where no endpoint has weight. Forgets clusters that are not among them.
-  [[nodiscard]] std::vector<MaglevTable> build(const std::vector<config::Cluster>& clusters);
+  /// `sizes` are those of the tables: an endpoint that is away for a while must not change them.
+  [[nodiscard]] std::vector<MaglevTable> build(const std::vector<config::Cluster>& clusters,
+                                               const std::vector<std::uint32_t>& sizes);
   /// Tables made by the last build(), the others were kept.
   [[nodiscard]] std::size_t built() const { return built_; }
 

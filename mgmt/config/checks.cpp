@@ -7,6 +7,7 @@
 
 #include "dataplane/control/limits.h"
 #include "dataplane/control/snapshot_check.h"
+#include "mgmt/config/http_checks.h"
 #include "mgmt/config/locator.h"
 #include "mgmt/config/values.h"
 
@@ -67,7 +68,9 @@ class Checks {
   void listeners();
   void listener(std::size_t i);
   void listener_mode(std::size_t i);
+  void listener_clusters(std::size_t i);
   void listener_cluster(std::size_t i, const Cluster& cluster);
+  void listener_node_address(std::size_t i);
   void ask(std::size_t i);
 
   const Config& config_;
@@ -218,6 +221,7 @@ void Checks::cluster(std::size_t i) {
               "endpoint " + socket_text(e.address, e.port) + " is listed twice in its cluster",
               "keep one; the first is in " + in_line(at_.place({"clusters", i, "endpoints", first->second})));
   }
+  if (const YamlNode* text = at_.find({"clusters", i})) check_cluster_policies(c, *text, reader_);
   if (!c.maglev_table_size || !good({"clusters", i, "maglev_table_size"})) return;
   const std::uint32_t size = *c.maglev_table_size;
   if (!control::is_prime(size)) {
@@ -265,20 +269,38 @@ void Checks::listener(std::size_t i) {
                 " lies in source_ports, which the fast path owns",
             "choose a port outside of " + std::to_string(config_.node.source_ports.low) + "-" +
                 std::to_string(config_.node.source_ports.high) + ", or another address");
-  if (!l.cluster.empty()) {
-    const auto found = cluster_names_.find(l.cluster);
-    if (found == cluster_names_.end())
-      problem({"listeners", i, "cluster"}, "cluster `" + l.cluster + "` does not exist",
-              hint(l.cluster, cluster_list_, "add it to `clusters`"));
-    else
-      listener_cluster(i, config_.clusters[found->second]);
-  }
+  listener_clusters(i);
   listener_mode(i);
   ask(i);
 }
 
+void Checks::listener_clusters(std::size_t i) {
+  const Listener& l = config_.listeners[i];
+  const YamlNode* text = at_.find({"listeners", i});
+  if (text == nullptr) return;
+  const auto known = [this](std::string_view name) { return cluster_names_.contains(name); };
+  if (good({"listeners", i, "protocol"})) {
+    check_http_listener(l, *text, reader_, known, cluster_list_);
+    if (l.application == Application::none && text->kind == YamlNode::Kind::map && text->find("cluster") == nullptr)
+      problem({"listeners", i}, "listener has no `cluster`", "add `cluster: ...`");
+  }
+  if (!l.cluster.empty() && !known(l.cluster))
+    problem({"listeners", i, "cluster"}, "cluster `" + l.cluster + "` does not exist",
+            hint(l.cluster, cluster_list_, "add it to `clusters`"));
+  bool any = false;
+  for (const std::string_view name : clusters_of(l)) {
+    if (!known(name)) continue;
+    listener_cluster(i, config_.clusters[cluster_names_.find(name)->second]);
+    any = true;
+  }
+  if (any) listener_node_address(i);
+}
+
 void Checks::listener_mode(std::size_t i) {
   const Listener& l = config_.listeners[i];
+  if (l.application == Application::http && l.mode != control::ListenerMode::proxy && good({"listeners", i, "mode"}))
+    problem({"listeners", i, "mode"}, "protocol http ends connections, but the mode is l4",
+            "write `mode: proxy`, or leave it out");
   if (l.mode != control::ListenerMode::proxy) return;
   if (good({"listeners", i, "protocol"}) && l.protocol != IpProto::tcp)
     problem({"listeners", i, "mode"},
@@ -309,6 +331,11 @@ void Checks::listener_cluster(std::size_t i, const Cluster& cluster) {
             "point the cluster to the servers behind that service");
     break;
   }
+}
+
+void Checks::listener_node_address(std::size_t i) {
+  const Listener& l = config_.listeners[i];
+  if (l.address == IpAddress{}) return;
   const auto& nodes = config_.node.addresses;
   const bool family_served = std::any_of(nodes.begin(), nodes.end(), [&](const IpAddress& address) {
     return address == IpAddress{} || address.is_v4() == l.address.is_v4();

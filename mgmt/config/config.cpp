@@ -18,4 +18,17 @@ const Listener* find_listener(const Config& config, std::string_view name) {
   return find_named(config.listeners, name);
 }
 
+std::vector<std::string_view> clusters_of(const Listener& listener) {
+  std::vector<std::string_view> out;
+  const auto add = [&](std::string_view name) {
+    if (!name.empty() && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+  };
+  add(listener.cluster);
+  for (const route::VirtualHost& host : listener.virtual_hosts)
+    for (const route::Route& route : host.routes)
+      if (const auto* forward = std::get_if<route::Forward>(&route.action))
+        for (const route::WeightedCluster& cluster : forward->clusters) add(cluster.name);
+  return out;
+}
+
 }  // namespace penstock::config

@@ -17,12 +17,12 @@
 
 #include "dataplane/control/snapshot_layout.h"
 #include "dataplane/core/addresses.h"
+#include "l7/route/route_config.h"
+#include "mgmt/config/cluster.h"
+#include "mgmt/config/durations.h"
+#include "mgmt/config/http.h"
 
 namespace penstock::config {
-
-using std::chrono::milliseconds;
-using std::chrono::minutes;
-using std::chrono::seconds;
 
 inline constexpr std::string_view kApiVersion = "penstock/v1";
 
@@ -104,20 +104,6 @@ struct Port {
   friend bool operator==(const Port&, const Port&) = default;
 };
 
-struct Endpoint {
-  IpAddress address;
-  std::uint16_t port{};
-  std::uint16_t weight{1};  ///< 0 = no new flows
-  friend bool operator==(const Endpoint&, const Endpoint&) = default;
-};
-
-struct Cluster {
-  std::string name;
-  std::optional<std::uint32_t> maglev_table_size;  ///< prime; absent = by endpoint count
-  std::vector<Endpoint> endpoints;
-  friend bool operator==(const Cluster&, const Cluster&) = default;
-};
-
 /// Answers a worker's question when the source lies in `source`. First match in the listed order decides.
 struct AskRule {
   IpPrefix source;
@@ -138,11 +124,14 @@ struct Listener {
   IpAddress address;
   std::uint16_t port{};
   IpProto protocol{IpProto::tcp};
-  std::string cluster;  ///< name of one of Config::clusters
+  std::string cluster;  ///< name of one of Config::clusters; may be empty with application http
   control::ListenerMode mode{control::ListenerMode::l4};
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
   Ask ask;  ///< read only with policy ask
+  Application application{Application::none};
+  std::vector<route::VirtualHost> virtual_hosts{};  ///< with application http
+  Http http{};
   friend bool operator==(const Listener&, const Listener&) = default;
 };
 
@@ -159,5 +148,7 @@ struct Config {
 [[nodiscard]] const Cluster* find_cluster(const Config& config, std::string_view name);
 /// The listener of this name, or nullptr.
 [[nodiscard]] const Listener* find_listener(const Config& config, std::string_view name);
+/// Names of the clusters that a listener can send something to: its own first, then those of its routes, each once.
+[[nodiscard]] std::vector<std::string_view> clusters_of(const Listener& listener);
 
 }  // namespace penstock::config

@@ -4,6 +4,7 @@
 
 #include "dataplane/control/limits.h"
 #include "dataplane/core/require.h"
+#include "l7/route/compile/validate.h"
 #include "mgmt/config/loader.h"
 
 namespace penstock::config {
@@ -25,10 +26,17 @@ void check(const Config& config) {
     const bool proxy = listener.mode == control::ListenerMode::proxy;
     require(!proxy || listener.protocol == IpProto::tcp, "proxy of another protocol than TCP");
     require(!proxy || listener.forwarding == control::Forwarding::fullnat, "proxy without FullNAT");
-    const Cluster* cluster = find_cluster(config, listener.cluster);
-    require(cluster != nullptr, "cluster of a listener does not exist");
-    for (const Endpoint& endpoint : cluster->endpoints)
-      require(endpoint.address.is_v4() == listener.address.is_v4(), "families differ");
+    const bool http = listener.application == Application::http;
+    require(!http || proxy, "HTTP without a proxy");
+    require(http != listener.virtual_hosts.empty(), "virtual hosts and HTTP go together");
+    require(http || !listener.cluster.empty(), "no cluster");
+    require(!http || route::validate({listener.virtual_hosts}).empty(), "routes that the router refuses");
+    for (const std::string_view name : clusters_of(listener)) {
+      const Cluster* cluster = find_cluster(config, name);
+      require(cluster != nullptr, "cluster of a listener does not exist");
+      for (const Endpoint& endpoint : cluster->endpoints)
+        require(endpoint.address.is_v4() == listener.address.is_v4(), "families differ");
+    }
   }
 }
 

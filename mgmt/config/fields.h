@@ -7,6 +7,8 @@
 #include <array>
 
 #include "dataplane/control/limits.h"
+#include "mgmt/config/fields_cluster.h"
+#include "mgmt/config/fields_http.h"
 #include "mgmt/config/loader.h"
 #include "mgmt/config/values.h"
 
@@ -23,8 +25,16 @@ inline constexpr std::array kHugepages{ChoiceName<Hugepages>{Hugepages::automati
 inline constexpr std::array kVerifyChecksums{ChoiceName<VerifyChecksums>{VerifyChecksums::automatic, "auto"},
                                              ChoiceName<VerifyChecksums>{VerifyChecksums::yes, "true"},
                                              ChoiceName<VerifyChecksums>{VerifyChecksums::no, "false"}};
-inline constexpr std::array kProtocols{ChoiceName<IpProto>{IpProto::tcp, "tcp"},
-                                       ChoiceName<IpProto>{IpProto::udp, "udp"}};
+/// What `protocol` says: the transport, and what it carries.
+struct ProtocolWord {
+  IpProto transport;
+  Application application;
+  friend bool operator==(const ProtocolWord&, const ProtocolWord&) = default;
+};
+inline constexpr std::array kProtocols{ChoiceName<ProtocolWord>{{IpProto::tcp, Application::none}, "tcp"},
+                                       ChoiceName<ProtocolWord>{{IpProto::udp, Application::none}, "udp"},
+                                       ChoiceName<ProtocolWord>{{IpProto::tcp, Application::http}, "http"}};
+inline constexpr Choice<&kProtocols> kProtocolChoice{};
 inline constexpr std::array kModes{ChoiceName<control::ListenerMode>{control::ListenerMode::l4, "l4"},
                                    ChoiceName<control::ListenerMode>{control::ListenerMode::proxy, "proxy"}};
 inline constexpr std::array kCongestions{ChoiceName<control::Congestion>{control::Congestion::reno, "reno"},
@@ -154,30 +164,6 @@ struct Table<Port> {
 };
 
 template <>
-struct Table<Endpoint> {
-  static constexpr std::string_view name = "endpoint";
-  static constexpr std::array fields{
-      field<&Endpoint::address, Address{false}>("address", required, "address of the server"),
-      field<&Endpoint::port, kPortNumber>("port", required, "port of the server"),
-      field<&Endpoint::weight, Integer{0, control::kWeightMax}>(
-          "weight", optional, "share of new connections relative to the others; 0 takes none"),
-  };
-};
-
-template <>
-struct Table<Cluster> {
-  static constexpr std::string_view name = "cluster";
-  static constexpr std::array fields{
-      field<&Cluster::name, Name{kConfigNameMax}>("name", required, "listeners refer to it"),
-      field<&Cluster::maglev_table_size, Maybe<Integer{2, control::kMaglevSizeMax}>{}>(
-          "maglev_table_size", optional,
-          "slots of the consistent hashing table, a prime; without it chosen by the number of endpoints"),
-      field<&Cluster::endpoints, List<Map<Endpoint>{}>{control::kClusterEndpointMax}>(
-          "endpoints", required, "servers; unique by address and port, one address family"),
-  };
-};
-
-template <>
 struct Table<AskRule> {
   static constexpr std::string_view name = "rule";
   static constexpr std::array fields{
@@ -206,12 +192,25 @@ struct Table<Listener> {
       field<&Listener::name, Name{kConfigNameMax}>("name", required, "shown in metrics and tools"),
       field<&Listener::address, Address{false}>("address", required, "service address that clients use"),
       field<&Listener::port, kPortNumber>("port", required, "service port"),
-      field<&Listener::protocol, Choice<&kProtocols>{}>("protocol", required, "transport"),
-      field<&Listener::cluster, Name{kConfigNameMax}>("cluster", required, "name of the cluster that serves it"),
+      Field<Listener>{"protocol", true, "`http` is HTTP/1.1 over TCP: requests are routed one by one ([HTTP](http.md))",
+                      [] { return kProtocolChoice.type(); },
+                      [](const Listener& l) {
+                        return kProtocolChoice.show({l.protocol, l.application});
+                      },
+                      [](Reader& reader, const YamlNode& node, Listener& l) {
+                        ProtocolWord word{l.protocol, l.application};
+                        kProtocolChoice.read(reader, node, word);
+                        l.protocol = word.transport;
+                        l.application = word.application;
+                      }},
+      field<&Listener::cluster, Name{kConfigNameMax}>(
+          "cluster", optional,
+          "name of the cluster that serves it; required, but with protocol http it only serves while the fast path is "
+          "away"),
       field<&Listener::mode, Choice<&kModes>{}>(
           "mode", optional,
           "`l4` translates packets; `proxy` ends the client's TCP connection here and opens another to the endpoint "
-          "([proxy](proxy.md)), with protocol tcp and forwarding fullnat only"),
+          "([proxy](proxy.md)), with protocol tcp or http and forwarding fullnat only; protocol http implies it"),
       field<&Listener::forwarding, Choice<&kForwardings>{}>(
           "forwarding", optional,
           "`fullnat` also replaces the source by a node address; `dnat` keeps the client's, and the endpoint's "
@@ -219,6 +218,9 @@ struct Table<Listener> {
       field<&Listener::policy, Choice<&kPolicies>{}>("policy", optional,
                                                      "who may connect; `ask` decides per client by `ask.rules`"),
       field<&Listener::ask, Map<Ask>{}>("ask", optional, "required with policy ask, refused without"),
+      field<&Listener::virtual_hosts, List<Map<route::VirtualHost>{}>{route::kHostMax}>(
+          "virtual_hosts", optional, "required with protocol http, refused without"),
+      field<&Listener::http, Map<Http>{}>("http", optional, "times and limits of protocol http"),
   };
 };
 

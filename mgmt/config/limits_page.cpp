@@ -4,6 +4,7 @@
 #include "bpf/abi/steer.h"
 #include "dataplane/control/limits.h"
 #include "dataplane/core/drop_reason.h"
+#include "mgmt/config/fields_cluster.h"
 #include "mgmt/config/loader.h"
 #include "mgmt/config/reference.h"
 
@@ -45,6 +46,14 @@ constexpr std::array kConfigLimits{
     Limit{"parked flows per worker", kParkedMax, "kParkedMax",
           "`limits.parked_flows` cannot be set higher; at the set number the default action decides (parked_full)"},
     Limit{"idle time, deadline, lifetime (ms)", kTimeoutMsMax, "kTimeoutMsMax", kRefused},
+    Limit{"listeners of HTTP", kHttpListenerMax, "kHttpListenerMax", kRefused},
+    Limit{"routes of all listeners", kRouteMax, "kRouteMax", kRefused},
+    Limit{"clusters named by routes, each listener's counted", kRouteClusterMax, "kRouteClusterMax", kRefused},
+    Limit{"octets of all compiled route tables", kRouteImageOctetsMax, "kRouteImageOctetsMax", kRefused},
+    Limit{"hash policies of a cluster", kClusterHashPolicyMax, "kClusterHashPolicyMax", kRefused},
+    Limit{"hash policies of all clusters", kHashPolicyMax, "kHashPolicyMax", kRefused},
+    Limit{"points of all hash rings", kRingPointMax, "kRingPointMax", "the configuration is refused; lower ring_size"},
+    Limit{"health checks of a cluster", kHealthCheckMax, "kHealthCheckMax", kRefused},
     Limit{"characters of a name", kConfigNameMax, "kConfigNameMax", kRefused},
     Limit{"octets of the file", kConfigOctetsMax, "kConfigOctetsMax", kRefused},
     Limit{"values in the file", kConfigNodesMax, "kConfigNodesMax", kRefused},
@@ -55,6 +64,10 @@ constexpr std::array kConfigLimits{
 constexpr std::array kRuntimeLimits{
     Limit{"counter slots of listeners and endpoints", kStatSlotMax, "kStatSlotMax",
           "the configuration is not applied; removed listeners and endpoints keep theirs until their flows have ended"},
+    Limit{"counter blocks of HTTP listeners, routes and clusters", kHttpSlotMax, "kHttpSlotMax",
+          "what finds none free counts in the shared block 0, shown as kind `other`"},
+    Limit{"access records under way from a worker", kAccessRingSlots, "kAccessRingSlots",
+          "further ones are left out (access_dropped)"},
     Limit{"distinct endpoint addresses", kNextHopMax, "kNextHopMax", "further ones stay unresolved (no_next_hop)"},
     Limit{"open questions of a worker", kQuestionRingSlots, "kQuestionRingSlots",
           "the default action decides (question_ring_full)"},

@@ -50,6 +50,14 @@ void derive_defaults(const YamlNode& root, Node& node) {
     node.proxy.half_open_max = std::min(node.proxy.half_open_max, node.proxy.connections_per_worker);
 }
 
+/// HTTP is always proxied.
+void derive_modes(const YamlNode& root, std::vector<Listener>& listeners) {
+  const YamlNode* text = root.find("listeners");
+  for (std::size_t i = 0; text != nullptr && i < std::min(listeners.size(), text->items.size()); ++i)
+    if (listeners[i].application == Application::http && text->items[i].find("mode") == nullptr)
+      listeners[i].mode = control::ListenerMode::proxy;
+}
+
 Problems file_problem(const std::string& path, std::string what, std::string remedy) {
   return {Problem{path, std::move(what), std::move(remedy)}};
 }
@@ -80,6 +88,7 @@ Result<Config, Problems> load_text(std::string_view text, std::string_view file_
   } else {
     read_map(reader, *root, config);
     derive_defaults(*root, config.node);
+    derive_modes(*root, config.listeners);
     check_relations(config, *root, machine, reader);
   }
   if (!findings.empty()) return problems_of(std::move(findings), file_name);

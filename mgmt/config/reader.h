@@ -30,6 +30,8 @@ class Reader {
   }
   /// A value with a finding made elsewhere.
   void remember_bad(const YamlNode& node) { bad_.insert(&node); }
+  /// Findings so far.
+  [[nodiscard]] std::size_t count() const { return findings_.size(); }
   [[nodiscard]] bool is_bad(const YamlNode& node) const { return bad_.contains(&node); }
   /// The key whose value is being read, for messages.
   [[nodiscard]] std::string_view key() const { return key_; }

@@ -19,6 +19,23 @@ std::string section(std::string_view title, std::string_view introduction) {
   return out;
 }
 
+std::string http_sections() {
+  std::string out;
+  out += section<Http>("`listeners[].http`", "");
+  out += section<route::VirtualHost>("`listeners[].virtual_hosts[]`", "");
+  out += section<RouteText>("`listeners[].virtual_hosts[].routes[]`", "");
+  out += section<MatchText>("`routes[].match`", "At most one of the four kinds of path.");
+  out += section<ValueMatchText>("`routes[].match.headers[]`, `query_parameters[]`", "At most one kind of value.");
+  out += section<RangeText>("`range`", "");
+  out += section<route::WeightedCluster>("`routes[].weighted_clusters[]`", "");
+  out += section<RedirectText>("`routes[].redirect`", "");
+  out += section<route::DirectResponse>("`routes[].direct_response`", "");
+  out += section<route::RegexRewrite>("`regex_rewrite`", "");
+  out += section<RetryText>("`routes[].retry_policy`", "");
+  out += section<HeaderEditsText>("`routes[].request_headers`, `response_headers`", "");
+  return out;
+}
+
 constexpr std::string_view kIntroduction =
     R"(# Configuration reference
 
@@ -27,7 +44,7 @@ Made by `config_reference` from the table that reads the file (`mgmt/config/fiel
 `penstockd` reads one YAML document. `penstock check FILE` tells every problem at once, with its place; a file with
 any problem changes nothing. Durations carry a unit: `ms`, `s`, `m` or `h`. IPv6 addresses inside `[ ]` or `{ }` need
 quotes. Anchors, aliases and tags are refused. Examples: [example.yaml](example.yaml) as the demo runs it,
-[config_example.yaml](config_example.yaml) with every section.
+[config_example.yaml](config_example.yaml) with every section, [http_example.yaml](http_example.yaml) with HTTP.
 
 Beyond the bounds of single values these must hold:
 - names of listeners and of clusters are unique; so are ports by name and network namespace, endpoints by address and
@@ -39,7 +56,12 @@ Beyond the bounds of single values these must hold:
   ports per worker;
 - `cpus`, when given, lists one available CPU per worker; `workers` is at most the number of CPUs;
 - `memory_mib` holds the packet buffers (2.5 KiB each) of all workers; `watchdog` is above `heartbeat_limit`;
-- `mode: proxy` goes with `protocol: tcp` and `forwarding: fullnat`;
+- `mode: proxy` goes with `protocol: tcp` or `http` and `forwarding: fullnat`; `protocol: http` goes with `mode: proxy`, which
+  it implies, and has `virtual_hosts`, which no other protocol has;
+- clusters that routes name exist, and what holds for a listener's cluster holds for them; names of virtual hosts are unique
+  within their listener, and so are domains; a route has exactly one of `cluster`, `weighted_clusters`, `redirect` and
+  `direct_response`;
+- `hash_policy` goes with `lb_policy: maglev` or `ring_hash`; `timeout` of a health check is at most its `interval`;
 - `proxy.connections_per_worker` is at most `limits.flows_per_worker`, `proxy.half_open_max` at most
   `connections_per_worker`; left out, both follow a lower bound by themselves;
 - `policy: ask` comes with an `ask` section that has rules of the listener's family, each source once; other policies
@@ -59,9 +81,15 @@ std::string config_page() {
   out += section<Port>("`ports[]`", "");
   out += section<Cluster>("`clusters[]`", "");
   out += section<Endpoint>("`clusters[].endpoints[]`", "");
+  out += section<HashPolicyText>("`clusters[].hash_policy[]`", "One of the three sources each.");
+  out += section<CircuitBreakers>("`clusters[].circuit_breakers`", "");
+  out += section<RetryBudget>("`clusters[].circuit_breakers.retry_budget`", "");
+  out += section<OutlierDetection>("`clusters[].outlier_detection`", "");
+  out += section<HealthCheck>("`clusters[].health_checks[]`", "");
   out += section<Listener>("`listeners[]`", "");
   out += section<Ask>("`listeners[].ask`", "");
   out += section<AskRule>("`listeners[].ask.rules[]`", "");
+  out += http_sections();
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "dataplane/control/snapshot_check.h"
+#include "l7/route/limits.h"
 
 namespace penstock::config {
 namespace {
@@ -251,6 +252,45 @@ void Ports::read(Reader& reader, const YamlNode& node, PortRange& out) const {
     return reader.bad_value(node, key + " is " + *text + ", out of range",
                             "use ports " + std::to_string(low) + " to 65535");
   if (*first > *last) return reader.bad_value(node, key + " begins behind its end", "write the lower port first");
+  out = {static_cast<std::uint16_t>(*first), static_cast<std::uint16_t>(*last)};
+}
+
+void Text::read(Reader& reader, const YamlNode& node, std::string& out) const {
+  const std::string key = "`" + std::string{reader.key()} + "`";
+  const std::string* text = scalar(reader, node, "a text");
+  if (text == nullptr) return;
+  if (text->size() > octets_max)
+    return reader.bad_value(node, key + " has " + std::to_string(text->size()) + " octets",
+                            "use at most " + std::to_string(octets_max));
+  if (std::any_of(text->begin(), text->end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }))
+    return reader.bad_value(node, key + " has control characters", "remove them");
+  out = *text;
+}
+
+void Headers::read(Reader& reader, const YamlNode& node, std::vector<route::HeaderEdit>& out) const {
+  const std::string key{reader.key()};
+  if (node.refused) return reader.remember_bad(node);
+  if (node.kind != YamlNode::Kind::map)
+    return reader.bad_value(node, "`" + key + "` must be a map of header names and values", "write {x-name: value}");
+  check_double_keys(reader, node);
+  for (const YamlEntry& entry : node.entries) {
+    reader.set_key(entry.key);
+    route::HeaderEdit edit{entry.key, "", mode};
+    Text{route::kTextOctetsMax}.read(reader, entry.value, edit.value);
+    out.push_back(std::move(edit));
+  }
+}
+
+void Statuses::read(Reader& reader, const YamlNode& node, StatusRange& out) const {
+  const std::string key = "`" + std::string{reader.key()} + "`";
+  const std::string* text = scalar(reader, node, "a status or range as 200-299");
+  if (text == nullptr) return;
+  const std::size_t dash = text->find('-');
+  const auto first = whole_number(std::string_view{*text}.substr(0, dash));
+  const auto last = dash == std::string::npos ? first : whole_number(std::string_view{*text}.substr(dash + 1));
+  if (!first || !last || *first < 100 || *last > 599 || *first > *last)
+    return reader.bad_value(node, key + " must be a status or range of statuses, not " + quoted(*text),
+                            "write 200 or 200-299, within 100 to 599");
   out = {static_cast<std::uint16_t>(*first), static_cast<std::uint16_t>(*last)};
 }
 

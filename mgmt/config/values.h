@@ -72,6 +72,31 @@ struct Name {
   void read(Reader& reader, const YamlNode& node, std::string& out) const;
 };
 
+/// Any printable text; may be empty.
+struct Text {
+  std::size_t octets_max;
+  [[nodiscard]] std::string type() const { return "text, at most " + std::to_string(octets_max) + " octets"; }
+  [[nodiscard]] std::string show(const std::string& value) const { return value; }
+  void read(Reader& reader, const YamlNode& node, std::string& out) const;
+};
+
+/// A map of header names and values.
+struct Headers {
+  route::HeaderEditMode mode;
+  [[nodiscard]] std::string type() const { return "map of names and values"; }
+  [[nodiscard]] std::string show(const std::vector<route::HeaderEdit>&) const { return ""; }
+  void read(Reader& reader, const YamlNode& node, std::vector<route::HeaderEdit>& out) const;
+};
+
+/// One status, or two with '-' between them.
+struct Statuses {
+  [[nodiscard]] std::string type() const { return "status or range of statuses"; }
+  [[nodiscard]] std::string show(StatusRange value) const {
+    return std::to_string(value.low) + (value.low == value.high ? "" : "-" + std::to_string(value.high));
+  }
+  void read(Reader& reader, const YamlNode& node, StatusRange& out) const;
+};
+
 /// Name of a network interface, as the kernel allows it.
 struct InterfaceName {
   [[nodiscard]] std::string type() const { return "interface name"; }

@@ -1,0 +1,138 @@
+#include "mgmt/compile/http_builder.h"
+
+#include "dataplane/control/limits.h"
+#include "mgmt/compile/ring.h"
+
+namespace penstock::compile {
+namespace {
+
+std::uint32_t count_ms(std::chrono::milliseconds value) { return static_cast<std::uint32_t>(value.count()); }
+
+control::OutlierRecord outlier_record(const std::optional<config::OutlierDetection>& outlier) {
+  if (!outlier) return {};
+  return {outlier->consecutive_5xx, outlier->consecutive_gateway_failure, count_ms(outlier->base_ejection_time),
+          count_ms(outlier->max_ejection_time), outlier->max_ejection_percent};
+}
+
+control::ClusterPolicyRecord policy_record(const config::Cluster& cluster) {
+  control::ClusterPolicyRecord out;
+  out.lb_policy = cluster.lb_policy;
+  out.choice_count = static_cast<std::uint8_t>(cluster.choice_count);
+  const config::CircuitBreakers& breakers = cluster.circuit_breakers;
+  out.max_connections = breakers.max_connections;
+  out.max_pending_requests = breakers.max_pending_requests;
+  out.max_requests = breakers.max_requests;
+  out.max_retries = breakers.max_retries;
+  if (breakers.retry_budget) {
+    out.retry_budget_percent = breakers.retry_budget->budget_percent;
+    out.retry_min_concurrency = breakers.retry_budget->min_retry_concurrency;
+  }
+  out.max_requests_per_connection = cluster.max_requests_per_connection;
+  out.idle_timeout_ms = count_ms(cluster.idle_timeout);
+  out.connect_timeout_ms = count_ms(cluster.connect_timeout);
+  out.slow_start_ms = count_ms(cluster.slow_start);
+  out.outlier = outlier_record(cluster.outlier_detection);
+  return out;
+}
+
+template <typename T>
+std::uint32_t size_of(const std::vector<T>& records) {
+  return static_cast<std::uint32_t>(records.size());
+}
+
+}  // namespace
+
+HttpBuilder::HttpBuilder(IdRegistry& slots, RouteTables& tables, control::SnapshotContent& content,
+                         std::vector<HttpSlotInfo>& infos)
+    : slots_{slots}, tables_{tables}, content_{content}, infos_{infos} {
+  // The first key of all has block 0.
+  (void)slot_of("other", {});
+}
+
+std::uint32_t HttpBuilder::slot_of(const std::string& key, HttpSlotInfo info) {
+  if (const auto known = seen_.find(key); known != seen_.end()) return known->second;
+  const auto ids = slots_.acquire(IdRegistry::Kind::http, key);
+  const std::uint32_t slot = ids ? ids->stat_slot : 0;
+  seen_.emplace(key, slot);
+  info.slot = slot;
+  if (ids) infos_.push_back(std::move(info));
+  return slot;
+}
+
+void HttpBuilder::add_policy(const config::Cluster& cluster, const std::vector<config::Endpoint>& usable) {
+  control::ClusterPolicyRecord record = policy_record(cluster);
+  record.first_hash_policy = size_of(content_.hash_policies);
+  for (const config::HashPolicy& policy : cluster.hash_policy)
+    content_.hash_policies.push_back(
+        {policy.source, static_cast<std::uint8_t>(policy.terminal ? control::kHashTerminal : 0), 0,
+         policy.name.empty() ? control::TextRef{} : control::add_text(content_, policy.name)});
+  record.hash_policy_count = size_of(content_.hash_policies) - record.first_hash_policy;
+  record.first_ring_point = size_of(content_.rings);
+  if (cluster.lb_policy == control::LbPolicy::ring_hash) {
+    const auto ring = build_ring(usable, cluster.ring_size);
+    record.ring_point_count = size_of(ring);
+    content_.rings.insert(content_.rings.end(), ring.begin(), ring.end());
+  }
+  content_.cluster_policies.push_back(record);
+}
+
+void HttpBuilder::add_route_slots(const config::Listener& listener) {
+  for (const route::VirtualHost& host : listener.virtual_hosts)
+    for (std::size_t i = 0; i < host.routes.size(); ++i) {
+      const std::string& given = host.routes[i].name;
+      const std::string name = given.empty() ? "#" + std::to_string(i) : given;
+      HttpSlotInfo info{HttpSlotInfo::Kind::route, listener.name, host.name, name, "", 0};
+      content_.route_slots.push_back(static_cast<std::uint16_t>(
+          slot_of("route " + listener.name + "/" + host.name + "/" + name, std::move(info))));
+    }
+}
+
+std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
+                                        const std::function<std::uint32_t(const std::string&)>& cluster_index) {
+  const auto routes = tables_.get(listener);
+  if (!routes) {
+    problems_.insert(problems_.end(), routes.error().begin(), routes.error().end());
+    return control::kNoIndex;
+  }
+  control::HttpListenerRecord record{};
+  record.first_cluster = size_of(content_.route_clusters);
+  for (const std::string& name : (*routes)->clusters) {
+    const std::uint32_t index = cluster_index(name);
+    content_.route_clusters.push_back(index);
+    // Clusters that no route leads to need no counters of HTTP.
+    content_.cluster_policies[index].http_slot =
+        slot_of("cluster " + name, {HttpSlotInfo::Kind::cluster, "", "", "", name, 0});
+  }
+  record.cluster_count = size_of(content_.route_clusters) - record.first_cluster;
+  record.first_route = size_of(content_.route_slots);
+  add_route_slots(listener);
+  record.route_count = size_of(content_.route_slots) - record.first_route;
+  record.http_slot = slot_of("listener " + listener.name, {HttpSlotInfo::Kind::listener, listener.name, "", "", "", 0});
+  record.header_timeout_ms = count_ms(listener.http.header_timeout);
+  record.idle_timeout_ms = count_ms(listener.http.idle_timeout);
+  record.stream_idle_ms = count_ms(listener.http.stream_idle_timeout);
+  record.requests_max = listener.http.max_requests_per_connection;
+  record.access_log_samples = listener.http.access_log_samples;
+  control::add_route_image(content_, (*routes)->image.bytes(), record);
+  content_.http_listeners.push_back(record);
+  return size_of(content_.http_listeners) - 1;
+}
+
+Problems HttpBuilder::take_problems() {
+  const auto bound = [&](const char* what, std::size_t count, std::size_t max) {
+    if (count > max && problems_.empty())
+      problems_.push_back({"",
+                           std::to_string(count) + " " + what + ", at most " + std::to_string(max) + " are possible",
+                           "spread them over several nodes"});
+  };
+  bound("listeners of HTTP", content_.http_listeners.size(), control::kHttpListenerMax);
+  bound("clusters of route tables", content_.route_clusters.size(), control::kRouteClusterMax);
+  bound("routes", content_.route_slots.size(), control::kRouteMax);
+  bound("octets of route tables", content_.route_images.size(), control::kRouteImageOctetsMax);
+  bound("points of hash rings", content_.rings.size(), control::kRingPointMax);
+  bound("hash policies", content_.hash_policies.size(), control::kHashPolicyMax);
+  bound("octets of names in hash policies", content_.texts.size(), control::kTextOctetsMax);
+  return std::move(problems_);
+}
+
+}  // namespace penstock::compile

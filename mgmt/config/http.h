@@ -1,0 +1,24 @@
+// http.h - what a listener with protocol http does beside routing.
+//
+// Model     plain values, as the rest of config.h. Virtual hosts and routes are l7/route's own values
+//           (route_config.h), so that they reach its compiler as they are.
+#pragma once
+#include <cstdint>
+
+#include "mgmt/config/durations.h"
+
+namespace penstock::config {
+
+struct Http {
+  milliseconds header_timeout{seconds{10}};
+  milliseconds idle_timeout{seconds{60}};
+  milliseconds stream_idle_timeout{minutes{5}};
+  std::uint32_t max_requests_per_connection{0};  ///< 0 = any number
+  std::uint32_t access_log_samples{0};           ///< of a million requests
+  friend bool operator==(const Http&, const Http&) = default;
+};
+
+/// What the payload of a listener's connections is taken for.
+enum class Application : std::uint8_t { none, http };
+
+}  // namespace penstock::config

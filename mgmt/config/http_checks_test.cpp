@@ -1,0 +1,255 @@
+// Listeners of HTTP and the policies of clusters: what a whole text becomes, and one row per problem.
+#include "mgmt/config/http_checks.h"
+
+#include <gtest/gtest.h>
+
+#include "mgmt/config/loader.h"
+
+namespace penstock::config {
+namespace {
+
+const std::string kHead =
+    "apiVersion: penstock/v1\n"
+    "node: {addresses: [10.0.2.1]}\n"
+    "clusters:\n"
+    "  - {name: web, endpoints: [{address: 10.0.1.1, port: 80}]}\n"
+    "  - {name: api, endpoints: [{address: 10.0.1.2, port: 80}]}\n"
+    "listeners:\n";
+
+/// Everything that can be said about a route, once.
+const std::string kWhole = kHead + R"yaml(  - name: shop
+    address: 10.96.0.1
+    port: 80
+    protocol: http
+    http: {header_timeout: 2s, idle_timeout: 3s, stream_idle_timeout: 4s, max_requests_per_connection: 5, access_log_samples: 6}
+    virtual_hosts:
+      - name: all
+        domains: ["*.example", shop.example]
+        routes:
+          - name: first
+            match:
+              regex: /v[0-9]+/.*
+              methods: [GET, POST]
+              headers:
+                - {name: x-env, exact: canary, ignore_case: true}
+                - {name: x-n, range: {start: -1, end: 10}, invert: true}
+                - {name: x-p, prefix: a, missing_as_empty: true}
+              query_parameters: [{name: q, regex: "[a-z]+"}, {name: p, present: true}]
+            weighted_clusters: [{name: web, weight: 90}, {name: api, weight: 10}]
+            regex_rewrite: {pattern: "^/v([0-9]+)", substitution: /\1}
+            host_rewrite: inner.example
+            timeout: 1s
+            idle_timeout: 2s
+            retry_policy: {on: [5xx, reset, retriable-status-codes], num_retries: 2, per_try_timeout: 100ms, status_codes: [429]}
+            request_headers: {remove: [x-a], set: {x-b: "1"}, add: {x-c: two words}}
+            response_headers: {add_if_absent: {x-d: d}, set_if_present: {x-e: e}}
+          - {match: {path: /exact}, cluster: web, prefix_rewrite: /other}
+          - {match: {path_separated_prefix: /old, ignore_case: true}, redirect: {scheme: https, port: 8443, code: 308, strip_query: true}}
+          - {match: {prefix: /}, direct_response: {status: 404, body: no such page}}
+)yaml";
+
+TEST(HttpConfig, a_whole_listener_becomes_the_values_that_it_says) {
+  const auto loaded = load_text(kWhole, "f", Machine{{0, 1}});
+  ASSERT_TRUE(loaded.ok()) << loaded.error().front().text();
+  const Listener& l = loaded->listeners[0];
+  EXPECT_EQ(l.application, Application::http);
+  EXPECT_EQ(l.protocol, IpProto::tcp);
+  EXPECT_EQ(l.mode, control::ListenerMode::proxy) << "implied";
+  EXPECT_EQ(l.cluster, "");
+  EXPECT_EQ(l.http, (Http{seconds{2}, seconds{3}, seconds{4}, 5, 6}));
+  EXPECT_EQ(clusters_of(l), (std::vector<std::string_view>{"web", "api"}));
+  ASSERT_EQ(l.virtual_hosts.size(), 1u);
+  ASSERT_EQ(l.virtual_hosts[0].routes.size(), 4u);
+
+  route::Route first;
+  first.name = "first";
+  first.match.path = {route::PathKind::regex, "/v[0-9]+/.*", false};
+  first.match.methods = {"GET", "POST"};
+  first.match.headers = {{.name = "x-env", .kind = route::ValueKind::exact, .value = "canary", .ignore_case = true},
+                         {.name = "x-n", .kind = route::ValueKind::range, .low = -1, .high = 10, .invert = true},
+                         {.name = "x-p", .kind = route::ValueKind::prefix, .value = "a", .missing_as_empty = true}};
+  first.match.query_params = {{.name = "q", .kind = route::ValueKind::regex, .value = "[a-z]+"}, {.name = "p"}};
+  route::Forward forward;
+  forward.clusters = {{"web", 90}, {"api", 10}};
+  forward.rewrite.regex = route::RegexRewrite{"^/v([0-9]+)", "/\\1"};
+  forward.host_rewrite = "inner.example";
+  forward.timeout_ms = 1000;
+  forward.idle_timeout_ms = 2000;
+  forward.retry = {route::kRetry5xx | route::kRetryReset | route::kRetryStatuses, 2, 100, {429}};
+  first.action = forward;
+  using Mode = route::HeaderEditMode;
+  first.request = {{"x-a"}, {{"x-b", "1", Mode::set}, {"x-c", "two words", Mode::add}}};
+  first.response = {{}, {{"x-d", "d", Mode::add_if_absent}, {"x-e", "e", Mode::set_if_present}}};
+  EXPECT_EQ(l.virtual_hosts[0].routes[0], first);
+
+  const auto& second = std::get<route::Forward>(l.virtual_hosts[0].routes[1].action);
+  EXPECT_EQ(second.rewrite.prefix, "/other");
+  EXPECT_EQ(second.timeout_ms, 15'000u);
+  const auto& redirect = std::get<route::Redirect>(l.virtual_hosts[0].routes[2].action);
+  EXPECT_EQ(redirect, (route::Redirect{308, "https", "", 8443, {}, {}, true}));
+  EXPECT_EQ(std::get<route::DirectResponse>(l.virtual_hosts[0].routes[3].action),
+            (route::DirectResponse{404, "no such page"}));
+}
+
+TEST(HttpConfig, policies_of_a_cluster_become_the_values_that_they_say) {
+  const auto loaded = load_text(R"(apiVersion: penstock/v1
+clusters:
+  - name: web
+    endpoints: [{address: 10.0.1.1, port: 80}]
+    lb_policy: ring_hash
+    ring_size: 100
+    hash_policy: [{header: X-User, terminal: true}, {cookie: Session}, {source_ip: true}]
+    connect_timeout: 1s
+    idle_timeout: 2s
+    max_requests_per_connection: 3
+    circuit_breakers: {max_connections: 4, max_pending_requests: 5, max_requests: 6, retry_budget: {budget_percent: 7}}
+    outlier_detection: {consecutive_5xx: 8, base_ejection_time: 9s}
+    slow_start: 10s
+    panic_threshold: 11
+    health_checks:
+      - {protocol: tcp, port: 12}
+      - {protocol: http, interval: 13s, path: /health, host: h, expected_statuses: 200-399}
+)",
+                                "f", Machine{{0}});
+  ASSERT_TRUE(loaded.ok()) << loaded.error().front().text();
+  Cluster want;
+  want.name = "web";
+  want.endpoints = {{IpAddress::v4(10, 0, 1, 1), 80, 1}};
+  want.lb_policy = control::LbPolicy::ring_hash;
+  want.ring_size = 100;
+  using control::HashSource;
+  want.hash_policy = {{HashSource::header, "x-user", true}, {HashSource::cookie, "Session", false}, {}};
+  want.connect_timeout = seconds{1};
+  want.idle_timeout = seconds{2};
+  want.max_requests_per_connection = 3;
+  want.circuit_breakers = {4, 5, 6, 3, RetryBudget{7, 3}};
+  want.outlier_detection = OutlierDetection{.consecutive_5xx = 8, .base_ejection_time = seconds{9}};
+  want.slow_start = seconds{10};
+  want.panic_threshold = 11;
+  want.health_checks = {{.kind = CheckKind::tcp, .port = 12},
+                        {.kind = CheckKind::http,
+                         .interval = seconds{13},
+                         .path = "/health",
+                         .host = "h",
+                         .expected_statuses = {200, 399}}};
+  EXPECT_EQ(loaded->clusters[0], want);
+}
+
+std::string told(const std::string& text) {
+  const auto result = load_text(text, "f", Machine{{0, 1}});
+  std::string out;
+  if (!result.ok())
+    for (const Problem& problem : result.error()) out += (out.empty() ? "" : "\n") + problem.text();
+  return out;
+}
+
+/// A listener with these routes; they begin in line 9.
+std::string routes(const std::string& lines) {
+  return kHead +
+         "  - {name: shop, address: 10.96.0.1, port: 80, protocol: http, virtual_hosts: [{name: all, domains: "
+         "[\"*\"], routes: [\n  \n" +
+         lines + "]}]}\n";
+}
+/// A listener with this behind its fixed keys.
+std::string listener(const std::string& rest) {
+  return kHead + "  - {name: shop, address: 10.96.0.1, port: 80, protocol: http, " + rest + "}\n";
+}
+/// A cluster with this behind its fixed keys, in line 3.
+std::string cluster(const std::string& rest) {
+  return "apiVersion: penstock/v1\nclusters:\n- {name: web, endpoints: [], " + rest + "}\n";
+}
+
+struct Row {
+  const char* name;
+  std::string text;
+  const char* problems;
+};
+class HttpProblem : public testing::TestWithParam<Row> {};
+TEST_P(HttpProblem, is_told_with_place_and_remedy) { EXPECT_EQ(told(GetParam().text), GetParam().problems); }
+std::string row_name(const testing::TestParamInfo<Row>& info) { return info.param.name; }
+
+const Row kRouteRows[] = {
+    {"no_action", routes("{match: {prefix: /}}"),
+     "f:9:1: route has none of cluster, weighted_clusters, redirect, direct_response (give one)"},
+    {"two_actions", routes("{match: {prefix: /}, cluster: web, direct_response: {status: 200}}"),
+     "f:9:1: route has several of cluster and direct_response (keep one)"},
+    {"two_paths", routes("{match: {prefix: /, path: /a}, cluster: web}"),
+     "f:9:9: match has several of path and prefix (keep one)"},
+    {"two_conditions", routes("{match: {headers: [{name: a, exact: b, regex: c}]}, cluster: web}"),
+     "f:9:20: condition has several of exact and regex (keep one)"},
+    {"path_without_slash", routes("{match: {prefix: a}, cluster: web}"),
+     "f:9:9: match.path: \"a\" does not begin with '/' (paths do)"},
+    {"bad_expression", routes("{match: {regex: \"/a(?=b)\"}, cluster: web}"),
+     "f:9:9: match.path: expression \"/a(?=b)\": look-around cannot be decided in one pass over the path at offset 2 "
+     "(write it in RE2's syntax, without "
+     "look-around and back-references)"},
+    {"timeout_of_redirect", routes("{match: {prefix: /}, redirect: {host: a}, timeout: 1s}"),
+     "f:9:52: `timeout` does not go with `redirect` (it is for routes with a cluster)"},
+    {"unknown_retry_condition", routes("{match: {prefix: /}, cluster: web, retry_policy: {on: [6xx]}}"),
+     "f:9:56: `on` cannot be `6xx` (did you mean `5xx`?)"},
+    {"framing_header", routes("{match: {prefix: /}, cluster: web, request_headers: {set: {connection: close}}}"),
+     "f:9:53: request headers \"connection\": delimits messages or connections and cannot be edited (leave it to the "
+     "proxy)"},
+    {"unknown_cluster", routes("{match: {prefix: /}, cluster: wep}"),
+     "f:9:31: cluster `wep` does not exist (did you mean `web`?)"},
+    {"unknown_weighted_cluster", routes("{match: {prefix: /}, weighted_clusters: [{name: web}, {name: x1}]}"),
+     "f:9:62: cluster `x1` does not exist (add it to `clusters`)"},
+    {"weighted_cluster_twice", routes("{match: {prefix: /}, weighted_clusters: [{name: web}, {name: web}]}"),
+     "f:9:62: cluster `web` is listed twice (add the weights up)"},
+    {"weights_of_0", routes("{match: {prefix: /}, weighted_clusters: [{name: web, weight: 0}]}"),
+     "f:9:41: clusters: weights add up to 0: no request could go anywhere (give one a weight above 0)"},
+    {"unknown_key", routes("{match: {prefix: /}, clutser: web}"),
+     "f:9:22: unknown key `clutser` in route (did you mean `cluster`?)"},
+    {"all_at_once", routes("{match: {prefix: a}, cluster: web},\n{match: {path: b}, redirect: {code: 305, host: a}}"),
+     "f:9:9: match.path: \"a\" does not begin with '/' (paths do)\n"
+     "f:10:9: match.path: \"b\" does not begin with '/' (paths do)\n"
+     "f:10:30: redirect.status: 305 does not redirect (301, 302, 303, 307 or 308)"},
+};
+INSTANTIATE_TEST_SUITE_P(Routes, HttpProblem, testing::ValuesIn(kRouteRows), row_name);
+
+const Row kListenerRows[] = {
+    {"no_hosts", listener("cluster: web"),
+     "f:7:5: protocol http without `virtual_hosts` (add `virtual_hosts: [{name: all, domains: [\"*\"], routes: "
+     "[...]}]`)"},
+    {"empty_hosts", listener("virtual_hosts: []"), "f:7:79: no virtual host: every request would get 404 (add one)"},
+    {"mode_l4", listener("mode: l4, virtual_hosts: [{name: a, domains: [b], routes: []}]"),
+     "f:7:70: protocol http ends connections, but the mode is l4 (write `mode: proxy`, or leave it out)"},
+    {"host_name_twice",
+     listener("virtual_hosts: [{name: a, domains: [b], routes: []}, {name: a, domains: [c], routes: []}]"),
+     "f:7:117: virtual host \"a\": a second virtual host of this name (rename one)"},
+    {"domain_twice",
+     listener("virtual_hosts: [{name: a, domains: [x.y], routes: []}, {name: b, domains: [X.y], routes: []}]"),
+     "f:7:138: virtual host \"b\": domain \"X.y\" belongs to virtual host \"a\" already (remove one of the two)"},
+    {"hosts_of_tcp",
+     kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, virtual_hosts: []}\n",
+     "f:7:89: `virtual_hosts` is given, but the protocol is not http (write `protocol: http`, or remove it)"},
+    {"tcp_without_cluster", kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp}\n",
+     "f:7:5: listener has no `cluster` (add `cluster: ...`)"},
+};
+INSTANTIATE_TEST_SUITE_P(Listeners, HttpProblem, testing::ValuesIn(kListenerRows), row_name);
+
+const Row kClusterRows[] = {
+    {"hash_without_hashing", cluster("hash_policy: [{source_ip: true}]"),
+     "f:3:43: `hash_policy` is given, but lb_policy does not hash (write `lb_policy: maglev` or `ring_hash`)"},
+    {"hash_of_nothing", cluster("lb_policy: maglev, hash_policy: [{terminal: true}]"),
+     "f:3:63: hash policy has none of header, cookie, source_ip (give one)"},
+    {"hash_name", cluster("lb_policy: maglev, hash_policy: [{header: a b}]"),
+     "f:3:63: `a b` is not the name of a header (letters, digits and -)"},
+    {"choices", cluster("choice_count: 3"), "f:3:44: `choice_count` is for lb_policy least_request (remove it)"},
+    {"ring", cluster("ring_size: 30"), "f:3:41: `ring_size` is for lb_policy ring_hash (remove it)"},
+    {"ejection", cluster("outlier_detection: {base_ejection_time: 10m}"),
+     "f:3:49: max_ejection_time is below base_ejection_time (raise it)"},
+    {"path_of_tcp_check", cluster("health_checks: [{protocol: tcp, path: /a}]"),
+     "f:3:68: `path` is for checks with protocol http (write `protocol: http`, or remove it)"},
+    {"path", cluster("health_checks: [{protocol: http, path: a}]"),
+     "f:3:69: path `a` is no path (begins with '/', percent-encoded)"},
+    {"timeout", cluster("health_checks: [{protocol: tcp, timeout: 6s}]"),
+     "f:3:71: timeout 6s is above the interval 5s (lower it: one check ends before the next begins)"},
+    {"statuses", cluster("health_checks: [{protocol: http, expected_statuses: 2xx}]"),
+     "f:3:82: `expected_statuses` must be a status or range of statuses, not `2xx` (write 200 or 200-299, within 100 "
+     "to 599)"},
+};
+INSTANTIATE_TEST_SUITE_P(Clusters, HttpProblem, testing::ValuesIn(kClusterRows), row_name);
+
+}  // namespace
+}  // namespace penstock::config
