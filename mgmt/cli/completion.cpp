@@ -17,11 +17,13 @@ std::vector<std::string> flags_of(const CLI::App& app) {
   return out;
 }
 
-std::string join(const std::vector<std::string>& words) {
+std::string join(const std::vector<std::string>& words, const char* between = " ") {
   std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  for (const std::string& word : words) out += (out.empty() ? "" : between) + word;
   return out;
 }
+
+bool takes_file(const std::string& command) { return command == "check" || command == "apply"; }
 
 std::vector<std::string> names_of(const CLI::App& app) {
   std::vector<std::string> out;
@@ -43,11 +45,7 @@ std::string bash_script(const CLI::App& app) {
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    case ${COMP_WORDS[i]} in\n"
       "      " +
-      [&] {
-        std::string names;
-        for (const std::string& name : names_of(app)) names += (names.empty() ? "" : "|") + name;
-        return names;
-      }() +
+      join(names_of(app), "|") +
       ") command=${COMP_WORDS[i]}; break ;;\n"
       "    esac\n"
       "  done\n"
@@ -59,7 +57,7 @@ std::string bash_script(const CLI::App& app) {
     const std::string words = join(flags_of(*command)) + " " + global;
     if (name == "completion")
       out += "    completion) COMPREPLY=($(compgen -W \"bash zsh fish\" -- \"$word\")) ;;\n";
-    else if (name == "check" || name == "apply")
+    else if (takes_file(name))
       out += "    " + name + ") COMPREPLY=($(compgen -f -W \"" + words + "\" -- \"$word\")) ;;\n";
     else
       out += "    " + name + ") COMPREPLY=($(compgen -W \"" + words + "\" -- \"$word\")) ;;\n";
@@ -67,18 +65,26 @@ std::string bash_script(const CLI::App& app) {
   return out + "  esac\n}\ncomplete -F _penstock penstock\n";
 }
 
+// Works sourced and as a file `_penstock` in fpath: there the first call defines the function and must also run it.
 std::string zsh_script(const CLI::App& app) {
+  const std::string global = join(flags_of(app));
   std::string out =
-      "#compdef penstock\n# zsh completion for penstock\n_penstock() {\n  local -a commands\n  commands=(\n";
+      "#compdef penstock\n# zsh completion for penstock\n_penstock() {\n  local -a commands\n"
+      "  local command= i\n  commands=(\n";
   for (const CLI::App* command : commands_of(app))
     out += "    " + quoted(command->get_name() + ":" + command->get_description()) + "\n";
-  out += "  )\n  if (( CURRENT == 2 )); then\n    _describe command commands\n    return\n  fi\n  case $words[2] in\n";
+  out += "  )\n  for (( i = 2; i < CURRENT; i++ )); do\n    case $words[i] in\n      " + join(names_of(app), "|") +
+         ") command=$words[i]; break ;;\n    esac\n  done\n  case $command in\n    '') _describe command commands; "
+         "compadd -- " +
+         global + " ;;\n";
   for (const CLI::App* command : commands_of(app)) {
-    const std::string words =
-        command->get_name() == "completion" ? "bash zsh fish" : join(flags_of(*command)) + " " + join(flags_of(app));
-    out += "    " + command->get_name() + ") compadd -- " + words + "; _files ;;\n";
+    const std::string& name = command->get_name();
+    const std::string words = name == "completion" ? "bash zsh fish" : join(flags_of(*command)) + " " + global;
+    out += "    " + name + ") compadd -- " + words + (takes_file(name) ? "; _files ;;\n" : " ;;\n");
   }
-  return out + "  esac\n}\ncompdef _penstock penstock\n";
+  return out +
+         "  esac\n}\nif [[ $funcstack[1] == _penstock ]]; then\n  _penstock \"$@\"\nelse\n"
+         "  compdef _penstock penstock\nfi\n";
 }
 
 std::string fish_script(const CLI::App& app) {
@@ -130,6 +136,8 @@ std::string cli_doc(const CLI::App& app) {
       "When penstockd does not run, `status`, `ports`, `services`, `counters`, `flows` and `connections` read the\n"
       "dataplane's shared memory through its control socket beside the daemon's. Steering counters and next hops are "
       "missing then.\n\n"
+      "Completion: `source <(penstock completion bash)` in `~/.bashrc`, `source <(penstock completion zsh)` behind\n"
+      "`compinit` in `~/.zshrc` (or as a file `_penstock` in `fpath`), `penstock completion fish | source`.\n\n"
       "## Options of every command\n\n| option | meaning |\n|---|---|\n" +
       option_rows(app);
   for (const CLI::App* command : commands_of(app)) {

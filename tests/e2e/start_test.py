@@ -18,11 +18,11 @@ class Start(case.LabTest):
     tag = "sta"
     start = False
 
-    def fails(self, text, code):
+    def fails(self, text, code, wrapper=()):
         """penstockd with this configuration ends within START_MAX with `code`; what it said."""
         self.lab.write_config(text)
         start = time.monotonic()
-        done = subprocess.run(self.lab.node.command(binary("penstockd"), "--config", self.lab.config_path),
+        done = subprocess.run(self.lab.node.command(*wrapper, binary("penstockd"), "--config", self.lab.config_path),
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
         said = done.stdout + done.stderr
         self.assertEqual(done.returncode, code, said)
@@ -83,6 +83,23 @@ listeners:
             said = self.fails(config, 1)
         self.assertIn("9464", said)
         self.assertIn("veth-none", said)
+
+    def test_no_bpf_no_memory_no_interface_no_port_are_told_at_once_with_remedies(self):
+        config = self.configuration()
+        config["ports"].append({"name": "veth-none"})
+        config["node"]["memory_mib"] = 1 << 20
+        # CAP_SYS_ADMIN contains CAP_BPF. What is not in the bounding set, root does not get by exec.
+        without_bpf = ("setpriv", "--bounding-set=-cap_39,-sys_admin", "--inh-caps=-cap_39,-sys_admin")
+        with contextlib.closing(self.lab.node.socket()) as taken:
+            taken.bind(("127.0.0.1", 9464))
+            taken.listen()
+            said = self.fails(config, 1, wrapper=without_bpf)
+        for words, remedy in (("capabilities: missing: CAP_BPF", "start penstockd as root or grant them"),
+                              ("bpf: cannot create a map", "CONFIG_BPF_SYSCALL"), ("are available", "lower node.memory_mib"),
+                              ("veth-none", "create the interface"), ("9464", "")):
+            rows = [row for row in said.splitlines() if words in row]
+            self.assertEqual(len(rows), 1, f"{words} in:\n{said}")
+            self.assertIn(remedy, rows[0])
 
     def test_without_hugepages_it_runs_and_warns_in_log_and_status(self):
         pages = pathlib.Path("/proc/sys/vm/nr_hugepages")
