@@ -125,8 +125,10 @@ struct Table<Node> {
           "workers", optional, "worker threads of the dataplane; the number of `cpus` when only those are given"),
       field<&Node::cpus, List<Integer{0, 1023}>{control::kWorkerMax}>("cpus", optional,
                                                                       "one CPU per worker; without it workers float"),
-      field<&Node::hugepages, Choice<&kHugepages>{}>("hugepages", optional,
-                                                     "`auto` uses them when the machine has enough free"),
+      field<&Node::hugepages, Choice<&kHugepages>{}>(
+          "hugepages", optional,
+          "`auto` uses them when the machine has enough free, and warns in log and status "
+          "when it has not"),
       field<&Node::memory_mib, Integer{64, 1 << 20}>("memory_mib", optional,
                                                      "memory of the dataplane for packet buffers, MiB"),
       field<&Node::heartbeat_limit, Span{10, 10000}>(

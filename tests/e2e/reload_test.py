@@ -1,12 +1,13 @@
 """reload_test.py - reloads by apply and by SIGHUP, a thousand of them under load; whoever did not change does not notice."""
 import json
 import os
+import pathlib
 import signal
 import time
 
 import case
 from case import ECHO_DNAT, ECHO_FULLNAT, HTTP_FULLNAT, listener
-from lab import VIP4, VIP6, server4, server6, wait_for
+from lab import VIP4, VIP6, run, server4, server6, wait_for
 from traffic import EchoStreams, Prober, echo_name
 
 RELOADS = 1000
@@ -31,18 +32,35 @@ class Reload(case.LabTest):
             listeners.append(listener("extra", VIP4, 9000 + step % 5, "tcp", "echo4"))
         return self.lab.config(clusters, listeners, **self.node)
 
+    def kernel_state(self):
+        """What the kernel holds for this configuration: entries of the steering maps, BPF objects, memory mappings."""
+        pins = self.lab.runtime_dir / "bpf" / "v1"
+        state = {name: len(json.loads(run("bpftool", "-j", "map", "dump", "pinned", pins / name).stdout))
+                 for name in ("steer_services", "steer_sources", "steer_addresses", "steer_nodes")}
+        state["pins"] = sorted(str(path.relative_to(pins)) for path in pins.rglob("*"))
+        for kind in ("map", "prog"):
+            state[f"bpf {kind}s"] = len(json.loads(run("bpftool", "-j", kind, "list").stdout))
+        state["rules"] = len(self.lab.node.run("nft", "list", "ruleset").stdout.splitlines())
+        return state
+
+    def mappings(self):
+        return [len(pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines())
+                for pid in (self.lab.daemon.pid, self.lab.dataplane_pid())]
+
     def test_a_thousand_reloads_break_nothing_and_leak_nothing(self):
         client = self.lab.client
+        kernel_before = self.kernel_state()
         streams = [EchoStreams(client, address, port, 10, interval=0.1).start()
                    for address in (VIP4, VIP6) for port in (ECHO_FULLNAT, ECHO_DNAT)]
         prober = Prober(client, VIP4, HTTP_FULLNAT, interval=0.02, timeout=5).start()
         pids = (self.lab.daemon.pid, self.lab.dataplane_pid())
         start = time.monotonic()
-        usage = {}
+        usage, mapped = {}, {}
         for step in range(RELOADS):
             self.lab.apply(self.variant(step))
             if step in (RELOADS // 5, RELOADS - 1):
                 usage[step] = [case.rss_and_fds(pid) for pid in pids]
+                mapped[step] = self.mappings()
         seconds = time.monotonic() - start
         self.lab.apply(self.configuration())
         time.sleep(2)
@@ -51,7 +69,7 @@ class Reload(case.LabTest):
         (early, late) = usage.values()
         print(f"{RELOADS} reloads in {seconds:.0f} s ({seconds / RELOADS * 1e3:.0f} ms each); "
               f"{len(prober.attempts)} new connections, {sum(s.messages() for s in streams)} messages; "
-              f"(RSS KiB, fds) of daemon and dataplane: {early} -> {late}")
+              f"(RSS KiB, fds) of daemon and dataplane: {early} -> {late}; mappings {list(mapped.values())}")
         self.assertEqual([broken for group in streams for broken in group.broken()], [])
         self.assertEqual(prober.failed(), [])
         self.assertEqual(prober.slow(1.0), [])
@@ -61,6 +79,10 @@ class Reload(case.LabTest):
         for (rss_early, fds_early), (rss_late, fds_late), name in zip(early, late, ("penstockd", "dataplane")):
             self.assertLessEqual(fds_late, fds_early + 8, f"{name} leaks descriptors")
             self.assertLessEqual(rss_late, rss_early * 1.1 + 6 * 1024, f"{name} grows")
+        for was, now, name in zip(*mapped.values(), ("penstockd", "dataplane")):
+            self.assertLessEqual(now, was + 16, f"{name} keeps mappings")
+        # Listeners that were removed last drain for a second.
+        wait_for(lambda: self.kernel_state() == kernel_before, 5, f"the kernel holds again what it held: {kernel_before}")
         self.wait_verdict()
 
     def test_a_refused_reload_changes_nothing(self):
