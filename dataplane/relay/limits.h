@@ -30,6 +30,8 @@ inline constexpr std::uint32_t kRechecksPerRound = 128;
 inline constexpr std::uint32_t kFirstWindowOctets = 64 * 1024;
 /// How long a worker that cannot send for lack of frames or of a next hop waits before it tries again.
 inline constexpr std::uint32_t kBlockedMs = 10;
+/// A served leg that its application has finished is reset when neither side has moved for this long.
+inline constexpr std::uint32_t kLingerMs = 5'000;
 /// Cookies stay good for two ticks of 64 s; after that an unknown segment cannot carry one of ours.
 inline constexpr std::uint32_t kCookieLifeMs = 128'000;
 

@@ -15,6 +15,13 @@ namespace penstock::relay {
 using PairIndex = std::uint32_t;
 inline constexpr PairIndex kNoPair = 0xffffffff;
 
+/// Who takes what the legs receive.
+enum class Serving : std::uint8_t {
+  pair,        ///< the other leg
+  downstream,  ///< an application (application.h); there is no upstream leg
+  upstream     ///< an application; there is no downstream leg
+};
+
 /// Also the low bit of the flow direction whose packets arrive on the leg.
 enum class Side : std::uint8_t { downstream = 0, upstream = 1 };
 [[nodiscard]] constexpr Side other(Side side) { return side == Side::downstream ? Side::upstream : Side::downstream; }
@@ -36,6 +43,19 @@ struct Pair {
   bool by_cookie{};    ///< began with a cookie: its first data could open it again
   bool in_use{};
 
+  // Of served legs.
+  Serving serving{Serving::pair};
+  bool attached{};   ///< the application wants to hear of it; else it lingers
+  bool blocked{};    ///< the application could not write
+  bool app_timed{};  ///< app_deadline counts
+  CoarseMs app_deadline;
+  std::uint32_t token{0xffffffff};
+  PairIndex peer{kNoPair};  ///< coupled leg: where its octets go and come from
+  tcp::Index inbox_head{tcp::kNoIndex}, inbox_tail{tcp::kNoIndex};
+  std::uint32_t inbox_octets{};
+
+  [[nodiscard]] bool served() const { return serving != Serving::pair; }
+  [[nodiscard]] Side served_side() const { return serving == Serving::upstream ? Side::upstream : Side::downstream; }
   [[nodiscard]] tcp::Endpoint& leg(Side side) { return legs[static_cast<std::size_t>(side)]; }
   [[nodiscard]] const tcp::Endpoint& leg(Side side) const { return legs[static_cast<std::size_t>(side)]; }
 };

@@ -86,6 +86,12 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.last_moved = now_ms_;
   pair.budget_for = 0;
   pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = pair.by_cookie = false;
+  pair.serving = Serving::pair;
+  pair.attached = pair.blocked = pair.app_timed = false;
+  pair.token = kNoToken;
+  pair.peer = kNoPair;
+  pair.inbox_head = pair.inbox_tail = tcp::kNoIndex;
+  pair.inbox_octets = 0;
   pair.in_use = true;
   of_flow_[flow] = index + 1;
   slot_of_pair_[index] = 0;
@@ -97,6 +103,7 @@ void Relay::release(PairIndex index) {
   Pair& pair = pairs_[index];
   if (pair.half_open) --half_open_;
   wheel_.disarm(index);
+  if (pair.served()) served_lost(index);
   pair.in_use = false;
   pair.flow = flow::kNoFlow;
   pair.next_free = free_head_;
@@ -123,7 +130,7 @@ Relay::Admission Relay::admission() const {
 }
 
 bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& info,
-                 const std::array<std::uint16_t, 2>& mtu, const tcp::CookieGrant* grant) {
+                 const std::array<std::uint16_t, 2>& mtu, const tcp::CookieGrant* grant, Serving serving) {
   const Parsed<tcp::SegmentIn> segment = tcp::read_segment(frame.bytes().subspan(
       info.l4_offset, static_cast<std::size_t>(info.payload_offset - info.l4_offset) + info.payload_octets));
   if (!segment || size_ >= settings_.pairs_max) return false;
@@ -132,6 +139,8 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   Pair& pair = pairs_[index];
   pair.mtu[0] = mtu[0];
   pair.mtu[1] = mtu[1];
+  pair.serving = serving;
+  pair.attached = serving != Serving::pair;
   tcp::Endpoint& leg = pair.leg(Side::downstream);
   const tcp::ConnectionKey key = key_of(flow, Side::downstream);
   const bool opened = grant == nullptr ? engine_.accept(leg, key, mtu[0], *segment, now_)
@@ -236,6 +245,7 @@ void Relay::broken(Pair& pair, Side side, tcp::Events events) {
 
 void Relay::after(PairIndex index, Side side, tcp::Events events) {
   Pair& pair = pairs_[index];
+  if (pair.served()) return after_served(index, events);
   if (events.has(tcp::Events::kConnected | tcp::Events::kAcked)) pair.last_moved = now_ms_;
   if (events.has(tcp::Events::kConnected)) connected(pair, side);
   if (events.has(tcp::Events::kPeerClosed)) {
@@ -305,6 +315,7 @@ bool Relay::end_if_over(PairIndex index) {
   const flow::FlowIndex flow = pair.flow;
   if (pair.by_cookie) keep_cookie_record(pair);
   const std::uint32_t slot = slot_of_pair_[index];
+  if (pair.served()) served_lost(index);
   if (!pair.counted_end) counters_.closed.add();
   of_flow_[flow] = slot == 0 ? 0 : (slot | kTimeWaitBit);
   release(index);
@@ -341,6 +352,7 @@ void Relay::forget(flow::FlowIndex flow) {
   if (holder == 0) return;
   if ((holder & kTimeWaitBit) != 0) return time_waits_.release((holder & ~kTimeWaitBit) - 1);
   Pair& pair = pairs_[holder - 1];
+  if (pair.served()) served_lost(holder - 1);
   if (slot_of_pair_[holder - 1] != 0) time_waits_.release(slot_of_pair_[holder - 1] - 1);
   for (const Side side : {Side::downstream, Side::upstream}) {
     static_cast<void>(engine_.abort(pair.leg(side)));
@@ -352,7 +364,7 @@ void Relay::forget(flow::FlowIndex flow) {
 void Relay::close_all() {
   for (PairIndex i = 0; i < high_water_; ++i) {
     if (!pairs_[i].in_use) continue;
-    reset_both(pairs_[i]);
+    reset_any(i);
     touch(i);
   }
   while (flush()) {
@@ -380,6 +392,12 @@ std::string_view Relay::audit() const {
     for (const Side side : {Side::downstream, Side::upstream}) {
       if (const auto problem = tcp::audit(pair.leg(side), pools_); !problem.empty()) return problem;
       const tcp::Endpoint& to = pair.leg(other(side));
+      if (pair.served()) {
+        if (tcp::is_synchronized(pair.leg(side).state) && pair.attached && side == pair.served_side() &&
+            pair.leg(side).receive_window.unconsumed() < pair.inbox_octets)
+          return "a leg was told that octets are gone which are in its inbox";
+        continue;
+      }
       if (to.state != tcp::State::closed && pair.leg(side).receive_window.unconsumed() < engine_.outstanding(to) &&
           tcp::is_synchronized(pair.leg(side).state))
         return "a leg was told that octets are gone which the other still holds";

@@ -26,6 +26,7 @@
 
 #include "dataplane/control/connection_layout.h"
 #include "dataplane/control/segment.h"
+#include "dataplane/relay/application.h"
 #include "dataplane/relay/deadline_wheel.h"
 #include "dataplane/relay/host.h"
 #include "dataplane/relay/limits.h"
@@ -71,7 +72,8 @@ class Relay {
   /// Begins a pair on a committed flow record with the SYN in `frame`, or with the segment that acknowledged a cookie.
   /// The frame is gone. False when memory is short: the caller erases the flow.
   [[nodiscard]] bool open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& info,
-                          const std::array<std::uint16_t, 2>& mtu, const tcp::CookieGrant* grant);
+                          const std::array<std::uint16_t, 2>& mtu, const tcp::CookieGrant* grant,
+                          Serving serving = Serving::pair);
 
   /// Before open() and receive(): is the checksum right? `verified`: the port checks itself. A partial one, as a local
   /// kernel leaves it on a veth, counts as right.
@@ -90,6 +92,34 @@ class Relay {
   [[nodiscard]] bool has(flow::FlowIndex flow) const { return of_flow_[flow] != 0; }
   /// Gives up the oldest TIME-WAIT record and its flow. False when there is none.
   bool evict_time_wait();
+
+  // Served legs (application.h).
+  void set_application(Application* application) { application_ = application; }
+  /// A leg to an endpoint on a committed flow record; kNoLeg when memory is short: the caller erases the flow.
+  [[nodiscard]] LegId dial_served(flow::FlowIndex flow, std::uint16_t mtu, std::uint32_t token);
+  void attach(LegId leg, std::uint32_t token) { pairs_[leg].token = token; }
+  /// The first octets of the inbox that lie side by side; valid until the next call for this leg.
+  [[nodiscard]] ByteView front(LegId leg) const;
+  [[nodiscard]] std::uint32_t inbox_octets(LegId leg) const { return pairs_[leg].inbox_octets; }
+  void skip(LegId leg, std::uint32_t octets);
+  /// Moves up to `octets` of front() to another leg's send queue; how many it took. Fewer: wait for kWritable.
+  [[nodiscard]] std::uint32_t pass(LegId from, LegId to, std::uint32_t octets);
+  /// All of it or, when false, nothing: wait for kWritable.
+  [[nodiscard]] bool write(LegId to, ByteView bytes);
+  void await_room(LegId leg);
+  /// Payload octets that the peer has not acknowledged.
+  [[nodiscard]] std::uint32_t queued(LegId leg) const;
+  /// What one receives goes to the other: its window waits for the other's reader.
+  void couple(LegId a, LegId b);
+  void decouple(LegId leg);
+  /// At that moment on_leg(expired), once.
+  void set_deadline(LegId leg, CoarseMs at);
+  void clear_deadline(LegId leg) { pairs_[leg].app_timed = false; }
+  /// What was written is delivered, then the stream ends; what still comes is dropped. The application hears no more.
+  void finish(LegId leg);
+  void shut_down(LegId leg);
+  void reset(LegId leg);
+  [[nodiscard]] flow::FlowIndex flow_of(LegId leg) const { return pairs_[leg].flow; }
 
   // Time.
   /// Timers, memory pressure, records. True while there is more to do at once.
@@ -114,6 +144,14 @@ class Relay {
 
  private:
   class PairDelivery;
+  class InboxDelivery;
+  /// The frame whose segment is being received, until it was lent.
+  struct Current {
+    Frame* frame{};
+    const wire::PacketInfo* info{};
+    const std::byte* data{};  ///< of its first octet
+    tcp::Index lent{tcp::kNoIndex};
+  };
   enum class Pressure : std::uint8_t { none, clamp, refuse, shed };
   static constexpr std::uint32_t kTimeWaitBit = 1u << 31;
 
@@ -144,6 +182,22 @@ class Relay {
                                         bool pair_is_over);
   void answer(Frame& frame, const wire::PacketInfo& info, const tcp::SegmentOut& segment);
   void consumed(Frame& frame);
+
+  // relay_served.cpp
+  [[nodiscard]] tcp::Events receive_served(PairIndex index, Frame& frame, const wire::PacketInfo& info,
+                                           const tcp::SegmentIn& segment);
+  void after_served(PairIndex index, tcp::Events events);
+  void served_lost(PairIndex index);
+  void served_expired(PairIndex index);
+  void tell(PairIndex index, LegEvents events);
+  void reset_any(PairIndex index);
+  void settle_served(Pair& pair);
+  void append_inbox(Pair& pair, const tcp::Piece& piece);
+  void hold_current(Pair& pair);
+  [[nodiscard]] bool hold_small(Pair& pair, tcp::Index before, tcp::Index at, ByteView bytes);
+  [[nodiscard]] bool lend_current();
+  void drop_inbox(Pair& pair);
+  [[nodiscard]] ByteView inbox_bytes(tcp::Index at) const;
 
   // relay_transmit.cpp
   enum class Turn : std::uint8_t { done, more, blocked };
@@ -178,6 +232,8 @@ class Relay {
   tcp::Pools pools_;
   tcp::Engine engine_;
 
+  Application* application_{};
+  Current current_;
   Instant now_{};
   CoarseMs now_ms_{};
   ZeroedArray<Pair> pairs_;

@@ -91,6 +91,9 @@ bool Relay::verify(const Frame& frame, const wire::PacketInfo& info, bool verifi
 /// A segment whose payload might not fit is not shown to TCP at all: its sender repeats it.
 bool Relay::has_room(const Pair& pair, Side side, std::size_t octets) const {
   if (octets == 0) return true;
+  if (pair.served())
+    return pools_.entries.has_room(pair.leg(side).reassembly.pieces() + 2u) &&
+           pools_.blocks.has_room(pair.leg(side).reassembly.pieces() + 2u);
   // Every held piece and this segment may become an entry of the other queue, each cut in two by a smaller MSS.
   const std::uint32_t pieces = 2u * (pair.leg(side).reassembly.pieces() + 2u);
   return pools_.entries.has_room(pieces) && pools_.blocks.has_room(2) &&
@@ -129,11 +132,13 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
     return Taken::taken;
   }
   tcp::Events events;
-  {
+  if (pair.served()) {
+    events = receive_served(index, frame, info, *segment);
+  } else {
     PairDelivery delivery{*this, pair, side, frame, info};
     events = engine_.receive(pair.leg(side), segment, now_, delivery);
   }
-  after(index, side, events);
+  if (!pair.served()) after(index, side, events);
   if (events.has(tcp::Events::kResetReply) && frame.live()) {
     if (const auto reset = tcp::reset_for(segment)) {
       answer(frame, info, *reset);

@@ -19,7 +19,10 @@ constexpr std::uint32_t kHorizonMs = 24u * 3600 * 1000;
 void Relay::arm(PairIndex index, const Pair& pair, bool blocked) {
   CoarseMs deadline{now_ms_.ms + kHorizonMs};
   const auto idle_ms = static_cast<std::uint32_t>(settings_.idle / std::chrono::milliseconds{1});
-  deadline = earlier_of(deadline, CoarseMs{pair.last_moved.ms + idle_ms});
+  if (!pair.served()) deadline = earlier_of(deadline, CoarseMs{pair.last_moved.ms + idle_ms});
+  if (pair.app_timed) deadline = earlier_of(deadline, pair.app_deadline);
+  // An acknowledgement will say when there is room, unless nothing is under way.
+  blocked = blocked || (pair.blocked && engine_.outstanding(pair.leg(pair.served_side())) == 0);
   if (pair.dialled && pair.leg(Side::upstream).state == tcp::State::syn_sent)
     deadline = earlier_of(deadline, pair.connect_until);
   for (const Side side : {Side::downstream, Side::upstream}) {
@@ -47,6 +50,7 @@ void Relay::timer_fired(PairIndex index) {
     broken(pair, Side::upstream, timed_out);
     static_cast<void>(engine_.abort(pair.leg(Side::upstream)));
   }
+  if (pair.served()) return served_expired(index);
   const auto idle_ms = static_cast<std::int32_t>(settings_.idle / std::chrono::milliseconds{1});
   if (now_ms_.since(pair.last_moved) >= idle_ms) {
     if (!pair.counted_end) counters_.idle_closed.add();
@@ -75,10 +79,10 @@ bool Relay::recheck_listeners() {
   const std::uint32_t end = std::min(recheck_at_ + kRechecksPerRound, high_water_);
   for (; recheck_at_ < end; ++recheck_at_) {
     Pair& pair = pairs_[recheck_at_];
-    if (!pair.in_use || host_.still_listens(pair.flow)) continue;
+    if (!pair.in_use || pair.serving == Serving::upstream || host_.still_listens(pair.flow)) continue;
     if (!pair.counted_end) counters_.listener_gone.add();
     pair.counted_end = true;
-    reset_both(pair);
+    reset_any(recheck_at_);
     touch(recheck_at_);
   }
   return recheck_at_ < high_water_;
@@ -103,7 +107,7 @@ void Relay::relieve() {
     Pair& pair = pairs_[shed_at_];
     if (!pair.in_use) continue;
     if (pressure_ != Pressure::none) {
-      settle_windows(pair);
+      if (!pair.served()) settle_windows(pair);
       counters_.window_clamped.add();
     }
     for (const Side side : {Side::downstream, Side::upstream}) {
@@ -125,7 +129,8 @@ void Relay::shed_one() {
     const PairIndex i = (shed_at_ + n) % high_water_;
     const Pair& pair = pairs_[i];
     if (!pair.in_use) continue;
-    const std::uint64_t held = engine_.outstanding(pair.legs[0]) + std::uint64_t{engine_.outstanding(pair.legs[1])};
+    const std::uint64_t held = engine_.outstanding(pair.legs[0]) + std::uint64_t{engine_.outstanding(pair.legs[1])} +
+                               pair.inbox_octets;
     const std::uint64_t weight = held * (1 + static_cast<std::uint32_t>(now_ms_.since(pair.last_moved)));
     if (weight <= worst_weight) continue;
     worst_weight = weight;
@@ -134,7 +139,7 @@ void Relay::shed_one() {
   if (worst == kNoPair) return;
   counters_.shed.add();
   pairs_[worst].counted_end = true;
-  reset_both(pairs_[worst]);
+  reset_any(worst);
   touch(worst);
 }
 

@@ -47,6 +47,10 @@ bool Relay::flush() {
 }
 
 Relay::Turn Relay::turn(Pair& pair) {
+  if (pair.served()) {
+    settle_served(pair);
+    return send_leg(pair, pair.served_side());
+  }
   const Turn down = send_leg(pair, Side::downstream);
   const Turn up = send_leg(pair, Side::upstream);
   return std::max(down, up);

@@ -1,0 +1,177 @@
+// Which endpoint: by the cluster's policy, and never one that is ejected while others are there.
+#include <algorithm>
+
+#include "dataplane/control/hash.h"
+#include "l7/proxy/proxy.h"
+
+namespace penstock::proxy {
+
+EndpointState& HttpProxy::state_of(const control::EndpointRecord& endpoint) {
+  EndpointState& state = endpoints_[endpoint.stat_slot];
+  if (state.id != endpoint.id && state.active == 0) {
+    // The slot has another owner now; its idle connections are closed as they are met.
+    state.id = endpoint.id;
+    state.errors_5xx = state.errors_gateway = state.ejections = 0;
+    state.ejected = false;
+  }
+  return state;
+}
+
+bool HttpProxy::is_usable(ClusterState& cluster, const control::EndpointRecord& endpoint) {
+  if (endpoint.weight == 0) return false;
+  EndpointState& state = state_of(endpoint);
+  if (!state.ejected) return true;
+  if (now_ms_.since(state.ejected_until) < 0) return false;
+  state.ejected = false;
+  if (cluster.ejected > 0) --cluster.ejected;
+  counters_.http.ejected.sub();
+  return true;
+}
+
+std::uint64_t HttpProxy::hash_of_request(const Connection& c, const ClusterView& cluster,
+                                         const route::RequestView& view) {
+  std::uint64_t hash = 0;
+  bool found = false;
+  for (const control::HashPolicyRecord& policy : cluster.hash_policies) {
+    const std::string_view name{config_->texts.data() + policy.name.offset, policy.name.octets};
+    std::string_view value;
+    const IpAddress client = legs_.client(c.leg);
+    if (policy.source == control::HashSource::source_ip)
+      value = {reinterpret_cast<const char*>(client.octets.data()), client.octets.size()};
+    for (const route::HeaderField& field : view.headers) {
+      if (policy.source == control::HashSource::header && route::equals_folded(field.name, name)) value = field.value;
+      if (policy.source == control::HashSource::cookie && route::equals_folded(field.name, "cookie"))
+        value = cookie_of(field.value, name);
+      if (!value.empty()) break;
+    }
+    if (value.empty()) continue;
+    found = true;
+    hash = (hash << 1 | hash >> 63) ^ control::hash64(std::as_bytes(std::span{value.data(), value.size()}));
+    if ((policy.flags & control::kHashTerminal) != 0) break;
+  }
+  return found ? hash : random();
+}
+
+std::string_view HttpProxy::cookie_of(std::string_view cookies, std::string_view name) {
+  while (!cookies.empty()) {
+    const std::size_t end = std::min(cookies.find(';'), cookies.size());
+    std::string_view pair = cookies.substr(0, end);
+    cookies.remove_prefix(std::min(end + 1, cookies.size()));
+    while (!pair.empty() && pair.front() == ' ') pair.remove_prefix(1);
+    if (pair.size() > name.size() && pair.substr(0, name.size()) == name && pair[name.size()] == '=')
+      return pair.substr(name.size() + 1);
+  }
+  return {};
+}
+
+/// Takes the first usable endpoint from `start` on; none: any that has a weight, as all are ejected.
+const control::EndpointRecord* HttpProxy::usable_from(ClusterState& cluster, const ClusterView& view,
+                                                      std::size_t start) {
+  const std::size_t count = view.endpoints.size();
+  for (std::size_t n = 0; n < count; ++n) {
+    const control::EndpointRecord& endpoint = view.endpoints[(start + n) % count];
+    if (is_usable(cluster, endpoint)) return &endpoint;
+  }
+  for (std::size_t n = 0; n < count; ++n)
+    if (view.endpoints[(start + n) % count].weight != 0) return &view.endpoints[(start + n) % count];
+  return nullptr;
+}
+
+/// Weighted, by chance; usable ones only.
+const control::EndpointRecord* HttpProxy::random_endpoint(ClusterState& cluster, const ClusterView& view) {
+  std::uint64_t sum = 0;
+  for (const control::EndpointRecord& endpoint : view.endpoints) sum += endpoint.weight;
+  if (sum == 0) return nullptr;
+  std::uint64_t at = random() % sum;
+  std::size_t chosen = 0;
+  while (at >= view.endpoints[chosen].weight) at -= view.endpoints[chosen++].weight;
+  return usable_from(cluster, view, chosen);
+}
+
+/// Smooth: each turn every endpoint earns its weight, the richest goes and pays the sum.
+const control::EndpointRecord* HttpProxy::round_robin(ClusterState& cluster, const ClusterView& view) {
+  const auto weight = view.endpoints.front().weight;
+  const bool even =
+      std::all_of(view.endpoints.begin(), view.endpoints.end(), [&](const auto& e) { return e.weight == weight; });
+  if (even) return usable_from(cluster, view, cluster.cursor++ % view.endpoints.size());
+  const control::EndpointRecord* best = nullptr;
+  std::int32_t sum = 0;
+  for (const control::EndpointRecord& endpoint : view.endpoints) {
+    if (!is_usable(cluster, endpoint)) continue;
+    EndpointState& state = state_of(endpoint);
+    state.credit += endpoint.weight;
+    sum += endpoint.weight;
+    if (best == nullptr || state.credit > state_of(*best).credit) best = &endpoint;
+  }
+  if (best == nullptr) return usable_from(cluster, view, cluster.cursor++ % view.endpoints.size());
+  state_of(*best).credit -= sum;
+  return best;
+}
+
+const control::EndpointRecord* HttpProxy::pick(const Connection& c, ClusterState& cluster, const ClusterView& view) {
+  if (view.endpoints.empty()) return nullptr;
+  switch (view.policy->lb_policy) {
+    case control::LbPolicy::round_robin:
+      return round_robin(cluster, view);
+    case control::LbPolicy::random:
+      return random_endpoint(cluster, view);
+    case control::LbPolicy::least_request: {
+      const control::EndpointRecord* best = random_endpoint(cluster, view);
+      for (std::uint8_t n = 1; n < view.policy->choice_count && best != nullptr; ++n) {
+        const control::EndpointRecord* const rival = random_endpoint(cluster, view);
+        if (state_of(*rival).active < state_of(*best).active) best = rival;
+      }
+      return best;
+    }
+    case control::LbPolicy::maglev:
+      if (view.maglev.empty()) return nullptr;
+      return usable_from(cluster, view, view.maglev[c.hash % view.maglev.size()]);
+    case control::LbPolicy::ring_hash: {
+      if (view.ring.empty()) return nullptr;
+      const auto hash = static_cast<std::uint32_t>(c.hash >> 32);
+      const auto at = std::lower_bound(view.ring.begin(), view.ring.end(), hash,
+                                       [](const control::RingPoint& p, std::uint32_t h) { return p.hash < h; });
+      return usable_from(cluster, view, (at == view.ring.end() ? view.ring.front() : *at).endpoint);
+    }
+  }
+  return nullptr;
+}
+
+/// `status` 0: reset or never connected. Errors in a row eject an endpoint.
+void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status) {
+  const Upstream& up = upstreams_[upstream];
+  EndpointState& endpoint = endpoints_[up.endpoint_slot];
+  ClusterState& cluster = clusters_[up.cluster];
+  // A kept connection that was closed says nothing.
+  if (status == 0 && up.requests > 1 && !up.answered) return;
+  const bool gateway = status == 0 || (status >= 502 && status <= 504);
+  const auto count = [](std::uint16_t& row, bool error) {
+    row = error ? static_cast<std::uint16_t>(std::min(row + 1, 0xffff)) : std::uint16_t{0};
+  };
+  count(endpoint.errors_5xx, status == 0 || status >= 500);
+  count(endpoint.errors_gateway, gateway);
+  if (status != 0 && status < 500 && !endpoint.ejected) endpoint.ejections = 0;
+  if (cluster.view == kNone || endpoint.ejected) return;
+  const ClusterView& view = config_->clusters[cluster.view];
+  const control::OutlierRecord& rule = view.policy->outlier;
+  const bool out = (rule.consecutive_5xx != 0 && endpoint.errors_5xx >= rule.consecutive_5xx) ||
+                   (rule.consecutive_gateway_failure != 0 && endpoint.errors_gateway >= rule.consecutive_gateway_failure);
+  if (out) eject(cluster, view, endpoint);
+}
+
+void HttpProxy::eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint) {
+  const control::OutlierRecord& rule = view.policy->outlier;
+  const std::size_t allowed = std::max<std::size_t>(1, view.endpoints.size() * rule.max_ejection_percent / 100);
+  if (cluster.ejected >= allowed) return;
+  endpoint.errors_5xx = endpoint.errors_gateway = 0;
+  endpoint.ejected = true;
+  endpoint.ejections = static_cast<std::uint16_t>(std::min(endpoint.ejections + 1, 1000));
+  const std::uint64_t ms = std::min<std::uint64_t>(std::uint64_t{rule.base_ejection_ms} * endpoint.ejections,
+                                                   std::max(rule.max_ejection_ms, rule.base_ejection_ms));
+  endpoint.ejected_until = CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(ms)};
+  ++cluster.ejected;
+  counters_.http.ejections.add();
+  counters_.http.ejected.add();
+}
+
+}  // namespace penstock::proxy

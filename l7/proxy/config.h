@@ -1,0 +1,44 @@
+// config.h - what the proxy is told: listeners with their route tables, clusters with their endpoints and limits.
+//
+// Model     views into one snapshot and the route tables loaded for it, made by the control thread and immutable. The
+//           proxy keeps no pointer into it beyond configure() of the next one. Ids stay with names over snapshots,
+//           indices do not.
+// Units     as in control/http_layout.h.
+// Errors    none: the snapshot was checked, the tables are loaded.
+// Not here  how it is written down (docs/guide/http.md).
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "dataplane/control/http_layout.h"
+#include "dataplane/control/snapshot_layout.h"
+#include "l7/route/loaded_table.h"
+
+namespace penstock::proxy {
+
+struct ClusterView {
+  std::uint32_t id{};
+  const control::ClusterPolicyRecord* policy{};
+  std::span<const control::EndpointRecord> endpoints{};
+  std::span<const std::uint16_t> maglev{};
+  std::span<const control::RingPoint> ring{};
+  std::span<const control::HashPolicyRecord> hash_policies{};
+};
+
+struct ListenerView {
+  std::uint32_t id{};
+  const control::HttpListenerRecord* http{};
+  const route::LoadedTable* table{};
+  std::span<const std::uint32_t> clusters{};     ///< by the table's number of a cluster: index into Config::clusters
+  std::span<const std::uint32_t> route_slots{};  ///< by the table's number of a route: counter block
+};
+
+struct Config {
+  std::vector<ListenerView> listeners{};  ///< ascending by id
+  std::vector<ClusterView> clusters{};    ///< as in the snapshot
+  std::span<const char> texts{};          ///< of HashPolicyRecord::name
+  std::uint32_t workers{1};               ///< that share the limits of a cluster
+};
+
+}  // namespace penstock::proxy

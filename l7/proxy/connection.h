@@ -1,0 +1,134 @@
+// connection.h - the state of a client's connection and of one to an endpoint; plain data, moved by HttpProxy.
+//
+// Model     a Connection holds one exchange at a time: where its request stands, where its response stands, and the
+//           endpoint's connection that carries both. An Upstream belongs to a Connection or idles in a list of its
+//           endpoint.
+// Shape     named by index in slabs; buffers are lent while something needs them.
+// Errors    none.
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "dataplane/control/http_stats.h"
+#include "l7/http1/body.h"
+#include "l7/http1/exchange.h"
+#include "l7/http1/request_parser.h"
+#include "l7/http1/response_parser.h"
+#include "l7/proxy/legs.h"
+#include "l7/proxy/limits.h"
+
+namespace penstock::proxy {
+
+inline constexpr std::uint32_t kNone = 0xffffffff;
+
+/// What comes next from one side.
+enum class Phase : std::uint8_t {
+  none,    ///< nothing is expected
+  head,    ///< of a message
+  body,    ///< of the message whose head was forwarded
+  tunnel,  ///< octets without messages
+  drain    ///< whatever comes is dropped
+};
+
+/// One direction of an exchange: the body on its way, and what stands around it.
+struct BodyRelay {
+  http1::BodyReader reader;
+  http1::ChunkedEncoder encoder;
+  bool chunked{};                  ///< it leaves in chunks
+  std::uint64_t run{};             ///< octets of data found and not yet passed on
+  std::uint64_t octets{};          ///< passed on
+  std::uint32_t trailer{kNone};    ///< buffer, of chunked bodies
+  std::uint8_t held_octets{};      ///< framing that found no room
+  std::array<char, 31> held;
+  BodyRelay(const http1::BodyLimits& limits, const http1::Classifier& classifier) : reader{limits, classifier, {}} {}
+};
+
+struct Connection {
+  Leg leg{kNoLeg};
+  std::uint32_t upstream{kNone};
+  std::uint32_t cluster{kNone};  ///< state of the cluster that serves this request
+  std::uint32_t listener_id{};
+
+  http1::Exchange exchange;
+  http1::RequestParser request_parser;
+  http1::ResponseParser response_parser;
+  Phase request{Phase::head}, response{Phase::none};
+  BodyRelay up, down;
+  std::uint32_t request_gather{kNone}, response_gather{kNone};
+  std::uint32_t gathered[2]{};  ///< octets of an incomplete head
+  std::uint32_t replay{kNone};  ///< buffer with what was sent to the endpoint, while that may have to be repeated
+  std::uint32_t replay_octets{};
+  bool replay_whole{};  ///< nothing is missing in it
+  std::uint32_t edits{kNone};  ///< buffer with the response's edits
+  std::uint32_t edit_octets{};
+
+  // The route's decisions.
+  std::uint32_t timeout_ms{}, idle_ms{}, try_ms{};
+  std::uint32_t retry_on{};
+  std::uint32_t retry_status_count{};
+  std::array<std::uint16_t, 8> retry_statuses{};
+  std::uint8_t retries_left{}, tries{};
+  std::uint64_t hash{};
+
+  // Accounts.
+  std::uint32_t requests{};
+  std::uint32_t listener_slot{}, route_slot{}, cluster_slot{};
+  std::uint16_t status{};
+  control::ResponseDetail detail{};
+  Instant began{};
+  CoarseMs head_since, request_since, try_since, moved;
+  CoarseMs armed;  ///< deadline of the leg
+  std::uint32_t head_ms{}, keep_ms{};
+
+  bool counted{};          ///< a request is under way in the counters
+  bool client_closed{};    ///< no more requests will come
+  bool response_begun{};   ///< its head went out
+  bool waiting{};          ///< for a connection, in the cluster's queue
+  bool pumping{};
+  bool retrying{};         ///< counted as a retry under way
+  std::uint32_t next_waiting{kNone}, previous_waiting{kNone};
+
+  Connection(const http1::HeadLimits& heads, const http1::BodyLimits& bodies,
+             const http1::HttpValidationPolicy& policy, const http1::Classifier& classifier)
+      : request_parser{heads, policy, classifier},
+        response_parser{heads, policy, classifier},
+        up{bodies, classifier},
+        down{bodies, classifier} {}
+};
+
+enum class UpstreamState : std::uint8_t { free, connecting, busy, idle };
+struct Upstream {
+  Leg leg{kNoLeg};
+  std::uint32_t connection{kNone};
+  std::uint32_t cluster{kNone};
+  std::uint32_t endpoint_slot{};  ///< EndpointRecord::stat_slot: its EndpointState
+  std::uint32_t endpoint_id{};
+  std::uint32_t requests{};       ///< begun on it
+  std::uint32_t next{kNone}, previous{kNone};  ///< of the endpoint's idle list
+  UpstreamState state{UpstreamState::free};
+  bool ended{};     ///< the endpoint will send no more
+  bool answered{};  ///< an octet of the current response has come
+};
+
+struct EndpointState {
+  std::uint32_t idle_first{kNone}, idle_last{kNone};
+  std::uint32_t idle{};
+  std::uint32_t active{};  ///< requests under way
+  std::uint32_t id{};
+  std::int32_t credit{};                         ///< of weighted round robin
+  std::uint16_t errors_5xx{}, errors_gateway{};  ///< in a row
+  std::uint16_t ejections{};                     ///< in a row
+  bool ejected{};
+  CoarseMs ejected_until;
+};
+
+struct ClusterState {
+  std::uint32_t id{};
+  std::uint32_t view{kNone};  ///< index into Config::clusters; kNone: not configured any more
+  std::uint32_t cursor{};     ///< of round robin
+  std::uint32_t connections{}, pending{}, requests{}, retries{};
+  std::uint32_t waiting_first{kNone}, waiting_last{kNone};
+  std::uint32_t ejected{};
+};
+
+}  // namespace penstock::proxy

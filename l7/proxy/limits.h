@@ -1,0 +1,28 @@
+// limits.h - every bound of the HTTP proxy that no configuration sets.
+//
+// Model     ProxyLimits sizes memory at the start, per worker; the constants bound what one connection may hold.
+// Units     counts and octets.
+#pragma once
+#include <cstdint>
+
+namespace penstock::proxy {
+
+struct ProxyLimits {
+  std::uint32_t connections_max{16384};  ///< clients' connections; beyond: reset, counted
+  std::uint32_t upstreams_max{16384};    ///< connections to endpoints, idle ones included
+  std::uint32_t buffers_max{2048};       ///< heads that span segments, requests that may have to be sent again
+};
+
+/// One buffer takes any head that the parsers accept, and what a proxy adds to it.
+inline constexpr std::size_t kBufferOctets = 24 * 1024;
+/// Lines of a response that our own edits may add or set, kept until its head has come.
+inline constexpr std::size_t kKeptEditOctets = 2 * 1024;
+inline constexpr std::size_t kTrailerOctets = 1024;
+/// The next request of a pipeline is begun when less than this is still to be sent to the client.
+inline constexpr std::size_t kPipelineQueuedMax = 64 * 1024;
+/// Endpoints that may be tried for one request, the first included.
+inline constexpr std::uint32_t kTriesMax = 8;
+/// Idle connections of one endpoint are closed from the oldest when there are more.
+inline constexpr std::uint32_t kIdlePerEndpointMax = 256;
+
+}  // namespace penstock::proxy

@@ -1,0 +1,194 @@
+// proxy.h - HTTP/1.1 between clients and endpoints: one object per worker.
+//
+// Model     a client's connection carries exchanges one after the other; each borrows a connection to an endpoint for
+//           its time. Heads are parsed, routed and written anew, bodies pass by reference.
+//
+//             on_leg(down) -> head -> route -> cluster -> endpoint -> idle or new connection -> head', body
+//             on_leg(up)   -> head -> exchange -> head', body -> release or close -> next request
+//
+// Time      handed in by begin_round(); deadlines by Legs::set_deadline().
+// Threads   one. After the constructor nothing allocates, locks or throws.
+// Errors    answered and counted: RejectReason for the parser's, ResponseDetail for ours.
+// Limits    ProxyLimits, limits.h, and what the configuration says.
+// Not here  TCP (legs.h), rules of the codec (l7/http1), of routing (l7/route).
+#pragma once
+#include <array>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "dataplane/control/segment.h"
+#include "l7/proxy/config.h"
+#include "l7/proxy/connection.h"
+#include "l7/proxy/slab.h"
+#include "l7/route/match.h"
+#include "l7/route/rewrite.h"
+
+namespace penstock::proxy {
+
+class HttpProxy {
+ public:
+  HttpProxy(const ProxyLimits& limits, Legs& legs, control::WorkerCounters& counters, std::uint64_t seed);
+  HttpProxy(const HttpProxy&) = delete;
+  HttpProxy& operator=(const HttpProxy&) = delete;
+
+  /// `scratch` was grown for every table of `config`; both stay until the next call. nullptr: nothing is served.
+  void configure(const Config* config, route::Scratch* scratch);
+  void begin_round(Instant now) {
+    now_ = now;
+    now_ms_ = CoarseMs::of(now);
+  }
+  void on_leg(Leg leg, std::uint32_t token, const LegEvents& events);
+
+  // For counters and tests.
+  [[nodiscard]] std::size_t connections() const { return connections_.in_use(); }
+  [[nodiscard]] std::size_t upstreams() const { return upstreams_.in_use(); }
+  [[nodiscard]] std::size_t buffers() const { return buffers_in_use_; }
+  /// Recomputes sums; empty when all hold.
+  [[nodiscard]] std::string_view audit() const;
+
+ private:
+  static constexpr std::uint32_t kUpstreamBit = 1u << 31;
+  enum class Flow : std::uint8_t { waits, moved, done, rejected };
+  /// Why a try failed, as the retry policy sees it.
+  enum class Failure : std::uint8_t { connect, reset, timeout, status };
+
+  // proxy.cpp
+  void accept(Leg leg);
+  void on_downstream(std::uint32_t index, const LegEvents& events);
+  void on_upstream(std::uint32_t index, const LegEvents& events);
+  void pump(std::uint32_t index);
+  void pump_ready();
+  void forget_connection(std::uint32_t index);
+  void arm(std::uint32_t index);
+  void expired(std::uint32_t index);
+  void time_out(std::uint32_t index, control::ResponseDetail detail);
+  void apply(std::uint32_t index, http1::Exchange::Step step);
+  void next_request(std::uint32_t index);
+  void begin_account(Connection& c, const ListenerView& listener);
+  void end_account(Connection& c);
+  [[nodiscard]] const ListenerView* find_listener(std::uint32_t id) const;
+  [[nodiscard]] std::uint32_t take_buffer();
+  void free_buffer(std::uint32_t& buffer);
+  [[nodiscard]] char* buffer(std::uint32_t index) { return buffers_.get() + std::size_t{index} * kBufferOctets; }
+  [[nodiscard]] std::uint64_t random();
+
+  // request.cpp
+  [[nodiscard]] bool read_request(std::uint32_t index);
+  [[nodiscard]] bool read_request_head(std::uint32_t index);
+  [[nodiscard]] bool relay_request_body(std::uint32_t index);
+  void handle_request(std::uint32_t index);
+  void route_request(std::uint32_t index, const ListenerView& listener);
+  void forward_request(std::uint32_t index, const ListenerView& listener, const route::RequestView& view,
+                       const route::MatchResult& found);
+  [[nodiscard]] bool write_request_head(Connection& c, const route::MatchedRoute& matched,
+                                        const route::RequestView& view, std::uint16_t& refused);
+  void take_policy(Connection& c, const route::RouteRecord& record, const ListenerView& listener);
+  [[nodiscard]] route::RequestView view_of_request(const http1::RequestHead& head);
+  void start_body(BodyRelay& body, const http1::Framing& in, const http1::Framing& out);
+  /// The head so far, or empty when there is no buffer for it.
+  [[nodiscard]] std::string_view gather(std::uint32_t& buffer, std::uint32_t held, std::string_view text);
+  [[nodiscard]] bool keep_gathered(std::uint32_t& buffer, std::uint32_t& held, std::string_view text);
+  [[nodiscard]] Flow relay_body(BodyRelay& body, Leg from, Leg to, Connection* replay);
+  [[nodiscard]] bool end_body(BodyRelay& body, Leg to, Connection* replay);
+  [[nodiscard]] bool relay_tunnel(std::uint32_t index, Leg from, Leg to, bool ended);
+  void keep_for_replay(Connection& c, std::string_view text);
+  void drop_replay(Connection& c);
+
+  // edits.cpp
+  [[nodiscard]] std::size_t request_edits(const Connection& c, const route::MatchedRoute& matched);
+  void keep_response_edits(Connection& c, const route::MatchedRoute& matched);
+  [[nodiscard]] std::size_t response_edits(const Connection& c, const http1::ResponseHead& head);
+  void add_edit(std::size_t& count, route::HeaderEditMode mode, std::string_view name, std::string_view value,
+                bool present);
+
+  [[nodiscard]] static std::size_t write_address(const IpAddress& address, std::span<char> out);
+
+  // response.cpp
+  [[nodiscard]] bool read_response(std::uint32_t index);
+  [[nodiscard]] bool read_response_head(std::uint32_t index);
+  void forward_response(std::uint32_t index, http1::Exchange::Step step);
+  [[nodiscard]] bool relay_response_body(std::uint32_t index);
+  void response_complete(std::uint32_t index);
+  /// A response of our own to a request that is understood; the connection may live on.
+  void answer(std::uint32_t index, std::uint16_t status, control::ResponseDetail detail, std::string_view location = {},
+              std::string_view body = {});
+  void write_refusal(Connection& c, std::uint16_t status);
+
+  // upstream.cpp
+  void dispatch(std::uint32_t index, bool fresh = false);
+  [[nodiscard]] const control::EndpointRecord* pick(const Connection& c, ClusterState& cluster, const ClusterView& view);
+  [[nodiscard]] std::uint32_t take_idle(const control::EndpointRecord& endpoint);
+  [[nodiscard]] std::uint32_t dial(std::uint32_t cluster, const control::EndpointRecord& endpoint);
+  [[nodiscard]] std::uint64_t hash_of_request(const Connection& c, const ClusterView& cluster,
+                                              const route::RequestView& view);
+  void begin_try(std::uint32_t index, std::uint32_t upstream);
+  void end_try(std::uint32_t index);
+  void wait_for_connection(std::uint32_t index);
+  void stop_waiting(std::uint32_t index);
+  void serve_waiting(std::uint32_t cluster);
+  void release_upstream(std::uint32_t index);
+  void drop_upstream(std::uint32_t index);
+  void free_upstream(std::uint32_t upstream);
+  void unlink_idle(std::uint32_t upstream);
+  void upstream_lost(std::uint32_t upstream);
+  void fail_try(std::uint32_t index, Failure failure, control::ResponseDetail detail);
+  [[nodiscard]] bool may_retry(const Connection& c, Failure failure, bool reused);
+  void retry(std::uint32_t index, bool fresh);
+  [[nodiscard]] std::uint32_t cluster_state(std::uint32_t id);
+  [[nodiscard]] std::uint32_t share(std::uint32_t limit) const;
+
+  [[nodiscard]] bool retry_fits(const Connection& c);
+
+  // balance.cpp
+  [[nodiscard]] const control::EndpointRecord* round_robin(ClusterState& cluster, const ClusterView& view);
+  [[nodiscard]] const control::EndpointRecord* random_endpoint(ClusterState& cluster, const ClusterView& view);
+  [[nodiscard]] const control::EndpointRecord* usable_from(ClusterState& cluster, const ClusterView& view,
+                                                           std::size_t start);
+  [[nodiscard]] static std::string_view cookie_of(std::string_view cookies, std::string_view name);
+  void note_outcome(std::uint32_t upstream, std::uint16_t status);
+  void eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint);
+  [[nodiscard]] bool is_usable(ClusterState& cluster, const control::EndpointRecord& endpoint);
+  [[nodiscard]] EndpointState& state_of(const control::EndpointRecord& endpoint);
+
+  Legs& legs_;
+  control::WorkerCounters& counters_;
+  const Config* config_{};
+  route::Scratch* scratch_{};
+  Instant now_{};
+  CoarseMs now_ms_{};
+  std::uint64_t random_;
+  bool reused_{};  ///< of the try that is about to fail: its connection was kept and had not answered
+
+  const http1::HeadLimits heads_{};
+  const http1::BodyLimits bodies_{};
+  const std::array<std::string_view, 1> upgrades_{"websocket"};
+  http1::HttpValidationPolicy policy_{};
+  const http1::Classifier& classifier_;
+
+  Slab<Connection> connections_;
+  Slab<Upstream> upstreams_;
+  std::unique_ptr<char[]> buffers_;
+  std::vector<std::uint32_t> free_buffers_;
+  std::uint32_t fresh_buffer_{}, buffers_max_, buffers_in_use_{};
+  std::vector<EndpointState> endpoints_;  ///< by stat slot
+  std::vector<ClusterState> clusters_;
+  std::vector<std::uint32_t> cluster_index_;  ///< by id, open addressing
+  std::vector<std::uint32_t> ready_;          ///< connections that got something to do from elsewhere
+
+  // Scratch of one call.
+  http1::Marks marks_;
+  http1::RequestHead request_head_;
+  http1::ResponseHead response_head_;
+  http1::FieldTable trailers_;
+  std::array<route::HeaderField, http1::kFieldMax> fields_;
+  std::array<http1::HeaderEdit, http1::kEditMax> edits_;
+  std::array<char, 64 * 1024 + 8 * 1024> out_;
+  std::array<char, 16 * 1024> target_;
+  std::array<char, 8 * 1024> path_;
+  std::array<char, 4 * 1024> forwarded_;
+  std::array<char, 32> request_id_;
+  std::array<char, 48> client_text_;
+};
+
+}  // namespace penstock::proxy
