@@ -74,6 +74,7 @@ Status Dataplane::publish_view() {
   view->endpoint_next_hops = endpoint_next_hops_;
   view->ports = ports_;
   worker::build_view_index(*view);
+  view->http = http_;
   const std::uint64_t generation = publisher_->publish(std::move(view));
   workers_->wake_all();
   const Instant end = monotonic_now() + kAdoptionWait;
@@ -156,6 +157,12 @@ Status Dataplane::publish_snapshot(const v1::PublishSnapshot& message, Fd memory
   auto view = control::SnapshotView::open(storage->bytes().first(static_cast<std::size_t>(message.octets())));
   if (!view) return view.error();
   if (view->epoch() != message.epoch()) return Problem{"snapshot", "has another epoch than its message", ""};
+  // Route tables are loaded once per snapshot; a table that is not sound refuses the snapshot.
+  worker::WorkerView tables;
+  tables.snapshot = *view;
+  if (auto built = worker::build_http_view(tables, static_cast<std::uint32_t>(workers_->size()), http_.get()); !built)
+    return built.error();
+  http_ = std::move(tables.http);
   std::vector<IpAddress> addresses;
   for (const control::EndpointRecord& endpoint : view->endpoints()) addresses.push_back(endpoint.address);
   endpoint_next_hops_ = watch_.want(addresses);

@@ -74,7 +74,8 @@ class Dataplane {
   NextHopWatch watch_;
 
   control::SnapshotView snapshot_;
-  std::shared_ptr<const void> storage_;  // of snapshot_
+  std::shared_ptr<const void> storage_;           // of snapshot_
+  std::shared_ptr<const worker::HttpView> http_;  // of snapshot_
   std::vector<control::NextHopIndex> endpoint_next_hops_;
   std::array<worker::WorkerPort, control::kPortMax> ports_{};
   std::vector<LostPort> lost_;

@@ -46,7 +46,9 @@ enum FlowFlags : std::uint8_t {
   kFlowV6 = 2,
   kFlowDnat = 4,
   kFlowOver = 16,  ///< with kFlowProxy: both ends have closed, only TIME-WAIT is left; no longer counted as active
-  kFlowProxy = 8   ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
+  kFlowDownstreamLeg = 32,  ///< with kFlowProxy: the client's leg alone; the reverse key is what we send
+  kFlowUpstreamLeg = 64,    ///< with kFlowProxy: the endpoint's leg alone; the forward key is what we send
+  kFlowProxy = 8  ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
 };
 
 struct alignas(64) FlowDirection {

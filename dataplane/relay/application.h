@@ -22,12 +22,12 @@ inline constexpr std::uint32_t kNoToken = 0xffffffff;
 /// What happened to a served leg; a set.
 struct LegEvents {
   std::uint8_t bits{};
-  static constexpr std::uint8_t kConnected = 1;  ///< handshake complete; a downstream leg has no token yet
-  static constexpr std::uint8_t kReceived = 2;   ///< there is something new in the inbox
-  static constexpr std::uint8_t kPeerClosed = 4; ///< nothing more will come
-  static constexpr std::uint8_t kWritable = 8;   ///< after a write or pass that did not take everything
-  static constexpr std::uint8_t kExpired = 16;   ///< set_deadline()
-  static constexpr std::uint8_t kLost = 32;      ///< reset, timed out or never connected: gone
+  static constexpr std::uint8_t kConnected = 1;   ///< handshake complete; a downstream leg has no token yet
+  static constexpr std::uint8_t kReceived = 2;    ///< there is something new in the inbox
+  static constexpr std::uint8_t kPeerClosed = 4;  ///< nothing more will come
+  static constexpr std::uint8_t kWritable = 8;    ///< after a write or pass that did not take everything
+  static constexpr std::uint8_t kExpired = 16;    ///< set_deadline()
+  static constexpr std::uint8_t kLost = 32;       ///< reset, timed out or never connected: gone
   [[nodiscard]] bool has(std::uint8_t bit) const { return (bits & bit) != 0; }
   void add(std::uint8_t bit) { bits = static_cast<std::uint8_t>(bits | bit); }
 };

@@ -40,8 +40,8 @@ void Relay::append_inbox(Pair& pair, const tcp::Piece& piece) {
   tcp::Entry& entry = pools_.entries[at];
   entry.octets = static_cast<std::uint16_t>(piece.bytes.size());
   entry.block = piece.block;
-  entry.offset = piece.block != tcp::kNoIndex ? piece.offset
-                                              : static_cast<std::uint16_t>(piece.bytes.data() - current_.data);
+  entry.offset =
+      piece.block != tcp::kNoIndex ? piece.offset : static_cast<std::uint16_t>(piece.bytes.data() - current_.data);
   if (piece.block != tcp::kNoIndex) pools_.add_reference(piece.block);
   if (pair.inbox_tail == tcp::kNoIndex)
     pair.inbox_head = at;
@@ -112,7 +112,8 @@ void Relay::hold_current(Pair& pair) {
 }
 
 void Relay::drop_inbox(Pair& pair) {
-  while (pair.inbox_head != tcp::kNoIndex) pools_.release(std::exchange(pair.inbox_head, pools_.entries[pair.inbox_head].next));
+  while (pair.inbox_head != tcp::kNoIndex)
+    pools_.release(std::exchange(pair.inbox_head, pools_.entries[pair.inbox_head].next));
   pair.inbox_tail = tcp::kNoIndex;
   pair.inbox_octets = 0;
 }
@@ -213,7 +214,8 @@ LegId Relay::dial_served(flow::FlowIndex flow, std::uint16_t mtu, std::uint32_t 
   pair.mtu[1] = mtu;
   pair.serving = Serving::upstream;
   pair.dialled = true;
-  pair.connect_until = CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(settings_.connect / std::chrono::milliseconds{1})};
+  pair.connect_until =
+      CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(settings_.connect / std::chrono::milliseconds{1})};
   tcp::Endpoint& leg = pair.leg(Side::upstream);
   if (!engine_.connect(leg, key_of(flow, Side::upstream), mtu, now_)) {
     of_flow_[flow] = 0;

@@ -129,8 +129,8 @@ void Relay::shed_one() {
     const PairIndex i = (shed_at_ + n) % high_water_;
     const Pair& pair = pairs_[i];
     if (!pair.in_use) continue;
-    const std::uint64_t held = engine_.outstanding(pair.legs[0]) + std::uint64_t{engine_.outstanding(pair.legs[1])} +
-                               pair.inbox_octets;
+    const std::uint64_t held =
+        engine_.outstanding(pair.legs[0]) + std::uint64_t{engine_.outstanding(pair.legs[1])} + pair.inbox_octets;
     const std::uint64_t weight = held * (1 + static_cast<std::uint32_t>(now_ms_.since(pair.last_moved)));
     if (weight <= worst_weight) continue;
     worst_weight = weight;

@@ -28,6 +28,14 @@ void Worker::State::adopt_view() {
     content_hash = snapshot.content_hash();
     decisions.clear();  // other rules, other answers
   }
+  const HttpView* const http_view = view->http.get();
+  if (http_view != adopted_http) {
+    adopted_http = http_view;
+    if (http_view == nullptr)
+      http.configure(nullptr, nullptr);
+    else
+      http.configure(&http_view->config, http_view->scratch[config.index].get());
+  }
   counters.adopted_epoch.set(snapshot.epoch());
   views.adopted[config.index].generation.store(view->generation, std::memory_order_release);
 }
@@ -65,16 +73,20 @@ void Worker::State::timer_fired(FlowIndex flow) {
   close_flow(flow, over ? counters.flows_closed : counters.flows_expired);
 }
 
+std::span<const std::uint32_t> Worker::State::slots_of(FlowIndex flow) {
+  const std::uint8_t flags = table.forward(flow).flags;
+  const std::span<const std::uint32_t> both{&table.cold(flow).listener_slot, 2};
+  static_assert(offsetof(FlowCold, endpoint_slot) == offsetof(FlowCold, listener_slot) + sizeof(std::uint32_t));
+  if ((flags & control::kFlowDownstreamLeg) != 0) return both.first(1);
+  return (flags & control::kFlowUpstreamLeg) != 0 ? both.last(1) : both;
+}
+
 void Worker::State::start_gauges(FlowIndex flow) {
-  const FlowCold& cold = table.cold(flow);
-  counters.slots[cold.listener_slot].active.add();
-  counters.slots[cold.endpoint_slot].active.add();
+  for (const std::uint32_t slot : slots_of(flow)) counters.slots[slot].active.add();
 }
 
 void Worker::State::stop_gauges(FlowIndex flow) {
-  const FlowCold& cold = table.cold(flow);
-  counters.slots[cold.listener_slot].active.sub();
-  counters.slots[cold.endpoint_slot].active.sub();
+  for (const std::uint32_t slot : slots_of(flow)) counters.slots[slot].active.sub();
 }
 
 void Worker::State::close_flow(FlowIndex flow, control::Counter& kind) {
@@ -89,7 +101,7 @@ void Worker::State::fold(FlowIndex flow) {
   FlowDirection& f = table.forward(flow);
   FlowDirection& r = table.reverse(flow);
   FlowCold& cold = table.cold(flow);
-  for (const std::uint32_t slot : {cold.listener_slot, cold.endpoint_slot}) {
+  for (const std::uint32_t slot : slots_of(flow)) {
     control::SlotCounters& sums = counters.slots[slot];
     sums.rx_packets.add(f.packets);
     sums.rx_octets.add(f.octets);

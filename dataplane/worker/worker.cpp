@@ -26,6 +26,10 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
             wiring.block->counters.proxy,
             wiring.connection_arena,
             Instant{}},
+      http{{.connections_max = c.proxy_connections_max, .upstreams_max = c.proxy_connections_max},
+           http_legs,
+           wiring.block->counters,
+           c.seed[0] ^ 0x68747470u},
       questions{wiring.block->question_control, wiring.block->questions},
       answers{wiring.block->answer_control, wiring.block->answers} {
   require(c.worker_count >= 1 && c.worker_count <= control::kWorkerMax && c.index < c.worker_count,
@@ -36,6 +40,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
     handoff_to[w] = mesh->ring(c.index, w);
     handoff_from[w] = mesh->ring(w, c.index);
   }
+  relay.set_application(&http_legs);
   counters.flows_capacity.set(table.capacity());
 }
 
@@ -53,6 +58,7 @@ bool Worker::State::round(Instant at) {
   now = at;
   now_ms = CoarseMs::of(at);
   relay.begin_round(at);
+  http.begin_round(at);
   adopt_view();
   counters.polls.add();
   burst.count = io.receive(burst.frames);
@@ -127,6 +133,7 @@ void Worker::set_heartbeat(std::atomic<std::uint64_t>* slot) {
 
 Instant Worker::next_deadline() const { return state_->next_deadline(); }
 std::uint32_t Worker::flow_count() const { return state_->table.size(); }
+const proxy::HttpProxy& Worker::http() const { return state_->http; }
 const relay::Relay& Worker::relay() const { return state_->relay; }
 
 }  // namespace penstock::worker

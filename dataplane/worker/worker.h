@@ -22,6 +22,7 @@
 #include "dataplane/relay/relay.h"
 #include "dataplane/worker/handoff.h"
 #include "dataplane/worker/worker_view.h"
+#include "l7/proxy/proxy.h"
 
 namespace penstock::worker {
 
@@ -93,8 +94,13 @@ class Worker {
   /// Proxied connections, for tests and benches.
   [[nodiscard]] const relay::Relay& relay() const;
 
- private:
+  /// HTTP connections, for tests.
+  [[nodiscard]] const proxy::HttpProxy& http() const;
+
+  /// Private to dataplane/worker.
   struct State;
+
+ private:
   std::unique_ptr<State> state_;
 };
 

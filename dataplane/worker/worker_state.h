@@ -24,6 +24,7 @@
 #include "dataplane/l4/rewrite.h"
 #include "dataplane/relay/relay.h"
 #include "dataplane/wire/packet_info.h"
+#include "dataplane/worker/http_legs.h"
 #include "dataplane/worker/token_bucket.h"
 #include "dataplane/worker/worker.h"
 
@@ -87,6 +88,11 @@ struct Worker::State final : private relay::Host {
   // terminate.cpp: connections that end here
   void terminate(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d);
   void terminate_error(Frame& frame, const wire::PacketInfo& info, const l4::QuotedPacket& quoted, DirectionIndex d);
+  void open_http(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
+                 const control::ListenerRecord& listener, const tcp::CookieGrant* grant);
+  [[nodiscard]] FlowIndex make_leg_flow(const FlowKey& forward, const FlowKey& reverse, std::uint8_t kind,
+                                        PortIndex port);
+  void commit_leg_flow(FlowIndex flow);
   void open_proxied(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
                     const control::ListenerRecord& listener, const tcp::CookieGrant* grant);
   [[nodiscard]] std::size_t allocate(std::span<Frame> into) override { return io.allocate(into); }
@@ -158,6 +164,8 @@ struct Worker::State final : private relay::Host {
   }
   void fold(FlowIndex flow);
   [[nodiscard]] bool sweep();
+  /// Counter slots of a flow: listener and endpoint; a leg alone has one of them.
+  [[nodiscard]] std::span<const std::uint32_t> slots_of(FlowIndex flow);
   void start_gauges(FlowIndex flow);
   void stop_gauges(FlowIndex flow);
   [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
@@ -194,6 +202,7 @@ struct Worker::State final : private relay::Host {
   const WorkerView* view;
   WorkerView empty_view;  ///< until the first one is published
   std::uint64_t content_hash{};
+  const HttpView* adopted_http{};
   std::array<std::uint32_t, l4::kFlowStateCount> timeout_ms{};
   std::array<IpAddress, control::kNodeAddressMax> node_v4{}, node_v6{};
   std::size_t node_v4_count{}, node_v6_count{};
@@ -205,6 +214,8 @@ struct Worker::State final : private relay::Host {
   flow::DecisionCache decisions;
   flow::SourcePorts source_ports;
   relay::Relay relay;
+  HttpLegs http_legs{*this};
+  proxy::HttpProxy http;
   TokenBucket reset_tokens{kAnswersPerSecond, kAnswersBurst};
   TokenBucket icmp_tokens{kAnswersPerSecond, kAnswersBurst};
 

@@ -22,6 +22,22 @@ void build_view_index(WorkerView& view) {
   });
 }
 
+Status build_http_view(WorkerView& view, std::uint32_t workers, const HttpView* previous) {
+  view.http = nullptr;
+  if (view.snapshot.http_listeners().empty()) return Done{};
+  auto tables = route::ListenerTables::load(view.snapshot, previous == nullptr ? nullptr : &previous->tables);
+  if (!tables) return tables.error();
+  auto http = std::make_shared<HttpView>();
+  http->tables = std::move(*tables);
+  http->config = proxy::make_config(view.snapshot, http->tables, workers);
+  for (std::uint32_t w = 0; w < workers; ++w) {
+    http->scratch.push_back(std::make_unique<route::Scratch>());
+    if (Status grown = route::grow(*http->scratch.back(), http->tables); !grown) return grown;
+  }
+  view.http = std::move(http);
+  return Done{};
+}
+
 std::uint64_t ViewPublisher::publish(std::unique_ptr<WorkerView> view) {
   view->generation = ++generation_;
   const WorkerView* const raw = view.get();

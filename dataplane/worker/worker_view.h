@@ -17,6 +17,7 @@
 #include "dataplane/control/next_hop.h"
 #include "dataplane/control/snapshot_view.h"
 #include "dataplane/core/frame.h"
+#include "l7/proxy/config.h"
 
 namespace penstock::worker {
 
@@ -34,6 +35,13 @@ struct AddressedNextHop {
   control::NextHopIndex index{control::kNoNextHop};
 };
 
+/// What listeners of HTTP need beside the snapshot, made once per snapshot and shared by its views.
+struct HttpView {
+  route::ListenerTables tables;
+  proxy::Config config;
+  std::vector<std::unique_ptr<route::Scratch>> scratch;  ///< one per worker, which alone touches it
+};
+
 struct WorkerView {
   std::uint64_t generation{};  ///< set by ViewPublisher; rises with every view
   control::SnapshotView snapshot;
@@ -41,6 +49,7 @@ struct WorkerView {
   std::vector<control::NextHopIndex> endpoint_next_hops;  ///< one per endpoint of the snapshot
   std::array<WorkerPort, control::kPortMax> ports{};      ///< by PortIndex
   std::vector<AddressedNextHop> by_address;               ///< made by build_view_index(), sorted
+  std::shared_ptr<const HttpView> http;                   ///< nullptr: no listener of HTTP
   std::shared_ptr<const void> storage;                    ///< keeps the snapshot's bytes mapped
 
   /// The resolved next hop, or nullptr.
@@ -59,6 +68,8 @@ struct WorkerView {
 /// Completes `view` (by_address) from its snapshot and endpoint_next_hops. Call before publishing.
 /// endpoint_next_hops is resized to the snapshot's endpoints when shorter (kNoNextHop).
 void build_view_index(WorkerView& view);
+/// Loads the route tables of the snapshot. What `previous` has loaded already is shared. Call before publishing.
+[[nodiscard]] Status build_http_view(WorkerView& view, std::uint32_t workers, const HttpView* previous = nullptr);
 
 /// Where a view is published and adoption acknowledged. One per process.
 struct ViewExchange {

@@ -17,8 +17,8 @@ EndpointState& HttpProxy::state_of(const control::EndpointRecord& endpoint) {
   return state;
 }
 
-bool HttpProxy::is_usable(ClusterState& cluster, const control::EndpointRecord& endpoint) {
-  if (endpoint.weight == 0) return false;
+bool HttpProxy::is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint) {
+  if (!control::takes_flows(*view.record, endpoint)) return false;
   EndpointState& state = state_of(endpoint);
   if (!state.ejected) return true;
   if (now_ms_.since(state.ejected_until) < 0) return false;
@@ -33,7 +33,7 @@ std::uint64_t HttpProxy::hash_of_request(const Connection& c, const ClusterView&
   std::uint64_t hash = 0;
   bool found = false;
   for (const control::HashPolicyRecord& policy : cluster.hash_policies) {
-    const std::string_view name{config_->texts.data() + policy.name.offset, policy.name.octets};
+    const std::string_view name = config_->snapshot.text(policy.name);
     std::string_view value;
     const IpAddress client = legs_.client(c.leg);
     if (policy.source == control::HashSource::source_ip)
@@ -70,10 +70,11 @@ const control::EndpointRecord* HttpProxy::usable_from(ClusterState& cluster, con
   const std::size_t count = view.endpoints.size();
   for (std::size_t n = 0; n < count; ++n) {
     const control::EndpointRecord& endpoint = view.endpoints[(start + n) % count];
-    if (is_usable(cluster, endpoint)) return &endpoint;
+    if (is_usable(cluster, view, endpoint)) return &endpoint;
   }
   for (std::size_t n = 0; n < count; ++n)
-    if (view.endpoints[(start + n) % count].weight != 0) return &view.endpoints[(start + n) % count];
+    if (control::takes_flows(*view.record, view.endpoints[(start + n) % count]))
+      return &view.endpoints[(start + n) % count];
   return nullptr;
 }
 
@@ -97,7 +98,7 @@ const control::EndpointRecord* HttpProxy::round_robin(ClusterState& cluster, con
   const control::EndpointRecord* best = nullptr;
   std::int32_t sum = 0;
   for (const control::EndpointRecord& endpoint : view.endpoints) {
-    if (!is_usable(cluster, endpoint)) continue;
+    if (!is_usable(cluster, view, endpoint)) continue;
     EndpointState& state = state_of(endpoint);
     state.credit += endpoint.weight;
     sum += endpoint.weight;
@@ -154,8 +155,9 @@ void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status) {
   if (cluster.view == kNone || endpoint.ejected) return;
   const ClusterView& view = config_->clusters[cluster.view];
   const control::OutlierRecord& rule = view.policy->outlier;
-  const bool out = (rule.consecutive_5xx != 0 && endpoint.errors_5xx >= rule.consecutive_5xx) ||
-                   (rule.consecutive_gateway_failure != 0 && endpoint.errors_gateway >= rule.consecutive_gateway_failure);
+  const bool out =
+      (rule.consecutive_5xx != 0 && endpoint.errors_5xx >= rule.consecutive_5xx) ||
+      (rule.consecutive_gateway_failure != 0 && endpoint.errors_gateway >= rule.consecutive_gateway_failure);
   if (out) eject(cluster, view, endpoint);
 }
 

@@ -12,13 +12,14 @@
 #include <vector>
 
 #include "dataplane/control/http_layout.h"
-#include "dataplane/control/snapshot_layout.h"
-#include "l7/route/loaded_table.h"
+#include "dataplane/control/snapshot_view.h"
+#include "l7/route/listener_tables.h"
 
 namespace penstock::proxy {
 
 struct ClusterView {
   std::uint32_t id{};
+  const control::ClusterRecord* record{};
   const control::ClusterPolicyRecord* policy{};
   std::span<const control::EndpointRecord> endpoints{};
   std::span<const std::uint16_t> maglev{};
@@ -31,14 +32,18 @@ struct ListenerView {
   const control::HttpListenerRecord* http{};
   const route::LoadedTable* table{};
   std::span<const std::uint32_t> clusters{};     ///< by the table's number of a cluster: index into Config::clusters
-  std::span<const std::uint32_t> route_slots{};  ///< by the table's number of a route: counter block
+  std::span<const std::uint16_t> route_slots{};  ///< by the table's number of a route: counter block
 };
 
 struct Config {
   std::vector<ListenerView> listeners{};  ///< ascending by id
   std::vector<ClusterView> clusters{};    ///< as in the snapshot
-  std::span<const char> texts{};          ///< of HashPolicyRecord::name
+  control::SnapshotView snapshot{};       ///< where all of it lies
   std::uint32_t workers{1};               ///< that share the limits of a cluster
 };
+
+/// `tables` were loaded from `snapshot`; both outlive the result.
+[[nodiscard]] Config make_config(const control::SnapshotView& snapshot, const route::ListenerTables& tables,
+                                 std::uint32_t workers);
 
 }  // namespace penstock::proxy

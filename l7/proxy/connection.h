@@ -16,6 +16,7 @@
 #include "l7/http1/response_parser.h"
 #include "l7/proxy/legs.h"
 #include "l7/proxy/limits.h"
+#include "l7/route/limits.h"
 
 namespace penstock::proxy {
 
@@ -34,11 +35,11 @@ enum class Phase : std::uint8_t {
 struct BodyRelay {
   http1::BodyReader reader;
   http1::ChunkedEncoder encoder;
-  bool chunked{};                  ///< it leaves in chunks
-  std::uint64_t run{};             ///< octets of data found and not yet passed on
-  std::uint64_t octets{};          ///< passed on
-  std::uint32_t trailer{kNone};    ///< buffer, of chunked bodies
-  std::uint8_t held_octets{};      ///< framing that found no room
+  bool chunked{};                ///< it leaves in chunks
+  std::uint64_t run{};           ///< octets of data found and not yet passed on
+  std::uint64_t octets{};        ///< passed on
+  std::uint32_t trailer{kNone};  ///< buffer, of chunked bodies
+  std::uint8_t held_octets{};    ///< framing that found no room
   std::array<char, 31> held;
   BodyRelay(const http1::BodyLimits& limits, const http1::Classifier& classifier) : reader{limits, classifier, {}} {}
 };
@@ -58,7 +59,7 @@ struct Connection {
   std::uint32_t gathered[2]{};  ///< octets of an incomplete head
   std::uint32_t replay{kNone};  ///< buffer with what was sent to the endpoint, while that may have to be repeated
   std::uint32_t replay_octets{};
-  bool replay_whole{};  ///< nothing is missing in it
+  bool replay_whole{};         ///< nothing is missing in it
   std::uint32_t edits{kNone};  ///< buffer with the response's edits
   std::uint32_t edit_octets{};
 
@@ -66,7 +67,7 @@ struct Connection {
   std::uint32_t timeout_ms{}, idle_ms{}, try_ms{};
   std::uint32_t retry_on{};
   std::uint32_t retry_status_count{};
-  std::array<std::uint16_t, 8> retry_statuses{};
+  std::array<std::uint16_t, route::kRetryStatusMax> retry_statuses{};
   std::uint8_t retries_left{}, tries{};
   std::uint64_t hash{};
 
@@ -80,16 +81,16 @@ struct Connection {
   CoarseMs armed;  ///< deadline of the leg
   std::uint32_t head_ms{}, keep_ms{};
 
-  bool counted{};          ///< a request is under way in the counters
-  bool client_closed{};    ///< no more requests will come
-  bool response_begun{};   ///< its head went out
-  bool waiting{};          ///< for a connection, in the cluster's queue
+  bool counted{};         ///< a request is under way in the counters
+  bool client_closed{};   ///< no more requests will come
+  bool response_begun{};  ///< its head went out
+  bool waiting{};         ///< for a connection, in the cluster's queue
   bool pumping{};
-  bool retrying{};         ///< counted as a retry under way
+  bool retrying{};  ///< counted as a retry under way
   std::uint32_t next_waiting{kNone}, previous_waiting{kNone};
 
-  Connection(const http1::HeadLimits& heads, const http1::BodyLimits& bodies,
-             const http1::HttpValidationPolicy& policy, const http1::Classifier& classifier)
+  Connection(const http1::HeadLimits& heads, const http1::BodyLimits& bodies, const http1::HttpValidationPolicy& policy,
+             const http1::Classifier& classifier)
       : request_parser{heads, policy, classifier},
         response_parser{heads, policy, classifier},
         up{bodies, classifier},
@@ -103,7 +104,7 @@ struct Upstream {
   std::uint32_t cluster{kNone};
   std::uint32_t endpoint_slot{};  ///< EndpointRecord::stat_slot: its EndpointState
   std::uint32_t endpoint_id{};
-  std::uint32_t requests{};       ///< begun on it
+  std::uint32_t requests{};                    ///< begun on it
   std::uint32_t next{kNone}, previous{kNone};  ///< of the endpoint's idle list
   UpstreamState state{UpstreamState::free};
   bool ended{};     ///< the endpoint will send no more

@@ -33,9 +33,9 @@ void HttpProxy::add_edit(std::size_t& count, HeaderEditMode mode, std::string_vi
     return;
   const bool set = mode == HeaderEditMode::set || mode == HeaderEditMode::set_if_present;
   if (set) {
-    const auto end = std::remove_if(edits_.begin(), edits_.begin() + static_cast<std::ptrdiff_t>(count), [&](const auto& e) {
-      return e.op != Op::remove && route::equals_folded(e.name, name);
-    });
+    const auto end =
+        std::remove_if(edits_.begin(), edits_.begin() + static_cast<std::ptrdiff_t>(count),
+                       [&](const auto& e) { return e.op != Op::remove && route::equals_folded(e.name, name); });
     count = static_cast<std::size_t>(end - edits_.begin());
   }
   if (count == edits_.size()) {
@@ -105,7 +105,8 @@ std::size_t HttpProxy::response_edits(const Connection& c, const http1::Response
   if (c.edit_octets == 0) return 0;
   std::string_view kept{buffer(c.edits), c.edit_octets};
   const auto length = [&](std::size_t at) {
-    return std::size_t{static_cast<unsigned char>(kept[at])} | std::size_t{static_cast<unsigned char>(kept[at + 1])} << 8;
+    return std::size_t{static_cast<unsigned char>(kept[at])} | std::size_t{static_cast<unsigned char>(kept[at + 1])}
+                                                                   << 8;
   };
   while (!kept.empty()) {
     const auto mode = static_cast<std::uint8_t>(kept[0]);

@@ -159,7 +159,8 @@ void HttpProxy::forget_connection(std::uint32_t index) {
   end_account(c);
   if (c.waiting) stop_waiting(index);
   require(c.upstream == kNone, "a connection is forgotten with its upstream");
-  for (std::uint32_t* buffer : {&c.request_gather, &c.response_gather, &c.replay, &c.edits, &c.up.trailer, &c.down.trailer})
+  for (std::uint32_t* buffer :
+       {&c.request_gather, &c.response_gather, &c.replay, &c.edits, &c.up.trailer, &c.down.trailer})
     free_buffer(*buffer);
   c.leg = kNoLeg;
   counters_.http.downstream_active.sub();
@@ -178,7 +179,8 @@ void HttpProxy::begin_account(Connection& c, const ListenerView& listener) {
 void HttpProxy::end_account(Connection& c) {
   if (!c.counted) return;
   c.counted = false;
-  const auto us = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now_ - c.began).count());
+  const auto us =
+      static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(now_ - c.began).count());
   counters_.http.by_detail[static_cast<std::size_t>(c.detail)].add();
   const std::size_t status_class = c.status / 100u;
   const bool timed_out = c.detail == ResponseDetail::response_timeout || c.detail == ResponseDetail::idle_timeout;

@@ -18,11 +18,13 @@
 #include <vector>
 
 #include "dataplane/control/segment.h"
+#include "l7/http1/serialise.h"
 #include "l7/proxy/config.h"
 #include "l7/proxy/connection.h"
 #include "l7/proxy/slab.h"
 #include "l7/route/match.h"
 #include "l7/route/rewrite.h"
+#include "l7/route/route_config.h"
 
 namespace penstock::proxy {
 
@@ -71,6 +73,12 @@ class HttpProxy {
   [[nodiscard]] std::uint32_t take_buffer();
   void free_buffer(std::uint32_t& buffer);
   [[nodiscard]] char* buffer(std::uint32_t index) { return buffers_.get() + std::size_t{index} * kBufferOctets; }
+  /// Marks of an open head or trailer section, at the end of its buffer: they live as long as it is open.
+  [[nodiscard]] http1::Marks& marks_of(std::uint32_t index) {
+    static_assert(kHeadTextOctets % alignof(http1::Marks) == 0 &&
+                  kHeadTextOctets + sizeof(http1::Marks) <= kBufferOctets);
+    return index == kNone ? marks_ : *reinterpret_cast<http1::Marks*>(buffer(index) + kHeadTextOctets);
+  }
   [[nodiscard]] std::uint64_t random();
 
   // request.cpp
@@ -107,6 +115,7 @@ class HttpProxy {
   // response.cpp
   [[nodiscard]] bool read_response(std::uint32_t index);
   [[nodiscard]] bool read_response_head(std::uint32_t index);
+  [[nodiscard]] bool upstream_ended(std::uint32_t index);
   void forward_response(std::uint32_t index, http1::Exchange::Step step);
   [[nodiscard]] bool relay_response_body(std::uint32_t index);
   void response_complete(std::uint32_t index);
@@ -117,7 +126,8 @@ class HttpProxy {
 
   // upstream.cpp
   void dispatch(std::uint32_t index, bool fresh = false);
-  [[nodiscard]] const control::EndpointRecord* pick(const Connection& c, ClusterState& cluster, const ClusterView& view);
+  [[nodiscard]] const control::EndpointRecord* pick(const Connection& c, ClusterState& cluster,
+                                                    const ClusterView& view);
   [[nodiscard]] std::uint32_t take_idle(const control::EndpointRecord& endpoint);
   [[nodiscard]] std::uint32_t dial(std::uint32_t cluster, const control::EndpointRecord& endpoint);
   [[nodiscard]] std::uint64_t hash_of_request(const Connection& c, const ClusterView& cluster,
@@ -148,7 +158,7 @@ class HttpProxy {
   [[nodiscard]] static std::string_view cookie_of(std::string_view cookies, std::string_view name);
   void note_outcome(std::uint32_t upstream, std::uint16_t status);
   void eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint);
-  [[nodiscard]] bool is_usable(ClusterState& cluster, const control::EndpointRecord& endpoint);
+  [[nodiscard]] bool is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint);
   [[nodiscard]] EndpointState& state_of(const control::EndpointRecord& endpoint);
 
   Legs& legs_;

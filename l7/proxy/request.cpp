@@ -31,7 +31,7 @@ bool HttpProxy::read_request(std::uint32_t index) {
 
 std::string_view HttpProxy::gather(std::uint32_t& buffer, std::uint32_t held, std::string_view text) {
   if (held == 0) return text;
-  const std::size_t taken = std::min(text.size(), kBufferOctets - held);
+  const std::size_t taken = std::min(text.size(), kHeadTextOctets - held);
   std::memcpy(this->buffer(buffer) + held, text.data(), taken);
   return {this->buffer(buffer), held + taken};
 }
@@ -41,10 +41,11 @@ bool HttpProxy::keep_gathered(std::uint32_t& buffer, std::uint32_t& held, std::s
   if (buffer == kNone) {
     buffer = take_buffer();
     if (buffer == kNone) return false;
-    std::memcpy(this->buffer(buffer), text.data(), std::min(text.size(), kBufferOctets));
+    std::memcpy(this->buffer(buffer), text.data(), std::min(text.size(), kHeadTextOctets));
+    marks_of(buffer) = marks_;
   }
   held += static_cast<std::uint32_t>(text.size());
-  return held <= kBufferOctets;
+  return held <= kHeadTextOctets;
 }
 
 bool HttpProxy::read_request_head(std::uint32_t index) {
@@ -68,7 +69,7 @@ bool HttpProxy::read_request_head(std::uint32_t index) {
     c.began = now_;
   }
   const std::string_view view = gather(c.request_gather, held, text);
-  const http1::ParseStatus status = c.request_parser.parse(view, marks_, request_head_);
+  const http1::ParseStatus status = c.request_parser.parse(view, marks_of(c.request_gather), request_head_);
   if (status == http1::ParseStatus::more) {
     const bool kept = keep_gathered(c.request_gather, held, text);
     legs_.skip(c.leg, text.size());
@@ -125,8 +126,7 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
   require((step.actions & http1::kForwardRequest) != 0, "a request that is not forwarded");
   ++c.requests;
   start_body(c.up, request_head_.framing, request_head_.framing);
-  const bool has_body =
-      c.exchange.state() == ExchangeState::sending || c.exchange.state() == ExchangeState::expecting;
+  const bool has_body = c.exchange.state() == ExchangeState::sending || c.exchange.state() == ExchangeState::expecting;
   c.request = has_body ? Phase::body : Phase::none;
   const route::RequestView view = view_of_request(request_head_);
   const route::MatchResult found = route::match(*listener.table, view, *scratch_, random());
@@ -164,7 +164,7 @@ void HttpProxy::take_policy(Connection& c, const route::RouteRecord& record, con
   c.try_ms = record.per_try_timeout_ms;
   c.retry_on = record.retry_on;
   c.retries_left = record.retry_on != 0 ? record.retries : std::uint8_t{0};
-  c.retry_status_count = std::min<std::uint32_t>(record.retry_status_count, c.retry_statuses.size());
+  c.retry_status_count = std::min(record.retry_status_count, std::uint32_t{route::kRetryStatusMax});
   std::copy_n(record.retry_statuses.begin(), c.retry_status_count, c.retry_statuses.begin());
   c.tries = 0;
 }
@@ -188,12 +188,10 @@ bool HttpProxy::write_request_head(Connection& c, const route::MatchedRoute& mat
     return false;
   }
   stream::Writer out{{buffer(c.replay), kBufferOctets}};
-  const http1::WriteStatus status =
-      http1::write_request(request_head_, policy_,
-                           {.edits = {edits_.data(), edit_count},
-                            .target = target,
-                            .host = host == view.host ? std::string_view{} : host},
-                           out);
+  const http1::WriteStatus status = http1::write_request(
+      request_head_, policy_,
+      {.edits = {edits_.data(), edit_count}, .target = target, .host = host == view.host ? std::string_view{} : host},
+      out);
   if (status != http1::WriteStatus::ok) {
     refused = status == http1::WriteStatus::no_room ? 431 : 400;
     return false;
@@ -257,7 +255,7 @@ bool HttpProxy::end_body(BodyRelay& body, Leg to, Connection* replay) {
   encoder.last_chunk(out);
   bool trailers = false;
   if (body.reader.framing().kind == http1::BodyKind::chunked)
-    trailers = body.reader.chunked().parse_trailers(marks_, policy_.underscore_in_names, trailers_) ==
+    trailers = body.reader.chunked().parse_trailers(marks_of(body.trailer), policy_.underscore_in_names, trailers_) ==
                http1::RejectReason::none;
   if (trailers)
     http1::write_trailers(body.reader.chunked().trailer_text(), trailers_, out);
@@ -296,7 +294,7 @@ HttpProxy::Flow HttpProxy::relay_body(BodyRelay& body, Leg from, Leg to, Connect
     }
     if (body.reader.complete()) return end_body(body, to, replay) ? Flow::done : so_far();
     if (text.empty()) return so_far();
-    const http1::BodyReader::Step step = body.reader.feed({text, 0}, marks_);
+    const http1::BodyReader::Step step = body.reader.feed({text, 0}, marks_of(body.trailer));
     legs_.skip(from, step.consumed - static_cast<std::size_t>(step.data.octets));
     moved |= step.consumed > 0;
     if (step.status == http1::BodyStatus::rejected) return Flow::rejected;

@@ -67,22 +67,26 @@ bool HttpProxy::read_response(std::uint32_t index) {
   return false;
 }
 
+/// The endpoint closed without an answer.
+bool HttpProxy::upstream_ended(std::uint32_t index) {
+  Connection& c = connections_[index];
+  const std::uint32_t upstream = c.upstream;
+  Upstream& up = upstreams_[upstream];
+  const bool reused = up.requests > 1 && !up.answered;
+  legs_.finish(up.leg);
+  note_outcome(upstream, 0);
+  end_try(index);
+  free_upstream(upstream);
+  reused_ = reused;
+  fail_try(index, Failure::reset, ResponseDetail::upstream_reset);
+  return c.leg != kNoLeg;
+}
+
 bool HttpProxy::read_response_head(std::uint32_t index) {
   Connection& c = connections_[index];
   Upstream& up = upstreams_[c.upstream];
   const std::string_view text = legs_.front(up.leg);
-  if (text.empty()) {
-    if (!up.ended) return false;
-    const bool reused = up.requests > 1 && !up.answered;
-    legs_.finish(up.leg);
-    const std::uint32_t upstream = c.upstream;
-    note_outcome(upstream, 0);
-    end_try(index);
-    free_upstream(upstream);
-    reused_ = reused;
-    fail_try(index, Failure::reset, ResponseDetail::upstream_reset);
-    return c.leg != kNoLeg;
-  }
+  if (text.empty()) return up.ended && upstream_ended(index);
   if (legs_.queued(c.leg) > kPipelineQueuedMax) {
     legs_.await_room(c.leg);
     return false;
@@ -90,7 +94,8 @@ bool HttpProxy::read_response_head(std::uint32_t index) {
   up.answered = true;
   std::uint32_t& held = c.gathered[1];
   const std::string_view view = gather(c.response_gather, held, text);
-  const http1::ParseStatus status = c.response_parser.parse(view, c.exchange.method(), marks_, response_head_);
+  const http1::ParseStatus status =
+      c.response_parser.parse(view, c.exchange.method(), marks_of(c.response_gather), response_head_);
   if (status == http1::ParseStatus::more) {
     if (keep_gathered(c.response_gather, held, text)) {
       legs_.skip(up.leg, text.size());
@@ -147,14 +152,12 @@ void HttpProxy::forward_response(std::uint32_t index, http1::Exchange::Step step
   if (tunnel) framing.kind = http1::BodyKind::tunnel;
   const std::size_t edit_count = interim ? 0 : response_edits(c, response_head_);
   stream::Writer out{out_};
-  const bool written =
-      edit_count != kNone &&
-      http1::write_response(response_head_, policy_,
-                            {.edits = {edits_.data(), edit_count},
-                             .framing = framing,
-                             .client_minor = c.exchange.client_minor(),
-                             .keep_alive = c.exchange.downstream_keep_alive()},
-                            out) == http1::WriteStatus::ok;
+  const bool written = edit_count != kNone && http1::write_response(response_head_, policy_,
+                                                                    {.edits = {edits_.data(), edit_count},
+                                                                     .framing = framing,
+                                                                     .client_minor = c.exchange.client_minor(),
+                                                                     .keep_alive = c.exchange.downstream_keep_alive()},
+                                                                    out) == http1::WriteStatus::ok;
   if (!written || !legs_.write(c.leg, out.text())) {
     // A head that cannot be written, or no memory for it: the client learns by a reset.
     c.detail = ResponseDetail::overflow;
@@ -219,7 +222,8 @@ void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail
   head.upgrade = 0;
   head.reason = {0, static_cast<std::uint16_t>(phrase.size())};
   const bool bodiless = status == 204 || status == 304;
-  head.framing = {.kind = http1::BodyKind::content_length, .content_length = body.size(), .has_content_length = !bodiless};
+  head.framing = {
+      .kind = http1::BodyKind::content_length, .content_length = body.size(), .has_content_length = !bodiless};
   if (c.exchange.method() == http1::Method::head || bodiless) head.framing.kind = http1::BodyKind::none;
   head.fields.count = 0;
   head.fields.seen = head.fields.repeated = 0;
@@ -229,14 +233,12 @@ void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail
   if (!location.empty()) add_edit(edit_count, route::HeaderEditMode::set, "location", location, false);
   if (!body.empty()) add_edit(edit_count, route::HeaderEditMode::add_if_absent, "content-type", "text/plain", false);
   stream::Writer out{out_};
-  const bool written =
-      edit_count != kNone &&
-      http1::write_response(head, policy_,
-                            {.edits = {edits_.data(), edit_count},
-                             .framing = head.framing,
-                             .client_minor = c.exchange.client_minor(),
-                             .keep_alive = c.exchange.downstream_keep_alive()},
-                            out) == http1::WriteStatus::ok;
+  const bool written = edit_count != kNone && http1::write_response(head, policy_,
+                                                                    {.edits = {edits_.data(), edit_count},
+                                                                     .framing = head.framing,
+                                                                     .client_minor = c.exchange.client_minor(),
+                                                                     .keep_alive = c.exchange.downstream_keep_alive()},
+                                                                    out) == http1::WriteStatus::ok;
   if (written && head.framing.kind == http1::BodyKind::content_length) out.put(body);
   if (!written || !out.ok() || !legs_.write(c.leg, out.text())) {
     legs_.reset(c.leg);
@@ -279,8 +281,10 @@ bool HttpProxy::may_retry(const Connection& c, Failure failure, bool reused) {
       wanted = on(route::kRetry5xx | route::kRetryGatewayError);
       break;
     case Failure::status: {
-      const auto listed = std::find(c.retry_statuses.begin(), c.retry_statuses.begin() + c.retry_status_count, c.status);
-      wanted = (on(route::kRetry5xx) && c.status >= 500) || (on(route::kRetryGatewayError) && is_gateway_error(c.status)) ||
+      const auto listed =
+          std::find(c.retry_statuses.begin(), c.retry_statuses.begin() + c.retry_status_count, c.status);
+      wanted = (on(route::kRetry5xx) && c.status >= 500) ||
+               (on(route::kRetryGatewayError) && is_gateway_error(c.status)) ||
                (on(route::kRetryRetriable4xx) && c.status == 409) ||
                (on(route::kRetryStatuses) && listed != c.retry_statuses.begin() + c.retry_status_count);
     }

@@ -133,7 +133,8 @@ void HttpProxy::wait_for_connection(std::uint32_t index) {
 void HttpProxy::stop_waiting(std::uint32_t index) {
   Connection& c = connections_[index];
   ClusterState& cluster = clusters_[c.cluster];
-  (c.previous_waiting != kNone ? connections_[c.previous_waiting].next_waiting : cluster.waiting_first) = c.next_waiting;
+  (c.previous_waiting != kNone ? connections_[c.previous_waiting].next_waiting : cluster.waiting_first) =
+      c.next_waiting;
   (c.next_waiting != kNone ? connections_[c.next_waiting].previous_waiting : cluster.waiting_last) = c.previous_waiting;
   c.waiting = false;
   --cluster.pending;
@@ -157,9 +158,9 @@ void HttpProxy::release_upstream(std::uint32_t index) {
   const ClusterView* const view =
       clusters_[cluster].view == kNone ? nullptr : &config_->clusters[clusters_[cluster].view];
   EndpointState& endpoint = endpoints_[up.endpoint_slot];
-  const bool worn = view == nullptr || up.ended || !legs_.front(up.leg).empty() || endpoint.idle >= kIdlePerEndpointMax ||
-                    (view->policy->max_requests_per_connection != 0 &&
-                     up.requests >= view->policy->max_requests_per_connection);
+  const bool worn =
+      view == nullptr || up.ended || !legs_.front(up.leg).empty() || endpoint.idle >= kIdlePerEndpointMax ||
+      (view->policy->max_requests_per_connection != 0 && up.requests >= view->policy->max_requests_per_connection);
   if (worn) {
     legs_.finish(up.leg);
     free_upstream(upstream);

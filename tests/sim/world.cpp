@@ -182,14 +182,20 @@ std::vector<std::byte> World::snapshot_bytes() {
     content.maglev.insert(content.maglev.end(), table.begin(), table.end());
     content.clusters.push_back(cluster);
   }
+  if (adjust) adjust(content);
   return control::write_snapshot(content, epoch_);
 }
 
 std::uint64_t World::publish() {
   ++epoch_;
   auto view = std::make_unique<worker::WorkerView>();
-  auto bytes = std::make_shared<std::vector<std::byte>>(snapshot_bytes());
-  auto snapshot = control::SnapshotView::open(*bytes);
+  const std::vector<std::byte> written = snapshot_bytes();
+  // Aligned as a mapping is: route tables are read in place.
+  constexpr std::size_t kAlign = 64;
+  auto bytes = std::make_shared<std::vector<std::byte>>(written.size() + kAlign);
+  const std::size_t offset = (kAlign - reinterpret_cast<std::uintptr_t>(bytes->data()) % kAlign) % kAlign;
+  std::copy(written.begin(), written.end(), bytes->begin() + static_cast<std::ptrdiff_t>(offset));
+  auto snapshot = control::SnapshotView::open(ByteView{*bytes}.subspan(offset, written.size()));
   EXPECT_TRUE(snapshot.ok()) << (snapshot.ok() ? "" : snapshot.error().text());
   if (!snapshot.ok()) return 0;
   view->snapshot = *snapshot;
@@ -208,6 +214,8 @@ std::uint64_t World::publish() {
     for (const SimEndpoint& e : l.endpoints)
       if (!e.resolved) view->next_hops[next_hops_.at(e.address)] = {};
   worker::build_view_index(*view);
+  const auto http = worker::build_http_view(*view, options_.workers);
+  EXPECT_TRUE(http.ok()) << (http.ok() ? "" : http.error().text());
   const std::uint64_t generation = publisher->publish(std::move(view));
   for (auto& w : workers) w->step(now_);
   EXPECT_TRUE(publisher->adopted_by_all(generation));

@@ -7,6 +7,7 @@
 // Example   World w; w.add_listener(...); w.publish();
 //           const Seen out = w.pass(kDownstream, PacketBuilder{}...build());
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -82,6 +83,8 @@ class World {
   control::NodeRecord node = control::default_node_record();
   std::vector<IpAddress> node_addresses;
   std::vector<SimListener> listeners;
+  /// Changes a snapshot's content before it is written: what the lists above cannot say.
+  std::function<void(control::SnapshotContent&)> adjust;
   std::array<worker::WorkerPort, 2> ports;
   /// Publishes under the next epoch and lets every worker adopt it. Returns the epoch.
   std::uint64_t publish();

@@ -1,0 +1,27 @@
+#include "l7/proxy/config.h"
+
+#include <algorithm>
+
+namespace penstock::proxy {
+
+Config make_config(const control::SnapshotView& snapshot, const route::ListenerTables& tables, std::uint32_t workers) {
+  Config out;
+  out.snapshot = snapshot;
+  out.workers = workers;
+  for (const control::ListenerRecord& listener : snapshot.listeners()) {
+    if (listener.http == control::kNoIndex) continue;
+    const control::HttpListenerRecord& http = snapshot.http_listeners()[listener.http];
+    out.listeners.push_back(
+        {listener.id, &http, &tables[listener.http], snapshot.route_clusters_of(http), snapshot.route_slots_of(http)});
+  }
+  std::sort(out.listeners.begin(), out.listeners.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  for (std::size_t i = 0; i < snapshot.clusters().size(); ++i) {
+    const control::ClusterRecord& cluster = snapshot.clusters()[i];
+    const control::ClusterPolicyRecord& policy = snapshot.policy_of(i);
+    out.clusters.push_back({cluster.id, &cluster, &policy, snapshot.endpoints_of(cluster), snapshot.maglev_of(cluster),
+                            snapshot.ring_of(policy), snapshot.hash_policies_of(policy)});
+  }
+  return out;
+}
+
+}  // namespace penstock::proxy
