@@ -124,6 +124,7 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
   if (const TimeWaits::Slot slot = slot_of_pair_[index]; slot != 0 && time_waits_[slot - 1].record(side) != nullptr)
     return receive_time_wait(slot - 1, side, frame, info, false);
   Pair& pair = pairs_[index];
+  if (pair.served() && side != pair.served_side()) return Taken::orphan;  // the key that nobody sends
   tcp::SegmentIn& segment = segment_;
   if (tcp::read_segment_into(segment_bytes(frame, info), segment) != DropReason::none ||
       !has_room(pair, side, segment.payload.size())) {
@@ -133,7 +134,7 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
   }
   tcp::Events events;
   if (pair.served()) {
-    events = receive_served(index, frame, info, *segment);
+    events = receive_served(index, frame, info, segment);
   } else {
     PairDelivery delivery{*this, pair, side, frame, info};
     events = engine_.receive(pair.leg(side), segment, now_, delivery);
