@@ -115,6 +115,18 @@ TEST_F(LentTest, unlend_copies_the_oldest_and_gives_their_buffers_back) {
   EXPECT_EQ(returned(), &third);
 }
 
+TEST_F(LentTest, a_fin_whose_payload_is_acknowledged_holds_no_buffer) {
+  Buffer buffer{"hello"};
+  lend(buffer, 5);
+  engine.shutdown(ep);
+  EXPECT_EQ(dialogue.out(), "FPA 1+5 ack 1");
+  dialogue.in({.ack = 6});
+  EXPECT_EQ(returned(), &buffer);
+  EXPECT_EQ(engine.unlend(ep, 1000), 0u);
+  dialogue.in({.ack = 7});
+  EXPECT_EQ(engine.outstanding(ep), 0u);
+}
+
 TEST_F(LentTest, write_block_takes_all_or_nothing) {
   Buffer buffer{std::string(2000, 'x')};
   engine.set_send_budget(ep, 1999);

@@ -212,6 +212,10 @@ void SendQueue::trim_head(Pools& pools, SeqNum ack) {
   head.seq = ack;
   head.offset = static_cast<std::uint16_t>(head.offset + cut);
   head.octets = static_cast<std::uint16_t>(head.octets - cut);
+  if (head.octets == 0 && head.block != kNoIndex) {  // only its FIN waits still
+    pools.release_block(head.block);
+    head.block = kNoIndex;
+  }
   const std::uint32_t span = head.span();
   head.flags |= marks;
   if (head.is(Entry::kSacked)) sacked_ += span;
