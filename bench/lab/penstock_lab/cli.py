@@ -6,6 +6,7 @@ Usage   lab quick [--budget 300]          the usual suspects in five minutes
         lab list                          devices and loads
         lab compare BEFORE.json AFTER.json     exit 1 if something got worse
         lab page RESULTS.json [PAGE.html]      the page again
+        lab scaling [--rounds N] [--worker-ns N --device-ns N]     one worker per core at once, and the model
 Files   build/lab/<mode>-<time>.json and .html, unless --out names a folder
 """
 import argparse
@@ -15,7 +16,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import ROOT, compare, duts, loads, plan, report, runner, summary
+from . import ROOT, compare, duts, loads, plan, report, runner, scaling, summary
 from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
@@ -101,6 +102,19 @@ def show_page(raw, html):
     print(place)
 
 
+def show_scaling(options):
+    """Measured on every core of this machine, then the model for more."""
+    if options.rounds:
+        program = ROOT / "build" / "release" / "bench" / "scenario" / "worker_bench"
+        if not program.exists():
+            sys.exit(f"lab: {program} is not built; scripts/dev build worker_bench")
+        for line in scaling.lines_of_measured(scaling.measure(program, rounds=options.rounds)):
+            print(line)
+        print()
+    for line in scaling.lines_of_model(options.worker_ns, options.device_ns, options.flows, options.entries, options.gbit):
+        print(line)
+
+
 def parser():
     top = argparse.ArgumentParser(prog="lab", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True)
@@ -120,6 +134,11 @@ def parser():
     page = commands.add_parser("page")
     page.add_argument("results")
     page.add_argument("html", nargs="?")
+    scale = commands.add_parser("scaling")
+    scale.add_argument("--rounds", type=int, default=3, help="0: the model alone")
+    for name, default, text in (("worker-ns", 30, "a packet of a known flow"), ("device-ns", 25, "receive and transmit"),
+                                ("flows", 1_000_000, ""), ("entries", 128, "of the card's indirection table"), ("gbit", 100, "")):
+        scale.add_argument(f"--{name}", type=type(default) if name in ("flows", "entries") else float, default=default, help=text)
     return top
 
 
@@ -134,6 +153,8 @@ def main(arguments=None):
             measure(options, "run", (), (), QUICK_ROUNDS, None, QUICK_BUDGET)
         elif options.command == "list":
             show_list()
+        elif options.command == "scaling":
+            show_scaling(options)
         elif options.command == "compare":
             show_compare(options.before, options.after)
         else:
