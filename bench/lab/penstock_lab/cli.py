@@ -57,7 +57,7 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
     groups = Groups()
     try:
         parties = Parties(groups, cores_for(os.sched_getaffinity(0)))
-        results = runner.Runner(parties, groups, say).run(mode, devices, chosen, rounds, seconds, budget)
+        results = runner.Runner(parties, groups, say).run(mode, devices, chosen, rounds, seconds, budget, options.profile)
     finally:
         groups.close()
     write(results, options.out)
@@ -125,6 +125,7 @@ def parser():
         one.add_argument("--rounds", type=int)
         one.add_argument("--seconds", type=float, help="measured seconds per load")
         one.add_argument("--budget", type=float, help="seconds for all of it")
+        one.add_argument("--profile", action="store_true", default=name == "full", help="sample Penstock's core (perf)")
         one.add_argument("--out", help="folder of the result files")
         one.add_argument("--no-build", action="store_true", help="use what is built")
     commands.add_parser("list")

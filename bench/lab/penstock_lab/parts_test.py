@@ -1,7 +1,7 @@
 """parts_test.py - the lab's pure parts: CPU arithmetic, cores, plan, formats, parsers of what tools print."""
 import unittest
 
-from penstock_lab import cpu, formats, plan, procs
+from penstock_lab import cpu, formats, plan, procs, profile
 from penstock_lab.loads import bulk, web
 
 STAT = "cpu  100 10 50 800 20 5 15 7 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
@@ -101,6 +101,13 @@ class Texts(unittest.TestCase):
         found = web.parse_wrk(WRK)
         self.assertEqual((found["requests"], found["errors"], found["rate"]), (20791, 3, 20783.51))
         self.assertEqual((found["p50"], found["p90"], found["p99"]), (408.0, 3250.0, 1.5e6))
+
+    def test_perf_is_read(self):
+        text = """
+    41.20%  [k] copy_from_user
+     7.05%  [.] penstock::worker::Worker::run(unsigned long)
+"""
+        self.assertEqual(profile.parse(text), [("copy_from_user (kernel)", 41.2), ("penstock::worker::Worker::run(unsigned long)", 7.05)])
 
     def test_iperf_is_read(self):
         self.assertEqual(bulk.parse_iperf('{"end": {"sum_received": {"bytes": 10, "seconds": 2.0}}}'), (10, 2.0))

@@ -8,7 +8,7 @@ from .charts import esc
 from .formats import figure, number, percent, ratio, seconds
 from .page import CAVEATS, CLASSES, METHOD, STYLE
 from .targets import check_targets
-from .verdict import beside_peers
+from .verdict import beside_peers, quietness
 
 SPLIT = (("client", "client"), ("servers", "servers"), ("device_process", "device: its processes"),
          ("kernel_threads", "device: kernel threads"), ("uncharged", "device: softirq charged to nobody"))
@@ -77,8 +77,8 @@ def load_table(results, load, names):
 
 
 def verdict_section(results):
-    rows = []
-    for row in beside_peers(results):
+    rows, found = [], beside_peers(results)
+    for row in found:
         verdict = row["verdict"]
         word = f'<b class="v-{verdict.word}">{WORDS[verdict.word]}</b>'
         detail = esc(verdict.why) if verdict.word == "refused" else f"p {verdict.p:.3f}, ratio {ratio(verdict.low)} to {ratio(verdict.high)}"
@@ -86,7 +86,8 @@ def verdict_section(results):
         rows.append([esc(row["load"]), esc(row["device"]), esc(row["peer"]), esc(what), ratio(verdict.ratio), word, detail])
     if not rows:
         return "<p>Nothing to compare: no peer of the same kind was measured.</p>"
-    return table(["load", "device", "beside", "what", "ratio", "verdict", "why"], rows, 4)
+    return (f"<p>{esc(quietness(results, found))}</p>"
+            + table(["load", "device", "beside", "what", "ratio", "verdict", "why"], rows, 4))
 
 
 def target_section(results):

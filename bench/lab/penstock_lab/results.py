@@ -8,6 +8,7 @@ Derived   CPU seconds per operation. cost_machine: all of it, without the lab an
 """
 import json
 import pathlib
+import statistics
 
 FORMAT = 1
 BASE = "direct"
@@ -80,6 +81,12 @@ class Results:
     def measured(self, load):
         """Devices that have at least one cell of this load, in the plan's order."""
         return [name for name in self.devices() if self.cells(name, load)]
+
+    def foreign_share(self):
+        """Share of the machine that foreign processes took, median over all cells."""
+        shares = [cell["cpu"]["foreign"] / (cell["cpu"]["seconds"] * cell["cpu"]["cores"]) for cell in self.data["cells"]
+                  if cell["cpu"] and cell["cpu"]["seconds"]]
+        return statistics.median(shares) if shares else 0.0
 
     def idle(self, device, name="device_percent"):
         return [row[name] for row in self.data["idle"] if row["device"] == device]

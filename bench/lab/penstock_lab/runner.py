@@ -8,13 +8,15 @@ import datetime
 import subprocess
 import time
 
-from . import duts, machine, plan
+from . import duts, machine, plan, profile
 from .formats import figure
 from .procs import LoadError
 from .results import FORMAT, Results
 from .topology import Bed
 
 FAILURES = (LoadError, RuntimeError, OSError, TimeoutError, ValueError, KeyError, AttributeError, subprocess.SubprocessError)
+
+PROFILE_SECONDS = 3
 
 
 class Runner:
@@ -33,7 +35,7 @@ class Runner:
                                               for m in load.metrics]} for load in loads},
             "cells": [], "idle": [], "profiles": []}
 
-    def run(self, mode, devices, loads, rounds, seconds, budget):
+    def run(self, mode, devices, loads, rounds, seconds, budget, profiles=False):
         """All rounds that fit into the budget; the Results."""
         self.start(mode, devices, loads, rounds, seconds)
         turns = plan.turns(devices, loads, rounds)
@@ -49,6 +51,8 @@ class Runner:
             self.say(f"[{number}/{len(turns)}] round {turn.round + 1}: {turn.device.name:18} {plan.minutes(progress.left())} left")
             self.turn(turn)
             progress.finished()
+        if profiles:
+            self.profiles(devices, loads)
         self.data["plan"]["rounds_done"] = begun + 1
         self.data["plan"]["took_seconds"] = round(self.clock() - progress.start, 1)
         return Results(self.data)
@@ -74,6 +78,21 @@ class Runner:
                 if load.name not in done:
                     self.record(turn, load, error=f"{type(error).__name__}: {error}"[:500])
             self.say(f"    {device.name}: {type(error).__name__}: {str(error)[:200]}")
+
+    def profiles(self, devices, loads):
+        """One more turn for each device of ours, under the first load that fits."""
+        for chosen in devices:
+            fitting = plan.loads_for(chosen, loads)
+            if not chosen.name.startswith("penstock") or not fitting or not profile.available():
+                continue
+            device = duts.make(chosen.name)
+            self.say(f"profile of {device.name} under {fitting[0].name}")
+            try:
+                with Bed(self.parties, name="lab") as bed:
+                    device.start(bed)
+                    self.data["profiles"].append(profile.take(bed, device, fitting[0], PROFILE_SECONDS))
+            except FAILURES as error:
+                self.say(f"    no profile: {str(error)[:150]}")
 
     def idle(self, turn, bed, device):
         time.sleep(0.3)

@@ -2,7 +2,7 @@
 from . import stats
 from .formats import figure, percent, ratio, seconds
 from .targets import check_targets
-from .verdict import beside_peers
+from .verdict import beside_peers, quietness
 
 
 def load_lines(results, load):
@@ -37,12 +37,14 @@ def lines(results):
                                                   if results.idle(name))
     yield ""
     yield "Penstock beside its peers (ratio of medians)"
-    for row in beside_peers(results):
+    rows = beside_peers(results)
+    for row in rows:
         verdict = row["verdict"]
         what = "CPU/op" if row["metric"].startswith("cost") else row["metric"]
         text = f"p {verdict.p:.3f}" if verdict.p is not None else verdict.why
         word = {"same": "no difference shown", "refused": "no verdict"}.get(verdict.word, verdict.word)
         yield f"  {row['load']:14}{row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"
+    yield "  " + quietness(results, rows)
     found = check_targets(results)
     if found:
         yield ""

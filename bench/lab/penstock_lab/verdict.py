@@ -45,6 +45,13 @@ def peers_of(results, load, device):
             if results.devices()[name]["kind"] == kind and not name.startswith("penstock") and results.good(name, load)]
 
 
+def quietness(results, rows):
+    """One sentence about how far this run may be trusted; `rows` of beside_peers()."""
+    refused = sum(row["verdict"].word == "refused" for row in rows)
+    return (f"Other processes took {results.foreign_share():.0%} of the machine (median of all measurements); "
+            f"{refused} of {len(rows)} comparisons got no verdict.")
+
+
 def beside_peers(results):
     """Rows {load, device, peer, metric, verdict} for every Penstock device, load and peer of its kind."""
     rows = []
