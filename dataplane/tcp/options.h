@@ -40,6 +40,7 @@ void parse_options_into(ByteView bytes, Options& into);
 
 /// Octets in a segment's options field, padded to a multiple of four.
 struct OptionBytes {
+  // NOLINTNEXTLINE(modernize-use-equals-default)
   OptionBytes() {}  // what lies behind `octets` has no value: clearing it would cost more than a segment's options
   std::array<std::byte, kOptionOctetsMax> bytes;
   std::uint8_t octets{};

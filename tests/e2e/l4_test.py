@@ -112,6 +112,8 @@ class EveryLayout:
             for address, port in ((VIP4, ECHO_FULLNAT), (VIP6, ECHO_DNAT)):
                 with self.subTest(offloads=state, address=address, port=port, what="both directions"):
                     echo_bulk(self.lab.client, address, port, 10 << 20)
+                with self.subTest(offloads=state, address=address, port=port, what="datagrams"):
+                    self.assertEqual(udp_ask(self.lab.client, address, port, b"x" * 1400, tries=2)[6:], b"x" * 1400)
         for space in (self.lab.client, self.lab.servers):
             space.run("ethtool", "-K", "eth0", *[word for offload in OFFLOADS for word in (offload, "on")])
 

@@ -200,5 +200,31 @@ class ShortWatchdog(case.LabTest):
         server_name(self.lab.client, VIP4, HTTP_FULLNAT)
 
 
+class CrashLoop(case.LabTest):
+    tag = "loo"
+
+    def test_a_dataplane_that_dies_again_and_again_is_restarted_more_slowly_and_the_kernel_serves(self):
+        self.wait_verdict()
+        waits = []
+        for round in range(4):
+            old = self.lab.dataplane_pid()
+            os.kill(old, signal.SIGKILL)
+            start = time.monotonic()
+            if round == 3:  # two seconds without one
+                time.sleep(0.3)
+                self.assertIn(server_name(self.lab.client, VIP4, HTTP_FULLNAT, timeout=1)[0], ("web1", "web2", "web3"))
+                self.assertIsNone(self.lab.dataplane_pid())
+                self.assertEqual(self.lab.status()["verdict"], "down")
+            wait_for(lambda: self.lab.dataplane_pid() not in (None, old), 10, "a new dataplane process")
+            waits.append(time.monotonic() - start)
+        print("restarted after " + ", ".join(f"{wait:.2f} s" for wait in waits))
+        self.assertLess(waits[0], 0.5)
+        for wait, least in zip(waits, (0.0, 0.5, 1.0, 2.0)):
+            self.assertGreater(wait, least - 0.1)
+            self.assertLess(wait, least + 1.0)
+        self.assertEqual(self.wait_verdict()["dataplane"]["restarts"], 4)
+        self.assertTrue(self.lab.status()["dataplane"]["last_exit"])
+
+
 if __name__ == "__main__":
     case.main()

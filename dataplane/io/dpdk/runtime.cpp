@@ -70,6 +70,7 @@ Status init_eal(const RuntimeOptions& options, bool hugepages, std::size_t octet
     words.emplace_back("--no-shconf");
   }
   std::vector<char*> arguments;
+  arguments.reserve(words.size());
   for (std::string& word : words) arguments.push_back(word.data());
   cpu_set_t before;
   const bool restore = pthread_getaffinity_np(pthread_self(), sizeof before, &before) == 0;
