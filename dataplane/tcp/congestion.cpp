@@ -16,7 +16,23 @@ void Congestion::acked(const Growth& growth) {
   avoid_cubic(growth);
 }
 
+bool Congestion::half_used(const Growth& growth) {
+  const std::uint32_t most = std::max(credit_, growth.flight);
+  bool round_over = false;
+  if (const HyStart* hystart = std::get_if<HyStart>(&stage_)) {
+    round_over = hystart->started && hystart->round_end.at_most(growth.una);
+  } else if (UsageRound* round = std::get_if<UsageRound>(&stage_)) {
+    round_over = round->end.at_most(growth.una);
+    if (round_over) round->end = growth.nxt;
+  } else {
+    stage_ = UsageRound{growth.nxt};
+  }
+  credit_ = round_over ? growth.flight : most;
+  return most > cwnd_ / 2;
+}
+
 void Congestion::slow_start(const Growth& growth) {
+  const bool used = half_used(growth);
   std::uint32_t segments_max = growth.growth_segments;
   std::uint32_t divisor = 1;
   bool over = false;
@@ -28,9 +44,10 @@ void Congestion::slow_start(const Growth& growth) {
   if (over) {
     ssthresh_ = cwnd_;
     stage_ = std::monostate{};
-  } else if (growth.was_limited) {
+  } else if (growth.was_limited || used) {
     grow(std::min(growth.octets, segments_max * growth.mss) / divisor);
   }
+  if (!in_slow_start()) credit_ = 0;
 }
 
 void Congestion::avoid_reno(const Growth& growth) {

@@ -1,9 +1,9 @@
 // congestion.h - how much may be in the network: CUBIC (RFC 9438) or NewReno (RFC 5681, RFC 6928).
 //
 // Model     slow start below ssthresh, for CUBIC watched by HyStart++ the first time; above it Reno's segment per
-//           window, or CUBIC's curve. Growth only while the window was what limited sending (RFC 7661's idea in its
-//           plain form). A loss reduces ssthresh once and the window by and by (prr.h). What a stage needs is kept only
-//           during that stage.
+//           window, or CUBIC's curve. Growth only while the window was what limited sending; in slow start
+//           also while more than half of it was in use within the round trip (RFC 7661 s4.2). A loss reduces ssthresh
+//           once and the window by and by (prr.h). What a stage needs is kept only during that stage.
 //
 //               slow start (HyStart) --> avoidance (CubicEpoch) --loss--> repair (Prr) --> avoidance
 //                      ^------------------------ timeout ------------------------'
@@ -28,6 +28,7 @@ namespace penstock::tcp {
 struct Growth {
   std::uint32_t octets{};
   std::uint32_t mss{};
+  std::uint32_t flight{};           ///< outstanding before this acknowledgement
   bool was_limited{};               ///< by the congestion window
   std::uint8_t growth_segments{1};  ///< of slow start, at most (RFC 3465)
   std::uint32_t now_ms{};
@@ -35,6 +36,11 @@ struct Growth {
   std::uint32_t rtt_us{};  ///< of this acknowledgement; zero when it gave no sample
   SeqNum una;
   SeqNum nxt;
+};
+
+/// A round trip of slow start that HyStart does not watch.
+struct UsageRound {
+  SeqNum end;
 };
 
 class Congestion {
@@ -75,6 +81,8 @@ class Congestion {
   static constexpr std::uint32_t kUnknown = 0x7fffffff;  ///< ssthresh before the first reduction
   static constexpr std::uint32_t kCwndMax = 0x3fffffff;  ///< no TCP window is larger (RFC 7323 s2.3)
   void slow_start(const Growth& growth);
+  /// More than half of the window was in use within this round trip.
+  [[nodiscard]] bool half_used(const Growth& growth);
   void avoid_reno(const Growth& growth);
   void avoid_cubic(const Growth& growth);
   void reduce(std::uint32_t flight, std::uint32_t mss);
@@ -82,11 +90,12 @@ class Congestion {
 
   std::uint32_t cwnd_{};
   std::uint32_t ssthresh_{kUnknown};
-  std::uint32_t credit_{};          ///< Reno: octets acknowledged in this window; CUBIC: remainder of a division
+  std::uint32_t credit_{};          ///< slow start: most in flight within the round trip; then Reno: octets
+                                    ///< acknowledged in this window; CUBIC: remainder of a division
   std::uint32_t w_max_{};           ///< CUBIC: where the curve's plateau is
   std::uint32_t cwnd_prior_{};      ///< before the last reduction
   std::uint32_t ssthresh_prior_{};  ///< likewise
-  std::variant<std::monostate, HyStart, CubicEpoch, Prr> stage_;
+  std::variant<std::monostate, UsageRound, HyStart, CubicEpoch, Prr> stage_;
   CongestionControl control_{CongestionControl::reno};
   bool hystart_{};
 };

@@ -24,6 +24,7 @@ struct Sender {
   std::uint32_t rtt_us{};
   SeqNum una{1};
   bool limited{true};
+  std::uint32_t flight{};
 
   explicit Sender(CongestionControl control = CongestionControl::cubic, bool hystart = false) {
     limits.congestion_control = control;
@@ -34,6 +35,7 @@ struct Sender {
     una += SeqSpan{octets};
     congestion.acked({.octets = octets,
                       .mss = kMss,
+                      .flight = flight,
                       .was_limited = limited,
                       .growth_segments = 2,
                       .now_ms = now_ms,
@@ -191,6 +193,36 @@ TEST(Idle, the_window_restarts_and_slow_start_leads_back_to_three_quarters_of_it
   sender.congestion.idled(kMss, sender.limits);
   EXPECT_EQ(sender.congestion.cwnd(), 10 * kMss);
   EXPECT_EQ(sender.congestion.ssthresh(), before - before / 4);
+}
+
+/// Nine segments of ten in flight, acknowledged by two and two: twice nine is as far as they prove the window.
+TEST(SlowStart, a_window_more_than_half_in_use_grows_to_twice_what_was_in_flight) {
+  for (const bool hystart : {false, true}) {
+    Sender sender{CongestionControl::cubic, hystart};
+    sender.limited = false;
+    for (const std::uint32_t left : {9u, 7u, 5u, 3u, 1u}) {
+      sender.flight = left * kMss;
+      sender.acknowledge(std::min(left, 2u) * kMss);
+    }
+    EXPECT_EQ(sender.congestion.cwnd(), 18 * kMss);
+  }
+}
+
+TEST(SlowStart, what_was_in_flight_a_round_trip_ago_proves_nothing) {
+  Sender sender;
+  sender.limited = false;
+  sender.flight = 10 * kMss;
+  sender.acknowledge(2 * kMss);
+  EXPECT_EQ(sender.congestion.cwnd(), 12 * kMss);
+  sender.una += SeqSpan{20 * kMss};
+  sender.flight = 2 * kMss;
+  sender.acknowledge(2 * kMss);  // the round trip ends with this one
+  const std::uint32_t before = sender.congestion.cwnd();
+  for (int i = 0; i < 20; ++i) {
+    sender.una += SeqSpan{2 * before};
+    sender.acknowledge(2 * kMss);
+  }
+  EXPECT_LE(sender.congestion.cwnd(), before + 2 * kMss);
 }
 
 TEST(HyStart, slow_start_ends_after_five_slower_rounds_once_a_queue_builds) {

@@ -60,6 +60,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   const bool duplicate = !advanced && flight_before > 0 && segment.span().octets == 0 && same_window;
   const AckFacts facts{.acked_octets = delivered.acked_octets,
                        .delivered_octets = delivered.octets,
+                       .flight_before = flight_before,
                        .loss_marks_before = loss_marks_before,
                        .now_ms = milliseconds_of(now),
                        .srtt_us = ep.rto.srtt_us(),

@@ -19,7 +19,8 @@ struct Limits {
   Duration rto_initial{std::chrono::seconds{1}};
   Duration rto_min{std::chrono::milliseconds{200}};
   Duration rto_max{std::chrono::seconds{60}};
-  Duration rto_slop{0};  ///< added to each timeout but the first of a handshake; FreeBSD adds 200 ms
+  Duration rto_slop{0};           ///< added to each timeout but the first of a handshake; FreeBSD adds 200 ms
+  Duration rto_deviation_min{0};  ///< least of the deviation's part, RFC 6298's G; Linux has its floor of 200 ms here
   std::uint8_t retries_max{15};
   std::uint8_t syn_retries_max{6};
 

@@ -16,6 +16,7 @@ Growth growth_of(const SendQueue& queue, const AckFacts& facts, std::uint32_t de
                  bool repairing) {
   return {.octets = facts.growth_segments > 1 ? std::min(delivered, facts.acked_octets) : facts.acked_octets,
           .mss = mss,
+          .flight = facts.flight_before,
           .was_limited = repairing || facts.cwnd_limited,
           .growth_segments = facts.growth_segments,
           .now_ms = facts.now_ms,

@@ -22,6 +22,7 @@ enum class Phase : std::uint8_t { open, recovery, loss };
 struct AckFacts {
   std::uint32_t acked_octets{};
   std::uint32_t delivered_octets{};   ///< newly, by either kind of acknowledgement
+  std::uint32_t flight_before{};      ///< outstanding before this acknowledgement
   std::uint16_t loss_marks_before{};  ///< SendQueue::loss_marks() before this acknowledgement
   std::uint32_t now_ms{};
   std::uint32_t srtt_us{};

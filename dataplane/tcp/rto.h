@@ -35,7 +35,9 @@ class Rto {
   [[nodiscard]] Duration timeout(const Limits& limits) const {
     Duration base = conservative_start_ ? std::chrono::seconds{3} : limits.rto_initial;
     if (srtt_us_ != 0)
-      base = std::chrono::microseconds{std::uint64_t{srtt_us_} + std::max<std::uint64_t>(1, 4ull * rttvar_us_)};
+      base = std::chrono::microseconds{srtt_us_} +
+             std::max<Duration>(std::chrono::microseconds{std::max<std::uint64_t>(1, 4ull * rttvar_us_)},
+                                limits.rto_deviation_min);
     base = std::max(base, limits.rto_min);
     const bool first = srtt_us_ == 0 && backoff_ == 0;
     return std::min(base * (std::int64_t{1} << backoff_) + (first ? Duration::zero() : limits.rto_slop),

@@ -41,6 +41,7 @@ constexpr std::array kDurations{
     DurationKey{"rto_min", &tcp::Limits::rto_min},
     DurationKey{"rto_max", &tcp::Limits::rto_max},
     DurationKey{"rto_slop", &tcp::Limits::rto_slop},
+    DurationKey{"rto_deviation_min", &tcp::Limits::rto_deviation_min},
     DurationKey{"delayed_ack", &tcp::Limits::delayed_ack},
     DurationKey{"persist_max", &tcp::Limits::persist_max},
     DurationKey{"time_wait", &tcp::Limits::time_wait},
@@ -140,6 +141,7 @@ bool Settings::start(std::string_view profile) {
     window_sizes = unsent_acks = false;
     buffer_factor = 2;
     limits.window_shift = 8;
+    limits.rto_deviation_min = limits.rto_min;
     limits.receive_budget_octets = 540000;
     limits.slow_start_growth_segments = 255;
     limits.hystart = false;
@@ -353,7 +355,7 @@ std::string Settings::sysctl_linux(std::string_view name, std::string_view value
   } else if (name == "tcp_rto_max_ms") {
     limits.rto_max = Milliseconds{n};
   } else if (name == "tcp_rto_min_us") {
-    limits.rto_min = std::chrono::microseconds{n};
+    limits.rto_min = limits.rto_deviation_min = std::chrono::microseconds{n};
   } else if (name == "tcp_syncookies") {
     cookies = n == 2;
   } else if (name == "tcp_shrink_window") {
