@@ -56,8 +56,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
       ep.recovery.tail_repaired(ep.congestion, flight_before, ep.payload_max());
     detect_loss(ep, now);
   }
-  const bool same_window = window_before == ep.send_window.octets();
-  const bool duplicate = !advanced && flight_before > 0 && segment.span().octets == 0 && same_window;
+  const bool plain = segment.span().octets == 0 && window_before == ep.send_window.octets();
   const AckFacts facts{.acked_octets = delivered.acked_octets,
                        .delivered_octets = delivered.octets,
                        .flight_before = flight_before,
@@ -67,7 +66,7 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
                        .rtt_us = rtt_us,
                        .sack = ep.sack,
                        .rack = ep.rack_on,
-                       .duplicate = duplicate,
+                       .duplicate = !advanced && flight_before > 0 && plain,
                        .growth_segments = limits_.slow_start_growth_segments,
                        .cwnd_limited = ep.cwnd_limited};
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;

@@ -233,7 +233,7 @@ std::string Settings::option(std::string_view key, std::string_view value) {
 }
 
 std::string Settings::route(std::string_view text) {
-  for (const std::string_view refused : {"netem", "limit 0", "iptables", "nft add", "tcp_metrics add"})
+  for (const std::string_view refused : {"netem", "limit 0", "iptables", "nft add", "tcp_metrics add", "mtu lock"})
     if (text.find(refused) != std::string_view::npos) return "a shell block with '" + std::string{refused} + "'";
   constexpr std::string_view kWindow = "initcwnd ";
   const std::size_t at = text.find(kWindow);
@@ -358,7 +358,7 @@ std::string Settings::sysctl_linux(std::string_view name, std::string_view value
     limits.rto_min = limits.rto_deviation_min = std::chrono::microseconds{n};
   } else if (name == "tcp_syncookies") {
     cookies = n == 2;
-  } else if (name == "tcp_shrink_window") {
+  } else if (name == "tcp_shrink_window" || name == "tcp_mtu_probing") {
     if (n != 0) return "sysctl " + std::string{name} + "=" + std::to_string(n);
   } else if (name == "tcp_rmem") {
     limits.window_shift = shift_for(n);
