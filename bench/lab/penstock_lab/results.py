@@ -4,7 +4,8 @@ Shape     {"format": 1, "created", "mode", "machine", "plan", "devices": {name: 
            "loads": {name: {title, operation, metrics, curve}}, "cells": [{device, load, round, values, cpu, error}],
            "idle": [{device, round, percent..}], "profiles": [...]}
 Derived   CPU seconds per operation. cost_machine: all of it, without the lab and foreign processes; cost_added: that, less
-          the same of the row without a device (`direct`) in the same round; cost_device: without client and servers.
+          the same of the row without a device (`direct`) in the same round; cost_device: without client and servers;
+          cost_softirq: the part of all that ran in softirqs, whoever was charged
 """
 import json
 import pathlib
@@ -12,10 +13,11 @@ import statistics
 
 FORMAT = 1
 BASE = "direct"
-COSTS = {"cost_machine": "ours", "cost_device": "device"}
+COSTS = {"cost_machine": "ours", "cost_device": "device", "cost_softirq": "softirq"}
 COST_METRICS = ({"name": "cost_machine", "unit": "s", "better": "lower", "title": "CPU per {op}, whole machine"},
                 {"name": "cost_added", "unit": "s", "better": "lower", "title": "CPU per {op}, more than without a device"},
-                {"name": "cost_device", "unit": "s", "better": "lower", "title": "CPU per {op}, not charged to client or servers"})
+                {"name": "cost_device", "unit": "s", "better": "lower", "title": "CPU per {op}, not charged to client or servers"},
+                {"name": "cost_softirq", "unit": "s", "better": "lower", "title": "of the machine's, in softirqs (sampled)"})
 
 
 class Results:

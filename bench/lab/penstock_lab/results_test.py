@@ -14,7 +14,7 @@ DEVICES = {"direct": "none", "nft": "packets", "penstock-fullnat": "packets", "h
 
 
 def cell(device, turn, rate, cost, error=None, foreign=0.0):
-    cpu = {"seconds": 2.0, "cores": 2, "busy": rate * cost, "ours": rate * cost, "foreign": foreign, "device": rate * cost / 2,
+    cpu = {"seconds": 2.0, "cores": 2, "busy": rate * cost, "ours": rate * cost, "foreign": foreign, "softirq": 0.1, "device": rate * cost / 2,
            "client": rate * cost / 4, "servers": rate * cost / 4, "device_process": rate * cost / 4, "kernel_threads": 0.0,
            "uncharged": rate * cost / 4}
     values = {"operations": rate, "rate": rate, "p50": 400.0, "p90": 900.0, "p99": 2000.0}
