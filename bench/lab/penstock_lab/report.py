@@ -81,7 +81,8 @@ def verdict_section(results):
     for row in found:
         verdict = row["verdict"]
         word = f'<b class="v-{verdict.word}">{WORDS[verdict.word]}</b>'
-        detail = esc(verdict.why) if verdict.word == "refused" else f"p {verdict.p:.3f}, ratio {ratio(verdict.low)} to {ratio(verdict.high)}"
+        detail = esc(verdict.why) if verdict.word == "refused" else (
+            f"p {verdict.p:.3f}, ratio {ratio(verdict.low)} to {ratio(verdict.high)}")
         what = COST_NAMES.get(row["metric"]) or results.headline(row["load"])["unit"]
         rows.append([esc(row["load"]), esc(row["device"]), esc(row["peer"]), esc(what), ratio(verdict.ratio), word, detail])
     if not rows:
@@ -114,7 +115,8 @@ def curve_section(results):
     for family, points in families.items():
         if len(points) < 2:
             continue
-        for metric, title, log_y in (("rate", "operations/s", False), ("p50", "p50, us", True), ("cost_machine", "CPU per operation, machine", True)):
+        for metric, title, log_y in (("rate", "operations/s", False), ("p50", "p50, us", True),
+                                     ("cost_machine", "CPU per operation, machine", True)):
             series = {}
             for x, load in sorted(points):
                 for name in results.measured(load):
@@ -142,7 +144,8 @@ def profile_section(results):
     out = ""
     for profile in results.data.get("profiles", []):
         rows = [[esc(name), percent(share)] for name, share in profile["symbols"]]
-        out += f'<h4>{esc(profile["device"])} under {esc(profile["load"])}</h4><p>{esc(profile["how"])}</p>' + table(["symbol", "share"], rows)
+        out += (f'<h4>{esc(profile["device"])} under {esc(profile["load"])}</h4><p>{esc(profile["how"])}</p>'
+                + table(["symbol", "share"], rows))
     return f"<h2>Profiles</h2>{out}" if out else ""
 
 

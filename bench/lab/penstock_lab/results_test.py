@@ -26,7 +26,8 @@ def run(costs, rounds=4, foreign=0.0, wobble=0.02):
     cells = [cell(name, turn, 10000 * (1 + wobble * turn), cost * (1 + wobble * turn), foreign=foreign)
              for turn in range(rounds) for name, cost in costs.items()]
     return Results({"format": FORMAT, "created": "2030-01-01T00:00:00+00:00", "mode": "quick",
-                    "machine": {"cpu": "CPU <x>", "cores": 2, "kernel": "6", "memory_mib": 1, "commit": "abc", "tools": {"nginx": None}},
+                    "machine": {"cpu": "CPU <x>", "cores": 2, "kernel": "6", "memory_mib": 1, "commit": "abc",
+                                "tools": {"nginx": None}},
                     "plan": {"rounds": rounds, "seconds": 2, "cores": {"client": [0]}, "took_seconds": 100.0},
                     "devices": {name: {"title": name, "kind": kind, "notes": ""} for name, kind in DEVICES.items()},
                     "loads": {"keepalive": {"title": "kept & counted", "operation": "request", "curve": None, "metrics": METRICS}},

@@ -19,7 +19,8 @@ def parse_wrk(text):
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     kinds = dict(zip(("connect", "read", "write", "timeout"), errors.groups())) if errors else {}
-    found = {"kinds": ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count != "0"), "rate": float(rate.group(1)), "requests": int(total.group(1)),
+    found = {"kinds": ", ".join(f"{count} {kind}" for kind, count in kinds.items() if count != "0"),
+             "rate": float(rate.group(1)), "requests": int(total.group(1)),
              "errors": (sum(map(int, errors.groups())) if errors else 0) + (int(bad.group(1)) if bad else 0)}
     for percent in (50, 90, 99):
         found[f"p{percent}"] = microseconds(re.search(rf"\s{percent}%\s+([\d.]+\w+)", text).group(1))
@@ -45,7 +46,8 @@ class Web(Load):
         done = parse_wrk(bed.run("client", bed.lab.client, *words, f"http://{address}:{port}{self.path}",
                                  timeout=seconds + 8))
         self.need(done["requests"] > 0, "no request was answered")
-        self.need(done["errors"] <= done["requests"] / 1000, f"{done['errors']} errors ({done['kinds']}) in {done['requests']} requests")
+        self.need(done["errors"] <= done["requests"] / 1000,
+                  f"{done['errors']} errors ({done['kinds']}) in {done['requests']} requests")
         return {"operations": done["requests"], "errors": done["errors"],
                 **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
 
