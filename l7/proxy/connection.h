@@ -97,6 +97,12 @@ struct Connection {
         down{bodies, classifier} {}
 };
 
+/// RFC 9110 s9.2.2: sent twice it does what it does once.
+[[nodiscard]] constexpr bool is_idempotent(http1::Method method) {
+  using enum http1::Method;
+  return method == get || method == head || method == put || method == delete_ || method == options || method == trace;
+}
+
 enum class UpstreamState : std::uint8_t { free, connecting, busy, idle };
 struct Upstream {
   Leg leg{kNoLeg};

@@ -125,7 +125,14 @@ void HttpProxy::on_downstream(std::uint32_t index, const LegEvents& events) {
 void HttpProxy::on_upstream(std::uint32_t index, const LegEvents& events) {
   Upstream& up = upstreams_[index];
   if (events.lost) return upstream_lost(index);
-  if (events.connected && up.state == UpstreamState::connecting) up.state = UpstreamState::busy;
+  if (events.connected && up.state == UpstreamState::connecting) {
+    up.state = UpstreamState::busy;
+    legs_.clear_deadline(up.leg);
+  }
+  if (events.expired && up.state == UpstreamState::connecting) {
+    legs_.reset(up.leg);
+    return upstream_lost(index);
+  }
   if (events.peer_closed) up.ended = true;
   if (up.connection != kNone) return pump(up.connection);
   if (events.received || events.peer_closed || events.expired) {
@@ -177,6 +184,7 @@ void HttpProxy::begin_account(Connection& c, const ListenerView& listener) {
 }
 
 void HttpProxy::end_account(Connection& c) {
+  if (std::exchange(c.retrying, false)) --clusters_[c.cluster].retries;
   if (!c.counted) return;
   c.counted = false;
   const auto us =

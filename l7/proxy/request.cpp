@@ -122,6 +122,8 @@ route::RequestView HttpProxy::view_of_request(const http1::RequestHead& head) {
 
 void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener) {
   Connection& c = connections_[index];
+  if (listener.http->requests_max != 0 && c.requests + 1 >= listener.http->requests_max)
+    request_head_.keep_alive = false;
   const http1::Exchange::Step step = c.exchange.request(request_head_);
   require((step.actions & http1::kForwardRequest) != 0, "a request that is not forwarded");
   ++c.requests;

@@ -262,11 +262,8 @@ void HttpProxy::write_refusal(Connection& c, std::uint16_t status) {
 
 bool HttpProxy::may_retry(const Connection& c, Failure failure, bool reused) {
   if (c.response_begun || !c.replay_whole || c.tries >= kTriesMax) return false;
-  const http1::Method method = c.exchange.method();
-  const bool idempotent = method != http1::Method::post && method != http1::Method::patch &&
-                          method != http1::Method::other && method != http1::Method::connect;
   // A kept connection that its endpoint was just closing says nothing about the request (RFC 9110 s9.2.2).
-  if (failure == Failure::reset && reused && idempotent) return true;
+  if (failure == Failure::reset && reused && is_idempotent(c.exchange.method())) return true;
   if (c.retries_left == 0) return false;
   const auto on = [&](std::uint32_t bits) { return (c.retry_on & bits) != 0; };
   bool wanted = false;

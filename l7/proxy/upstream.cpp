@@ -49,7 +49,12 @@ void HttpProxy::dispatch(std::uint32_t index, bool fresh) {
     if (upstream == kNone) return fail_try(index, Failure::connect, ResponseDetail::connect_failure);
   }
   begin_try(index, upstream);
-  if (legs_.write(upstreams_[upstream].leg, {buffer(c.replay), c.replay_octets})) return;
+  if (legs_.write(upstreams_[upstream].leg, {buffer(c.replay), c.replay_octets})) {
+    // What cannot be sent again need not be kept.
+    const bool may_be_lost = upstreams_[upstream].requests > 1 && is_idempotent(c.exchange.method());
+    if (c.retries_left == 0 && !may_be_lost) drop_replay(c);
+    return;
+  }
   drop_upstream(index);
   fail(ResponseDetail::overflow);
 }
@@ -84,6 +89,8 @@ std::uint32_t HttpProxy::dial(std::uint32_t cluster, const control::EndpointReco
   up.endpoint_slot = endpoint.stat_slot;
   up.endpoint_id = endpoint.id;
   up.state = UpstreamState::connecting;
+  const ClusterView& view = config_->clusters[clusters_[cluster].view];
+  legs_.set_deadline(up.leg, CoarseMs{now_ms_.ms + view.policy->connect_timeout_ms});
   ++clusters_[cluster].connections;
   counters_.http.upstream_active.add();
   counters_.http.upstream_connects.add();
@@ -260,8 +267,7 @@ void HttpProxy::retry(std::uint32_t index, bool fresh) {
   // One that a closing kept connection caused is free: the request had never been looked at.
   if (!fresh) {
     --c.retries_left;
-    c.retrying = true;
-    ++clusters_[c.cluster].retries;
+    if (!std::exchange(c.retrying, true)) ++clusters_[c.cluster].retries;
   }
   for (const std::uint32_t slot : {c.listener_slot, c.route_slot, c.cluster_slot})
     if (slot != kNone) counters_.http_slots[slot].retries.add();

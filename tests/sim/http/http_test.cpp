@@ -16,6 +16,166 @@ TEST(Http, a_get_is_answered) {
   EXPECT_EQ(run.last_request().field("x-request-id").size(), 32u);
 }
 
+/// Everything to the one cluster, with this policy.
+route::RouteTable forward(const route::Forward& how) {
+  route::Forward to = how;
+  to.clusters = {{"c"}};
+  return {{{.name = "all", .domains = {"*"}, .routes = {{.action = to}}}}};
+}
+
+std::uint64_t counted(HttpWorld& run, control::ResponseDetail detail) {
+  return run.world().counters(0).http.by_detail[static_cast<std::size_t>(detail)].read();
+}
+const control::HttpSlotCounters& slot(HttpWorld& run, std::size_t number) {
+  return run.world().counters(0).http_slots[number];
+}
+
+TEST(Http, requests_are_counted_where_they_belong) {
+  HttpWorld run{{}, {{{.answer_body = 50}, {.method = "POST", .body = 30, .answer_body = 7}}}};
+  EXPECT_EQ(run.run(), "");
+  for (const std::size_t number : {1u, 2u, 10u}) {
+    EXPECT_EQ(slot(run, number).requests.read(), 2u);
+    EXPECT_EQ(slot(run, number).by_class[1].read(), 2u);
+    EXPECT_EQ(slot(run, number).active.read(), 0u);
+    EXPECT_EQ(slot(run, number).request_octets.read(), 30u);
+    EXPECT_EQ(slot(run, number).response_octets.read(), 57u);
+  }
+  EXPECT_EQ(counted(run, control::ResponseDetail::none), 2u);
+  EXPECT_EQ(run.server_connections(), 2u) << "two endpoints in turn, each once";
+}
+
+TEST(Http, connections_to_endpoints_are_kept_and_used_again) {
+  HttpRunOptions options;
+  options.endpoints = 1;
+  HttpWorld run{options, {std::vector<RequestPlan>(20, {.answer_body = 10})}};
+  EXPECT_EQ(run.run(), "");
+  EXPECT_EQ(run.server_connections(), 1u);
+  options.policy.max_requests_per_connection = 4;
+  HttpWorld limited{options, {std::vector<RequestPlan>(20, {.answer_body = 10})}};
+  EXPECT_EQ(limited.run(), "");
+  EXPECT_EQ(limited.server_connections(), 5u);
+}
+
+TEST(Http, a_large_body_crosses_both_ways) {
+  HttpWorld run{{}, {{{.method = "POST", .body = 3'000'000, .answer_body = 3'000'000}}}};
+  EXPECT_EQ(run.run(), "");
+  EXPECT_GT(run.world().proxied(&control::ProxyCounters::in_place_sent), 500u);
+}
+
+TEST(Http, what_a_kept_connection_loses_to_its_closing_is_sent_again) {
+  HttpRunOptions options;
+  options.endpoints = 1;
+  options.server_idle_us = 60;  // about as long as the next request is under way
+  std::uint64_t repeated = 0;
+  for (options.seed = 1; options.seed <= 30; ++options.seed) {
+    HttpWorld run{options, {std::vector<RequestPlan>(20, {.answer_body = 10})}};
+    ASSERT_EQ(run.run(), "") << "seed " << options.seed;
+    repeated += slot(run, 2).retries.read();
+  }
+  EXPECT_GT(repeated, 10u);
+}
+
+TEST(Http, retries_follow_the_policy) {
+  using route::RetryOn;
+  const std::pair<ServerFault, std::uint32_t> rows[] = {{ServerFault::close_unanswered, route::kRetryReset},
+                                                        {ServerFault::reset_unanswered, route::kRetryReset},
+                                                        {ServerFault::answer_503, route::kRetry5xx},
+                                                        {ServerFault::answer_503, route::kRetryGatewayError}};
+  for (const auto& [fault, on] : rows) {
+    for (const bool wanted : {true, false}) {
+      HttpRunOptions options;
+      options.table = forward({.timeout_ms = 0, .retry = {.on = wanted ? on : 0u, .retries = 1}});
+      const int otherwise = fault == ServerFault::answer_503 ? 503 : 502;
+      const int expected = wanted ? 200 : otherwise;
+      HttpWorld run{options,
+                    {{{.method = "POST", .body = 500, .answer_body = 9, .fault = fault, .expected = expected}}}};
+      EXPECT_EQ(run.run(), "") << static_cast<int>(fault);
+      EXPECT_EQ(slot(run, 2).retries.read(), wanted ? 1u : 0u);
+    }
+  }
+}
+
+TEST(Http, a_body_that_is_cut_is_no_whole_answer) {
+  HttpWorld run{{}, {{{.answer_body = 4000, .fault = ServerFault::cut_body}}}};
+  EXPECT_EQ(run.run(), "") << "the client asks again, and the second answer is whole";
+  EXPECT_EQ(counted(run, control::ResponseDetail::upstream_reset), 1u);
+}
+
+TEST(Http, times_are_kept) {
+  HttpRunOptions options;
+  options.table = forward({.timeout_ms = 700});
+  HttpWorld slow{options, {{{.fault = ServerFault::silent, .expected = 504}}}};
+  EXPECT_EQ(slow.run(), "");
+  EXPECT_EQ(counted(slow, control::ResponseDetail::response_timeout), 1u);
+
+  options.table = forward({.timeout_ms = 0, .idle_timeout_ms = 300});
+  HttpWorld idle{options, {{{.fault = ServerFault::silent, .expected = 504}}}};
+  EXPECT_EQ(idle.run(), "");
+  EXPECT_EQ(counted(idle, control::ResponseDetail::idle_timeout), 1u);
+
+  options.table =
+      forward({.timeout_ms = 0, .retry = {.on = route::kRetry5xx, .retries = 1, .per_try_timeout_ms = 200}});
+  HttpWorld tried{options, {{{.answer_body = 3, .fault = ServerFault::silent}}}};
+  EXPECT_EQ(tried.run(), "");
+
+  options = HttpRunOptions{};
+  options.head_cut = 20;
+  options.listener.header_timeout_ms = 500;
+  HttpWorld cut{options, {{{.expected = 408}}}};
+  EXPECT_EQ(cut.run(), "");
+  EXPECT_EQ(counted(cut, control::ResponseDetail::request_timeout), 1u);
+}
+
+TEST(Http, limits_of_a_cluster_make_requests_wait_or_fail) {
+  HttpRunOptions options;
+  options.policy.max_connections = 1;
+  const std::vector<RequestPlan> plans(6, {.answer_body = 3000});
+  HttpWorld waits{options, {plans, plans, plans, plans}};
+  EXPECT_EQ(waits.run(), "");
+  EXPECT_LE(waits.server_connections(), 24u);
+  EXPECT_EQ(counted(waits, control::ResponseDetail::overflow), 0u);
+
+  options.policy.max_pending_requests = 0;
+  std::vector<std::vector<RequestPlan>> clients{{{.fault = ServerFault::silent, .expected = 504}}, {{.expected = 503}}};
+  options.table = forward({.timeout_ms = 20'000});
+  HttpWorld refused{options, clients};
+  // Whoever comes first holds the connection; the other is refused.
+  const std::string end = refused.run();
+  EXPECT_EQ(counted(refused, control::ResponseDetail::overflow), 1u) << end;
+}
+
+TEST(Http, an_endpoint_that_fails_is_left_out_for_a_while) {
+  HttpRunOptions options;
+  options.policy.outlier = {.consecutive_5xx = 1,
+                            .consecutive_gateway_failure = 0,
+                            .base_ejection_ms = 600'000,
+                            .max_ejection_ms = 600'000,
+                            .max_ejection_percent = 50};
+  std::vector<RequestPlan> plans(20, {.answer_body = 3});
+  plans[0].fault = ServerFault::answer_503;
+  plans[0].expected = 503;
+  HttpWorld run{options, {plans}};
+  EXPECT_EQ(run.run(), "");
+  EXPECT_EQ(std::min(run.served(0), run.served(1)), 1u);
+  EXPECT_EQ(run.world().counters(0).http.ejections.read(), 1u);
+}
+
+TEST(Http, answers_of_its_own_keep_the_connection) {
+  HttpRunOptions options;
+  route::Route redirect{.match = {.path = {route::PathKind::prefix, "/0"}},
+                        .action = route::Redirect{.status = 302, .host = "other.test"}};
+  route::Route direct{.match = {.path = {route::PathKind::prefix, "/1"}},
+                      .action = route::DirectResponse{.status = 418, .body = "teapot"}};
+  options.table = {{{.name = "all", .domains = {"svc.test"}, .routes = {redirect, direct}}}};
+  HttpWorld run{options,
+                {{{.expected = 302}}, {{.expected = 418}, {.expected = 418}}, {{.expected = 404}, {.expected = 404}}}};
+  EXPECT_EQ(run.run(), "");
+  EXPECT_EQ(run.server_connections(), 0u);
+  EXPECT_EQ(counted(run, control::ResponseDetail::redirect), 1u);
+  EXPECT_EQ(counted(run, control::ResponseDetail::direct_response), 2u);
+  EXPECT_EQ(counted(run, control::ResponseDetail::no_route), 2u);
+}
+
 RequestPlan random_plan(test::Seeded& random, bool large) {
   static constexpr const char* kMethods[] = {"GET", "GET", "GET", "HEAD", "POST", "PUT", "POST", "DELETE", "OPTIONS"};
   const auto size = [&] {

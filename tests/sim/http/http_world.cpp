@@ -158,6 +158,12 @@ void HttpWorld::handle(const Event& event) {
       return node_turns();
     case Kind::open:
       return open_client(event.index);
+    case Kind::idle: {
+      Socket& socket = *hosts_[1].sockets[event.index];
+      if (socket.freed || socket.idle_at_us != event.at_us) return;
+      socket.finish = true;
+      return pump(1, event.index);
+    }
     case Kind::timer: {
       Socket& socket = *hosts_[event.host].sockets[event.index];
       if (socket.timer_at_us != event.at_us) return;
@@ -290,6 +296,7 @@ void HttpWorld::ask(Socket& socket) {
   if (plan.expect) text += "Expect: 100-continue\r\n";
   text += "X-Filler: " + std::string(random_.below(200), 'f') + "\r\n\r\n";
   text += plan.chunked ? chunked(body, random_) : body;
+  if (options_.head_cut != 0 && socket.asked == 0) text.resize(options_.head_cut);
   socket.out += text;
   ++socket.asked;
 }
@@ -358,6 +365,7 @@ bool HttpWorld::serve_one(Socket& socket) {
 /// False when nothing more is answered on this connection.
 bool HttpWorld::answer(Socket& socket, const RequestPlan& plan, std::size_t number, bool first) {
   const ServerFault fault = first ? plan.fault : ServerFault::none;
+  if (fault == ServerFault::silent) return false;
   if (fault == ServerFault::close_unanswered) return socket.finish = true, false;
   if (fault == ServerFault::reset_unanswered) {
     static_cast<void>(hosts_[1].engine->abort(socket.ep));
@@ -400,7 +408,15 @@ bool HttpWorld::answer(Socket& socket, const RequestPlan& plan, std::size_t numb
 }
 
 void HttpWorld::server_step(Socket& socket) {
+  const std::size_t before = socket.out.size();
   while (failure_.empty() && !socket.finish && serve_one(socket)) {
+  }
+  if (!socket.in.empty()) socket.idle_at_us = 0;
+  if (options_.server_idle_us != 0 && socket.in.empty() && socket.out.size() != before) {
+    socket.idle_at_us = now_us_ + options_.server_idle_us;
+    const auto at = std::find_if(hosts_[1].sockets.begin(), hosts_[1].sockets.end(),
+                                 [&](const auto& s) { return s.get() == &socket; });
+    push(socket.idle_at_us, Kind::idle, 1, static_cast<std::size_t>(at - hosts_[1].sockets.begin()));
   }
   if (socket.ended) {
     if (!socket.in.empty() && !socket.finish && socket.in.find("\r\n\r\n") == std::string::npos)

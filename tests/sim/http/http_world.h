@@ -25,7 +25,7 @@ namespace penstock::sim {
 
 enum class Answer : std::uint8_t { counted, chunked, until_close, empty, not_modified };
 /// What a server does the first time that it sees the request; afterwards it answers.
-enum class ServerFault : std::uint8_t { none, close_unanswered, reset_unanswered, answer_503, cut_body };
+enum class ServerFault : std::uint8_t { none, close_unanswered, reset_unanswered, answer_503, cut_body, silent };
 
 struct RequestPlan {
   std::string method{"GET"};
@@ -48,6 +48,8 @@ struct HttpRunOptions {
   std::uint32_t piece_max{1500};  ///< octets written at once
   std::uint32_t pipeline{1};      ///< requests that a client has open
   std::size_t endpoints{2};
+  std::uint64_t server_idle_us{};  ///< servers close a connection that idles this long; 0: never
+  std::size_t head_cut{};          ///< clients send only so many octets of their first request, then wait
   std::uint32_t buffers{4096};
   route::RouteTable table{};  ///< empty: everything to cluster "c"
   control::ClusterPolicyRecord policy{};
@@ -74,7 +76,7 @@ class HttpWorld {
     std::string in, out;
     std::size_t sent{};
     bool freed{}, waiting{}, ended{}, lost{}, finish{}, finished{};
-    std::uint64_t timer_at_us{};
+    std::uint64_t timer_at_us{}, idle_at_us{};
     std::size_t client{};      ///< of a client's
     std::size_t first_open{};  ///< request that is answered next on it
     std::size_t asked{};       ///< request that is sent next
@@ -92,7 +94,7 @@ class HttpWorld {
     std::size_t tries{};
     std::uint16_t port{};
   };
-  enum class Kind : std::uint8_t { to_host, to_node, timer, node, open };
+  enum class Kind : std::uint8_t { to_host, to_node, timer, node, open, idle };
   struct Event {
     std::uint64_t at_us, order;
     Kind kind;
