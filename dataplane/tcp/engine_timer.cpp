@@ -45,7 +45,7 @@ void Engine::arm_tail_probe(Endpoint& ep, Instant now) {
   if (!useful || ep.timer_kind != TimerKind::retransmit || !ep.rack.may_probe(ep.queue)) return;
   const bool single = ep.queue.flight() <= ep.payload_max();
   const Duration wait = std::chrono::microseconds{2ull * ep.rto.srtt_us()} + (single ? kPeerAckDelay : kProbeMargin);
-  if (now + wait < ep.timer) arm_loss(ep, LossTimer::tail_probe, wait, now);  // RFC 8985 s7.2
+  arm_loss(ep, LossTimer::tail_probe, std::min<Duration>(wait, ep.timer - now), now);  // RFC 8985 s7.2
 }
 
 void Engine::detect_loss(Endpoint& ep, Instant now) {
@@ -97,7 +97,10 @@ Events Engine::expire(Endpoint& ep, Instant now) {
   Events events;
   if (ep.state == State::closed || ep.state == State::time_wait) return events;
   ep.acks.expire(now);
-  if (has_passed(ep.timer, now)) {
+  // A tail probe due with the timeout comes in its place: sending it puts the timeout off (RFC 8985 s7.2).
+  const bool probes_first =
+      ep.loss_timer_kind == LossTimer::tail_probe && ep.loss_timer <= ep.timer && has_passed(ep.loss_timer, now);
+  if (has_passed(ep.timer, now) && !probes_first) {
     if (ep.timer_kind == TimerKind::retransmit)
       on_retransmit_timer(ep, now, events);
     else

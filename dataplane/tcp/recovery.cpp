@@ -85,6 +85,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
   std::uint32_t delivered = facts.delivered_octets;
   if (!facts.sack) delivered = count_without_sack(queue, facts, mss);
   const bool leaving = phase_ != Phase::open && recover_.at_most(queue.una());
+  const bool after_timeout = leaving && phase_ == Phase::loss;  // slow start counts this acknowledgement, too
   if (leaving) {
     if (phase_ == Phase::recovery) congestion.recovered();
     phase_ = Phase::open;
@@ -120,7 +121,7 @@ bool Recovery::acknowledged(Pools& pools, SendQueue& queue, Congestion& congesti
     force_ = true;
     return true;
   }
-  if (advanced && !leaving) congestion.acked(growth_of(queue, facts, delivered, mss, false));
+  if (advanced && (!leaving || after_timeout)) congestion.acked(growth_of(queue, facts, delivered, mss, after_timeout));
   return false;
 }
 
