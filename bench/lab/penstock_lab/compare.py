@@ -23,7 +23,8 @@ def rows(a, b):
                 first, second = (one.samples(device, load, metric["name"]) if device in one.devices() else [] for one in (a, b))
                 if first and second:
                     yield (device, load, metric, stats.median(first), stats.median(second),
-                           judge(first, second, metric["better"], a.foreign(device, load), b.foreign(device, load)))
+                           judge(first, second, metric["better"], a.foreign(device, load), b.foreign(device, load),
+                                 a.steadiness(device, load, metric["name"]), b.steadiness(device, load, metric["name"])))
 
 
 def lines(a, b):

@@ -71,6 +71,11 @@ class Results:
         return [value_of(cell, "cost_machine") - base[cell["round"]] for cell in self.good(device, load)
                 if base.get(cell["round"]) is not None and cell["values"].get("operations")]
 
+    def steadiness(self, device, load, metric):
+        """The samples whose spread tells how steady the run was. A small difference of two large figures has a large
+        relative spread of its own; that is what the significance test is for."""
+        return self.samples(device, load, "cost_machine" if metric == "cost_added" else metric)
+
     def cost_metric(self, load):
         """The fairest cost that this run has."""
         return "cost_added" if self.good(BASE, load) else "cost_machine"

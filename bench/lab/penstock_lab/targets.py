@@ -1,7 +1,8 @@
 """targets.py - what Penstock wants to reach beside its peers, and whether this run shows it.
 
-Model     a target is a statement about one run: ratios between devices, or a device's own idle cost. What a run did not measure,
-          or measured with too much noise, is neither met nor missed.
+Model     a target is a statement about one run: ratios between devices, or a device's own idle cost. Met or missed means
+          that the whole plausible range of the ratio (bootstrap over rounds) is on one side of the limit; what a run did
+          not measure, or measured with too much noise, is neither.
 """
 import dataclasses
 
@@ -56,14 +57,17 @@ def check_ratio(results, text, load, metric, device, peer, bound, limit, why):
     a, b = results.samples(peer, load, metric), results.samples(device, load, metric)
     if not a or not b:
         return refuse(text, wanted, "no figures")
-    for name, samples in ((peer, a), (device, b)):
-        noisy = stats.noise(samples, results.foreign(name, load))
+    for name in (peer, device):
+        noisy = stats.noise(results.steadiness(name, load, metric), results.foreign(name, load))
         if noisy:
             return refuse(text, wanted, f"{name}: {noisy}")
-    if stats.median(a) <= 0:
+    if min(a) <= 0:
         return refuse(text, wanted, f"{peer} cost nothing that could be seen")
-    found = stats.median(b) / stats.median(a)
-    return outcome(text, wanted, ratio(found), found <= limit if bound == "at most" else found >= limit, why)
+    low, high = stats.bootstrap_ratio(a, b)
+    found = f"{ratio(stats.median(b) / stats.median(a))} ({ratio(low)} to {ratio(high)})"
+    if low <= limit < high:
+        return dataclasses.replace(refuse(text, wanted, "the range holds the limit"), found=found)
+    return outcome(text, wanted, found, high <= limit if bound == "at most" else low >= limit, why)
 
 
 def check_added(results, device):

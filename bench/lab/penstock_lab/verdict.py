@@ -18,12 +18,12 @@ class Verdict:
     why: str = ""
 
 
-def judge(a, b, better="higher", foreign_a=(), foreign_b=()):
-    """Is b better than a?"""
+def judge(a, b, better="higher", foreign_a=(), foreign_b=(), steady_a=None, steady_b=None):
+    """Is b better than a? `steady`: samples whose spread counts, where they are not the same."""
     if not a or not b:
         return Verdict("refused", why="no figures")
     ratio = stats.median(b) / stats.median(a) if stats.median(a) else None
-    for name, samples, foreign in (("first", a, foreign_a), ("second", b, foreign_b)):
+    for name, samples, foreign in (("first", steady_a or a, foreign_a), ("second", steady_b or b, foreign_b)):
         why = stats.noise(list(samples), list(foreign))
         if why:
             return Verdict("refused", ratio, why=f"{name}: {why}")
@@ -62,7 +62,8 @@ def beside_peers(results):
             for peer in peers_of(results, load, device):
                 for metric in (results.headline(load), {"name": results.cost_metric(load), "better": "lower"}):
                     a, b = (results.samples(name, load, metric["name"]) for name in (peer, device))
+                    steady = [results.steadiness(name, load, metric["name"]) for name in (peer, device)]
                     rows.append({"load": load, "device": device, "peer": peer, "metric": metric["name"],
                                  "verdict": judge(a, b, metric["better"], results.foreign(peer, load),
-                                                  results.foreign(device, load))})
+                                                  results.foreign(device, load), *steady)})
     return rows
