@@ -38,6 +38,9 @@ class Frames(case.LabTest):
             ("ipv6_extension", ETH_IP6): frames.ipv6(CLIENT6, VIP6, 0, b"\x06\0\x01\x04\0\0\0\0" + good6),
             ("unsupported_proto", ETH_IP): frames.ipv4(CLIENT4, VIP4, 132, b"x" * 40),
             ("not_ip", 0x88B6): b"x" * 60,
+            ("vlan_depth", 0x8100): b"\0\5\x81\0\0\6\x08\0" + frames.ipv4(CLIENT4, VIP4, 6, good4),
+            ("mapped_address", ETH_IP6): frames.ipv6(f"::ffff:{CLIENT4}", VIP6, 6, good6),
+            ("fragment", ETH_IP6): frames.ipv6(CLIENT6, VIP6, 44, b"\x06\0\0\1\0\0\0\1" + good6),
         }
         for (reason, ether_type), packet in cases.items():
             with self.subTest(reason=reason, ether_type=hex(ether_type)):
