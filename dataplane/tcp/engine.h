@@ -147,6 +147,9 @@ class Engine {
   [[nodiscard]] bool acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
   /// New data was acknowledged: timers and give-up counts start again.
   void advance(Endpoint& ep, const Delivered& delivered, Instant now, Events& events);
+  /// Losses by time, needless reductions, answers to tail probes.
+  void learn_from_sack(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, std::uint32_t flight_before,
+                       Instant now);
   std::uint32_t apply_sack(Endpoint& ep, const SegmentIn& segment, Delivered& delivered);
   /// Microseconds of an unambiguous sample; zero: none.
   std::uint32_t sample_round_trip(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered, Instant now);

@@ -42,20 +42,10 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
   if (advanced) ep.queue.acknowledge(pools_, ack, delivered);
   if (ep.state == State::syn_received) established(ep, now, events);
   if (ep.sack) apply_sack(ep, segment, delivered);
-  const bool duplicate_reported = ep.sack && reports_duplicate(segment);
-  if (duplicate_reported &&
-      ep.recovery.duplicate_reported(ep.queue, ep.congestion, segment.options.sack[0], ep.payload_max()))
-    ++counters_.needless_reductions;
   ep.send_window.update(segment.window, segment.seq, ack, advanced);
   const std::uint32_t rtt_us = sample_round_trip(ep, segment, delivered, now);
-
-  if (ep.rack_on) {
-    ep.rack.delivered(delivered, Stamp::of(now), ep.rto);
-    if (duplicate_reported) ep.rack.duplicate_reported(ack, ep.queue.nxt());
-    if (ep.rack.probe_answered(ack, duplicate_reported))
-      ep.recovery.tail_repaired(ep.congestion, flight_before, ep.payload_max());
-    detect_loss(ep, now);
-  }
+  if (ep.sack) learn_from_sack(ep, segment, delivered, flight_before, now);
+  const bool recovering = ep.recovery.phase() != Phase::open;
   const bool plain = segment.span().octets == 0 && window_before == ep.send_window.octets();
   const AckFacts facts{.acked_octets = delivered.acked_octets,
                        .delivered_octets = delivered.octets,
@@ -70,10 +60,13 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
                        .growth_segments = limits_.slow_start_growth_segments,
                        .cwnd_limited = ep.cwnd_limited};
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
+  if (recovering && ep.recovery.phase() == Phase::open) ep.rack.recovered();
   if (ep.timer_kind == TimerKind::persist) ep.retries = 0;
   if (advanced) {
     ep.octets_acked += delivered.acked_octets - (delivered.fin_acked ? 1u : 0u) - (syn_acked ? 1u : 0u);
     advance(ep, delivered, now, events);
+  } else if (delivered.octets > 0 && ep.recovery.phase() == Phase::recovery) {
+    arm_tail_probe(ep, now);
   }
   window_changed(ep, now);
   if (delivered.fin_acked) {
@@ -81,6 +74,19 @@ bool Engine::acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Ev
     if (ep.state == State::fin_wait_2) arm_idle(ep, now);
   }
   return true;
+}
+
+void Engine::learn_from_sack(Endpoint& ep, const SegmentIn& segment, const Delivered& delivered,
+                             std::uint32_t flight_before, Instant now) {
+  const bool duplicate = reports_duplicate(segment);
+  if (duplicate && ep.recovery.duplicate_reported(ep.queue, ep.congestion, segment.options.sack[0], ep.payload_max()))
+    ++counters_.needless_reductions;
+  if (!ep.rack_on) return;
+  ep.rack.delivered(delivered, Stamp::of(now), ep.rto);
+  if (duplicate) ep.rack.duplicate_reported(segment.ack, ep.queue.nxt());
+  if (ep.rack.probe_answered(segment.ack, delivered, duplicate))
+    ep.recovery.tail_repaired(ep.congestion, flight_before, ep.payload_max());
+  detect_loss(ep, now);
 }
 
 void Engine::advance(Endpoint& ep, const Delivered& delivered, Instant now, Events& events) {
@@ -118,6 +124,7 @@ std::uint32_t Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, 
     const Stamp sent = delivered.has_sample ? delivered.sample_sent : delivered.newest_sent;
     const std::int32_t round_trip_us = std::max(Stamp::of(now).since(sent), 1);
     ep.rto.sample(round_trip_us);
+    ep.rack.round_trip_measured();
     return static_cast<std::uint32_t>(round_trip_us);
   }
   const Options& options = segment.options;
@@ -135,7 +142,10 @@ std::uint32_t Engine::sample_round_trip(Endpoint& ep, const SegmentIn& segment, 
     ep.rto.forget_back_off();
     round_trip_max_ms = Stamp::of(now).since(delivered.newest_sent) / 1000 + 1;
   }
-  if (round_trip_ms >= 0 && round_trip_ms <= round_trip_max_ms) ep.rto.sample(round_trip_ms * 1000 + 1000);
+  if (round_trip_ms >= 0 && round_trip_ms <= round_trip_max_ms) {
+    ep.rto.sample(round_trip_ms * 1000 + 1000);
+    ep.rack.round_trip_measured();
+  }
   return 0;  // a millisecond clock is too coarse for whoever compares round trips
 }
 

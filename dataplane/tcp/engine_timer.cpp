@@ -41,10 +41,11 @@ void Engine::arm_loss(Endpoint& ep, LossTimer kind, Duration after, Instant now)
 void Engine::arm_tail_probe(Endpoint& ep, Instant now) {
   if (ep.loss_timer_kind == LossTimer::reordering) return;
   arm_loss(ep, LossTimer::none, Duration::zero(), now);
-  const bool useful = ep.rack_on && ep.recovery.phase() == Phase::open && ep.queue.flight() > 0 && ep.rto.has_sample();
-  if (!useful || ep.timer_kind != TimerKind::retransmit || !ep.rack.may_probe(ep.queue)) return;
-  const bool single = ep.queue.flight() <= ep.payload_max();
-  const Duration wait = std::chrono::microseconds{2ull * ep.rto.srtt_us()} + (single ? kPeerAckDelay : kProbeMargin);
+  const bool useful = ep.rack_on && ep.recovery.phase() != Phase::loss && ep.queue.flight() > 0 && ep.rto.has_sample();
+  if (!useful || ep.timer_kind != TimerKind::retransmit || !ep.rack.may_probe()) return;
+  // What fills a gap is acknowledged at once (RFC 5681 s4.2), and so is every second segment.
+  const bool delayed = ep.recovery.phase() == Phase::open && ep.queue.flight() <= ep.payload_max();
+  const Duration wait = std::chrono::microseconds{2ull * ep.rto.srtt_us()} + (delayed ? kPeerAckDelay : kProbeMargin);
   arm_loss(ep, LossTimer::tail_probe, std::min<Duration>(wait, ep.timer - now), now);  // RFC 8985 s7.2
 }
 
@@ -62,7 +63,7 @@ void Engine::on_loss_timer(Endpoint& ep, Instant now) {
   arm_loss(ep, LossTimer::none, Duration::zero(), now);
   if (ep.queue.flight() == 0) return;
   if (kind == LossTimer::tail_probe) {
-    ep.tail_probe_due = ep.recovery.phase() == Phase::open && ep.rack.may_probe(ep.queue);
+    ep.tail_probe_due = ep.recovery.phase() != Phase::loss && ep.rack.may_probe();
     return;
   }
   AckFacts facts;
@@ -70,6 +71,7 @@ void Engine::on_loss_timer(Endpoint& ep, Instant now) {
   facts.loss_marks_before = ep.queue.loss_marks();
   detect_loss(ep, now);
   if (ep.recovery.acknowledged(pools_, ep.queue, ep.congestion, facts, ep.payload_max())) ++counters_.recoveries;
+  arm_tail_probe(ep, now);
 }
 
 void Engine::settle(Endpoint& ep, Instant now) {

@@ -132,7 +132,6 @@ void Engine::transmit_probe(Endpoint& ep, Instant now, SegmentOut& out) {
 
 void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   const Entry& entry = pools_.entries[index];
-  const bool new_data = index == ep.queue.first_unsent();
   out.clear();
   out.seq = entry.seq;
   out.flags = kTcpAck;
@@ -152,7 +151,7 @@ void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
     ep.retries = 0;
     arm_retransmit(ep, now);  // RFC 6298 s5.1
   }
-  if (new_data) arm_tail_probe(ep, now);
+  arm_tail_probe(ep, now);
 }
 
 bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
@@ -188,16 +187,21 @@ bool Engine::transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out) {
 bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   if (!ep.tail_probe_due) return false;
   ep.tail_probe_due = false;
-  if (ep.recovery.phase() != Phase::open || ep.queue.flight() == 0) return false;
-  // New data if the peer's window takes a whole segment of it, whatever the congestion window says; else the last
-  // segment again (RFC 8985 s7.3).
-  Index index = ep.queue.first_unsent();
-  const bool fresh = index != kNoIndex && pools_.entries[index].octets <= ep.payload_max() &&
-                     ep.queue.flight() + pools_.entries[index].span() <= ep.send_window.octets();
-  if (!fresh) index = ep.queue.last_sent();
-  if (pools_.entries[index].octets > ep.payload_max()) return false;
+  const bool recovering = ep.recovery.phase() == Phase::recovery;
+  if (ep.recovery.phase() == Phase::loss || ep.queue.flight() == 0) return false;
+  // What is known to be lost; new data if the peer's window takes a whole segment of it, whatever the congestion window
+  // says; else the last segment again (RFC 8985 s7.3).
+  Index index = ep.queue.first_unrepaired(pools_);
+  bool fresh = false;
+  if (index == kNoIndex) {
+    index = ep.queue.first_unsent();
+    fresh = index != kNoIndex && pools_.entries[index].octets <= ep.payload_max() &&
+            ep.queue.flight() + pools_.entries[index].span() <= ep.send_window.octets();
+  }
+  if (!fresh && ep.queue.unrepaired() == 0) index = ep.queue.last_unsacked(pools_);
+  if (index == kNoIndex || pools_.entries[index].octets > ep.payload_max()) return false;
   emit(ep, index, now, out);
-  ep.rack.probed(ep.queue.nxt(), !fresh);
+  ep.rack.probed(ep.queue.nxt(), !fresh, recovering);
   ++counters_.tail_probes;
   if (!fresh) count_retransmission(ep);
   arm_loss(ep, LossTimer::none, Duration::zero(), now);

@@ -6,6 +6,7 @@ namespace penstock::tcp {
 namespace {
 
 constexpr std::uint8_t kWideningMax = 16;
+constexpr std::uint8_t kPersistRecoveries = 16;
 constexpr std::uint32_t kDupThresh = 3;
 
 /// RFC 8985 s6.1 RACK_sent_after(): by time, then by sequence number.
@@ -36,6 +37,7 @@ void Rack::duplicate_reported(SeqNum una, SeqNum nxt) {
   if (widening_ > 1 && una.precedes(widened_until_)) return;
   widening_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(widening_ + 1), kWideningMax);
   widened_until_ = nxt;
+  persist_ = kPersistRecoveries;
 }
 
 std::uint32_t Rack::reordering_window_us(const SendQueue& queue, const Rto& rto, std::uint32_t mss,
@@ -67,8 +69,14 @@ std::uint32_t Rack::detect(Pools& pools, SendQueue& queue, Stamp now, const Rto&
   return static_cast<std::uint32_t>(longest);
 }
 
-bool Rack::probe_answered(SeqNum una, bool duplicate_reported) {
-  if (!probing_ || una.precedes(probe_end_)) return false;
+bool Rack::probe_answered(SeqNum una, const Delivered& delivered, bool duplicate_reported) {
+  if (!probing_) return false;
+  if (probe_in_recovery_ || una.precedes(probe_end_)) {
+    // In recovery the silence has ended with whatever arrives. Otherwise the probe itself has to, and below it there is
+    // a hole: recovery will see to that.
+    if (delivered.octets > 0 && (probe_in_recovery_ || probe_end_.at_most(delivered.highest_end))) probing_ = false;
+    return false;
+  }
   if (!probe_repeated_ || duplicate_reported) {
     probing_ = false;
     return false;

@@ -2,8 +2,10 @@
 //
 // Model     a segment is lost when one sent later has been delivered and a reordering window has passed. The window is
 //           zero until reordering was seen, a quarter of the minimum round trip afterwards, more when DSACKs show that
-//           it was too small (s6.2). When acknowledgements stop at the tail, one probe goes out before the timeout
-//           would (s7); if only the probe filled the hole, that was a loss and counts as one.
+//           it was too small, until 16 recoveries did without (s6.2). When acknowledgements stop, one probe goes out
+//           before the timeout would (s7); if only the probe filled the hole, that was a loss and counts as one.
+//           Beyond the RFC, probes go out during recovery too: a repetition that is lost with all that was sent after
+//           it would wait for the timeout otherwise, and on a path with small windows that happens often.
 // Units     microseconds and sequence numbers.
 // Shape     28 octets, one per connection; used only when SACK was negotiated.
 // Errors    none.
@@ -24,15 +26,23 @@ class Rack {
   std::uint32_t detect(Pools& pools, SendQueue& queue, Stamp now, const Rto& rto, std::uint32_t mss, bool recovering);
 
   // Tail loss probe.
-  [[nodiscard]] bool may_probe(const SendQueue& queue) const { return !probing_ && queue.sacked() == 0; }
-  void probed(SeqNum nxt, bool repeated) {
+  /// One at a time, and no second before a round trip was measured (s7.3).
+  [[nodiscard]] bool may_probe() const { return !probing_ && measured_; }
+  void round_trip_measured() { measured_ = true; }
+  void probed(SeqNum nxt, bool repeated, bool recovering) {
     probing_ = true;
+    measured_ = false;
     probe_repeated_ = repeated;
+    probe_in_recovery_ = recovering;
     probe_end_ = nxt;
   }
   /// True when the probe repaired a loss: the congestion window is to be reduced (s7.4).
-  [[nodiscard]] bool probe_answered(SeqNum una, bool duplicate_reported);
+  [[nodiscard]] bool probe_answered(SeqNum una, const Delivered& delivered, bool duplicate_reported);
   void timed_out() { probing_ = false; }
+  /// Recovery has ended.
+  void recovered() {
+    if (persist_ > 0 && --persist_ == 0) widening_ = 1;
+  }
 
  private:
   [[nodiscard]] std::uint32_t reordering_window_us(const SendQueue& queue, const Rto& rto, std::uint32_t mss,
@@ -44,10 +54,13 @@ class Rack {
   SeqNum widened_until_;    ///< no second widening before this is acknowledged
   SeqNum probe_end_;
   std::uint8_t widening_{1};
+  std::uint8_t persist_{};  ///< recoveries for which the window stays widened
   bool valid_ : 1 {};
   bool reordering_seen_ : 1 {};
   bool probing_ : 1 {};
   bool probe_repeated_ : 1 {};
+  bool probe_in_recovery_ : 1 {};
+  bool measured_ : 1 {};  ///< a round trip, since the last probe
 };
 static_assert(sizeof(Rack) == 28);
 

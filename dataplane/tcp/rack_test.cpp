@@ -75,6 +75,50 @@ TEST(TailProbe, a_duplicate_report_says_that_nothing_was_lost) {
   EXPECT_EQ(d.ep.congestion.cwnd(), cwnd);
 }
 
+TEST(TailProbe, goes_out_during_recovery_when_a_repetition_was_lost_with_all_that_followed) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(6 * kMss);
+  d.all();
+  d.wait(30);
+  d.in({.ack = 1001, .sack = {{2001, 7001}}});
+  EXPECT_EQ(d.all(), "A 1001+1000 ack 1");
+  EXPECT_EQ(d.wait(62), (Lines{"+62: A 1001+1000 ack 1"}));
+  const std::uint32_t threshold = d.ep.congestion.ssthresh();
+  d.in({.ack = 7001});
+  EXPECT_EQ(d.engine.counters().timeouts, 0u);
+  EXPECT_EQ(d.ep.congestion.cwnd(), threshold) << "one reduction for one loss";
+}
+
+TEST(TailProbe, in_recovery_carries_what_is_known_to_be_lost) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(4 * kMss);
+  d.all();
+  d.wait(30);
+  d.in({.ack = 1001, .sack = {{4001, 5001}}});
+  d.wait(10);  // the reordering window: three are lost, one is sent again
+  EXPECT_EQ(d.ep.queue.unrepaired(), 2 * kMss);
+  EXPECT_EQ(d.wait(62), (Lines{"+59: A 2001+1000 ack 1"}));
+}
+
+TEST(TailProbe, no_second_one_before_a_round_trip_was_measured) {
+  Dialogue d;
+  measure(d, 30);
+  d.write(3 * kMss);
+  d.all();
+  d.wait(62);
+  EXPECT_EQ(d.engine.counters().tail_probes, 1u);
+  d.wait(30);
+  d.in({.ack = 4001});  // of what was sent twice, without timestamps: says nothing about the round trip
+  d.write(3 * kMss);
+  d.all();
+  EXPECT_FALSE(d.ep.rack.may_probe());
+  d.wait(30);
+  d.in({.ack = 5001});
+  EXPECT_TRUE(d.ep.rack.may_probe());
+}
+
 TEST(Rack, a_segment_overtaken_by_three_others_is_lost_at_once_while_no_reordering_was_seen) {
   Dialogue d;
   measure(d, 30);
@@ -100,6 +144,33 @@ TEST(Rack, after_reordering_was_seen_it_waits_a_quarter_of_the_round_trip) {
   EXPECT_EQ(d.ep.recovery.phase(), Phase::open);
   d.in({.ack = 8001});
   EXPECT_EQ(d.engine.counters().retransmitted, 0u);
+}
+
+TEST(Rack, duplicates_widen_the_window_for_sixteen_recoveries) {
+  Dialogue d;
+  measure(d, 40);
+  d.write(3 * kMss);
+  d.all();
+  d.wait(40);
+  d.in({.ack = 1001, .sack = {{2001, 3001}}});
+  d.in({.ack = 4001});  // reordering
+  std::uint32_t una = 4001;
+  const auto window_ms = [&] {
+    d.write(3 * kMss);
+    d.all();
+    d.wait(40);
+    d.in({.ack = una, .sack = {{una + kMss, una + 2 * kMss}}});
+    const auto wait = d.ep.loss_timer - d.now;
+    d.in({.ack = una += 3 * kMss});
+    return wait / std::chrono::milliseconds{1};
+  };
+  EXPECT_EQ(window_ms(), 10);
+  d.ep.rack.duplicate_reported(d.ep.queue.una(), d.ep.queue.nxt());
+  EXPECT_EQ(window_ms(), 20);
+  for (int i = 0; i < 15; ++i) d.ep.rack.recovered();
+  EXPECT_EQ(window_ms(), 20);
+  d.ep.rack.recovered();
+  EXPECT_EQ(window_ms(), 10);
 }
 
 TEST(Rack, a_lost_repetition_is_found_without_a_timeout) {
