@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "mgmt/telemetry/http_report.h"
 #include "mgmt/telemetry/metrics.h"
 #include "mgmt/telemetry/report_json.h"
 #include "mgmt/telemetry/version.h"
@@ -70,6 +71,10 @@ constexpr std::array kRoutes{
     RouteRow{"GET", "/v1/counters", false,
              [](Backend& b, const Request&, const Respond& respond) {
                respond(json_response(telemetry::counters_json(b.report())));
+             }},
+    RouteRow{"GET", "/v1/http", false,
+             [](Backend& b, const Request&, const Respond& respond) {
+               respond(json_response(telemetry::http_json(b.report().http)));
              }},
     RouteRow{"GET", "/v1/flows", false, flows},
     RouteRow{"GET", "/v1/connections", false, connections},

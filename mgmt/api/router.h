@@ -1,7 +1,7 @@
 // router.h - which request asks the daemon for what.
 //
 // Model     a function from Request to Response over a Backend, without any I/O.
-//             GET  /v1/status /v1/services /v1/counters /v1/flows /v1/connections /v1/config /v1/version
+//             GET  /v1/status /v1/services /v1/counters /v1/http /v1/flows /v1/connections /v1/config /v1/version
 //             POST /v1/check /v1/apply[?dry_run=1]      body: YAML
 //             GET  /metrics /healthz /readyz            also on the metrics listener, which has nothing else
 // Errors    JSON {"problems": [{place, what, remedy}]} with 400 (request), 404, 405, 409 (refused by the dataplane),

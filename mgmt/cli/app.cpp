@@ -48,6 +48,15 @@ void add_reading(CLI::App& app, Invocation& into) {
   add_filters(*connections, into.flows);
   connections->callback([&into] { into.run = [&into] { return run_connections(into.context, into.flows); }; });
 
+  CLI::App* top =
+      app.add_subcommand("top", "What happens right now: rates of services, routes, clusters and endpoints");
+  top->add_flag("--once", into.top.once, "one view, after one interval");
+  top->add_option("--interval", into.top.interval_seconds, "seconds between two looks")
+      ->check(CLI::Range(1, 3600))
+      ->capture_default_str();
+  top->add_option("--rows", into.top.rows, "rows of each table at most, the busiest first")->capture_default_str();
+  top->callback([&into] { into.run = [&into] { return run_top(into.context, into.top); }; });
+
   CLI::App* counters = app.add_subcommand("counters", "Every counter, drop reason and steering reason");
   counters->add_flag("--nonzero", into.nonzero, "leave out zeros");
   counters->callback([&into] { into.run = [&into] { return run_counters(into.context, into.nonzero); }; });

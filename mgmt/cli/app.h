@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "mgmt/cli/commands.h"
+#include "mgmt/cli/top.h"
 
 namespace penstock::cli {
 
@@ -12,6 +13,7 @@ namespace penstock::cli {
 struct Invocation {
   Context context;
   StatusOptions status;
+  TopOptions top;
   FlowsOptions flows;
   bool nonzero{};
   bool dry_run{};

@@ -54,12 +54,18 @@ void name_things(const std::filesystem::path& directory, const publish::ReaderVi
       listener.mode = described->mode;
       listener.forwarding = described->forwarding;
       listener.policy = described->policy;
+      listener.http = described->application == config::Application::http;
+      for (const std::string_view name : config::clusters_of(*described)) listener.clusters.emplace_back(name);
     }
     report.listeners.push_back(std::move(listener));
   }
   for (const auto& info : compiled->endpoints)
-    report.endpoints.push_back({info.cluster, info.address, info.port, info.weight, std::nullopt, "",
-                                telemetry::slot_values(segment, info.stat_slot)});
+    report.endpoints.push_back({.cluster = info.cluster,
+                                .address = info.address,
+                                .port = info.port,
+                                .weight = info.weight,
+                                .resolved = std::nullopt,
+                                .values = telemetry::slot_values(segment, info.stat_slot)});
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ std::string listeners_table(const Json& listeners) {
       {"LISTENER", "SERVICE", "PROTO", "FORWARDING", "POLICY", "TIER", "STATE", ">ACTIVE", ">FLOWS", ">RX", ">TX"}};
   for (const Json& row : listeners)
     table.add({text(row["name"]), host_port(row), text(row["protocol"]), text(row["forwarding"]), text(row["policy"]),
-               text(row["tier"]),
+               row.value("http", false) ? "http" : text(row["tier"]),
                row["draining"].get<bool>()  ? "draining"
                : row["steered"].is_null()   ? "?"
                : row["steered"].get<bool>() ? "steered"
@@ -73,10 +73,18 @@ std::string listeners_table(const Json& listeners) {
   return table.text();
 }
 
+/// With the reason when it is not well; "-" without checks.
+std::string health_text(const Json& row) {
+  const std::string health = row.value("health", "");
+  if (health.empty()) return "-";
+  const std::string reason = row.value("health_reason", "");
+  return health == "unhealthy" && !reason.empty() ? health + " (" + reason + ")" : health;
+}
+
 std::string endpoints_table(const Json& endpoints) {
   std::map<std::string, std::uint64_t> flows_of;  // of the cluster
   for (const Json& row : endpoints) flows_of[text(row["cluster"])] += count(row, "flows_total");
-  Table table{{"CLUSTER", "ENDPOINT", ">WEIGHT", "NEXT HOP", ">ACTIVE", ">FLOWS", ">SHARE"}};
+  Table table{{"CLUSTER", "ENDPOINT", ">WEIGHT", "HEALTH", "NEXT HOP", ">ACTIVE", ">FLOWS", ">SHARE"}};
   for (const Json& row : endpoints) {
     const std::uint64_t all = flows_of[text(row["cluster"])];
     const Json share = all == 0
@@ -85,8 +93,8 @@ std::string endpoints_table(const Json& endpoints) {
     const std::string hop = row["resolved"].is_null()     ? "?"
                             : row["resolved"].get<bool>() ? text(row["mac"])
                                                           : "unresolved";
-    table.add({text(row["cluster"]), host_port(row), text(row["weight"]), hop, short_count(count(row, "flows_active")),
-               short_count(count(row, "flows_total")), decimal(share, "%")});
+    table.add({text(row["cluster"]), host_port(row), text(row["weight"]), health_text(row), hop,
+               short_count(count(row, "flows_active")), short_count(count(row, "flows_total")), decimal(share, "%")});
   }
   return table.text();
 }
@@ -169,10 +177,16 @@ std::string render_ports(const Json& status) { return ports_table(status["ports"
 std::string render_services(const Json& services) {
   std::string out = listeners_table(services["services"]);
   Json endpoints = Json::array();
-  std::set<std::string> seen;
-  for (const Json& service : services["services"])
-    if (seen.insert(text(service["cluster"])).second)
-      for (const Json& endpoint : service["endpoints"]) endpoints.push_back(endpoint);
+  std::set<std::string> seen;  // clusters of several services once
+  for (const Json& service : services["services"]) {
+    std::set<std::string> here;
+    for (const Json& endpoint : service["endpoints"]) {
+      if (seen.contains(text(endpoint["cluster"]))) continue;
+      here.insert(text(endpoint["cluster"]));
+      endpoints.push_back(endpoint);
+    }
+    seen.merge(here);
+  }
   return out + "\n" + endpoints_table(endpoints);
 }
 

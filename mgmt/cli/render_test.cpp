@@ -154,6 +154,30 @@ TEST(Render, services_list_the_endpoints_of_a_shared_cluster_once) {
   EXPECT_EQ(text.find("10.10.2.30:8080"), text.rfind("10.10.2.30:8080"));
 }
 
+TEST(Render, endpoints_show_their_health_and_why) {
+  telemetry::Report report = sample();
+  report.endpoints[0].health = "unhealthy";
+  report.endpoints[0].health_reason = "status 503";
+  report.endpoints[1].health = "healthy";
+  report.endpoints[1].health_reason = "status 200";
+  const std::string text = render_services(telemetry::services_json(report));
+  EXPECT_THAT(text, HasSubstr("unhealthy (status 503)"));
+  EXPECT_THAT(text, HasSubstr("  healthy "));
+  EXPECT_THAT(text, Not(HasSubstr("status 200")));
+}
+
+TEST(Render, a_service_of_http_lists_the_endpoints_of_all_its_clusters) {
+  telemetry::Report report = sample();
+  report.listeners[0].http = true;
+  report.listeners[0].cluster = "";
+  report.listeners[0].clusters = {"web", "api"};
+  report.endpoints[1].cluster = "api";
+  const std::string text = render_services(telemetry::services_json(report));
+  EXPECT_THAT(text, HasSubstr("http"));
+  EXPECT_THAT(text, HasSubstr("10.10.2.30:8080"));
+  EXPECT_THAT(text, HasSubstr("10.10.2.10:8080"));
+}
+
 TEST(Render, problems_have_place_and_remedy) {
   EXPECT_EQ(render_problems(telemetry::problems_json({{"a.yaml:3:1", "is wrong", "put it right"}})),
             "a.yaml:3:1: is wrong (put it right)\n");

@@ -151,6 +151,7 @@ class Builder {
     }
     indices_.emplace(cluster.name, static_cast<std::uint32_t>(content.clusters.size()));
     content.clusters.push_back(record);
+    out_.clusters.push_back({cluster.name, record.id});
     for (std::size_t i = 0; i < cluster.endpoints.size(); ++i)
       add_endpoint(cluster, cluster.endpoints[i], i >= cluster.configured);
   }

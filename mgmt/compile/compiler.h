@@ -154,11 +154,17 @@ struct EndpointInfo {
   bool healthy;
 };
 
+struct ClusterInfo {
+  std::string name;
+  std::uint32_t id;
+};
+
 struct Compiled {
   control::SnapshotContent content;
   SteeringState steering;
   FallbackState fallback;
   std::vector<ListenerInfo> listeners;
+  std::vector<ClusterInfo> clusters;
   std::vector<EndpointInfo> endpoints;
   std::vector<HttpSlotInfo> http_slots;  ///< beside the shared block 0, which comes first
 };

@@ -40,6 +40,7 @@ std::vector<std::string> node_changes(const config::Node& before, const config::
   field_changes("limits.", before.limits, after.limits, out);
   field_changes("timeouts.", before.timeouts, after.timeouts, out);
   field_changes("proxy.", before.proxy, after.proxy, out);
+  field_changes("access_log.", before.access_log, after.access_log, out);
   if (before.addresses != after.addresses) out.emplace_back("addresses");
   if (before.cpus != after.cpus) out.emplace_back("cpus");
   return out;

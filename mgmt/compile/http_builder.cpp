@@ -42,6 +42,11 @@ std::uint32_t size_of(const std::vector<T>& records) {
 
 }  // namespace
 
+std::string route_name(const route::VirtualHost& host, std::size_t route) {
+  const std::string& given = host.routes[route].name;
+  return given.empty() ? "#" + std::to_string(route) : given;
+}
+
 HttpBuilder::HttpBuilder(IdRegistry& slots, RouteTables& tables, control::SnapshotContent& content,
                          std::vector<HttpSlotInfo>& infos)
     : slots_{slots}, tables_{tables}, content_{content}, infos_{infos} {
@@ -79,8 +84,7 @@ void HttpBuilder::add_policy(const config::Cluster& cluster, const std::vector<c
 void HttpBuilder::add_route_slots(const config::Listener& listener) {
   for (const route::VirtualHost& host : listener.virtual_hosts)
     for (std::size_t i = 0; i < host.routes.size(); ++i) {
-      const std::string& given = host.routes[i].name;
-      const std::string name = given.empty() ? "#" + std::to_string(i) : given;
+      const std::string name = route_name(host, i);
       HttpSlotInfo info{HttpSlotInfo::Kind::route, listener.name, host.name, name, "", 0};
       content_.route_slots.push_back(static_cast<std::uint16_t>(
           slot_of("route " + listener.name + "/" + host.name + "/" + name, std::move(info))));

@@ -30,6 +30,9 @@ struct HttpSlotInfo {
   friend bool operator==(const HttpSlotInfo&, const HttpSlotInfo&) = default;
 };
 
+/// What a route is called: its name, or "#" and its number in the host.
+[[nodiscard]] std::string route_name(const route::VirtualHost& host, std::size_t route);
+
 class HttpBuilder {
  public:
   HttpBuilder(IdRegistry& slots, RouteTables& tables, control::SnapshotContent& content,

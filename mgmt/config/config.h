@@ -90,6 +90,7 @@ struct Node {
   Limits limits;
   Timeouts timeouts;
   Proxy proxy;
+  AccessLog access_log;
   friend bool operator==(const Node&, const Node&) = default;
 };
 

@@ -146,6 +146,8 @@ struct Table<Node> {
       field<&Node::limits, Map<Limits>{}>("limits", optional, "sizes of tables and pools"),
       field<&Node::timeouts, Map<Timeouts>{}>("timeouts", optional, "idle times after which a flow is forgotten"),
       field<&Node::proxy, Map<Proxy>{}>("proxy", optional, "connections of listeners with `mode: proxy`"),
+      field<&Node::access_log, Map<AccessLog>{}>("access_log", optional,
+                                                 "where requests are logged that `http.access_log_samples` picks"),
   };
 };
 

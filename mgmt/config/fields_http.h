@@ -34,6 +34,18 @@ struct Table<Http> {
   };
 };
 
+inline constexpr std::array kAccessFormats{ChoiceName<AccessFormat>{AccessFormat::text, "text"},
+                                           ChoiceName<AccessFormat>{AccessFormat::json, "json"}};
+template <>
+struct Table<AccessLog> {
+  static constexpr std::string_view name = "access log";
+  static constexpr std::array fields{
+      field<&AccessLog::file, Path{200, false}>("file", optional,
+                                                "file to append to; without it the daemon's standard output"),
+      field<&AccessLog::format, Choice<&kAccessFormats>{}>("format", optional, "one line per request"),
+  };
+};
+
 struct RangeText {
   std::int64_t start{};
   std::int64_t end{};

@@ -4,6 +4,7 @@
 //           (route_config.h), so that they reach its compiler as they are.
 #pragma once
 #include <cstdint>
+#include <string>
 
 #include "mgmt/config/durations.h"
 
@@ -16,6 +17,14 @@ struct Http {
   std::uint32_t max_requests_per_connection{0};  ///< 0 = any number
   std::uint32_t access_log_samples{0};           ///< of a million requests
   friend bool operator==(const Http&, const Http&) = default;
+};
+
+enum class AccessFormat : std::uint8_t { text, json };
+/// Where sampled requests are logged, and how.
+struct AccessLog {
+  std::string file;  ///< empty = standard output
+  AccessFormat format{AccessFormat::json};
+  friend bool operator==(const AccessLog&, const AccessLog&) = default;
 };
 
 /// What the payload of a listener's connections is taken for.

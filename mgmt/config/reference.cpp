@@ -78,6 +78,7 @@ std::string config_page() {
   out += section<Limits>("`node.limits`", "Changes take effect when the dataplane restarts.");
   out += section<Timeouts>("`node.timeouts`", "");
   out += section<Proxy>("`node.proxy`", "All numbers are per worker. What the mode does: [proxy](proxy.md).");
+  out += section<AccessLog>("`node.access_log`", "");
   out += section<Port>("`ports[]`", "");
   out += section<Cluster>("`clusters[]`", "");
   out += section<Endpoint>("`clusters[].endpoints[]`", "");

@@ -8,6 +8,7 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <filesystem>
+#include <random>
 
 #include "mgmt/daemon/clock.h"
 #include "mgmt/daemon/files.h"
@@ -66,8 +67,13 @@ Daemon::Daemon(asio::io_context& loop, Options options, LoadedConfig loaded, std
       dataplane_binary_{std::move(dataplane_binary)},
       wakeup_{loop},
       tick_timer_{loop},
+      checker_{loop, std::random_device{}()},
       started_{now()} {
   config_report_.file = options_.config_file;
+  checker_.on_change = [this] {
+    health_changed_ = true;
+    wakeup_.notify();
+  };
 }
 Daemon::~Daemon() = default;
 
@@ -125,6 +131,8 @@ void Daemon::lost(const DataplaneClient::Pointer& client, const std::string& why
     predecessor_boot_epoch_ = client->hello().message.boot_epoch();
   }
   pump_.reset();
+  if (access_pump_) access_pump_->drain();  // what it logged last is in memory that we still have
+  access_pump_.reset();
   sampler_.reset();
   dataplane_state_.Clear();
   adopted_warnings_.clear();
@@ -209,7 +217,7 @@ Task<Problems> Daemon::first_dataplane() {
 Task<Problems> Daemon::put_in_force(DataplaneClient::Pointer client) {
   const auto outcome = co_await publisher_->apply(current_.config, client, now());
   if (!outcome.problems.empty()) co_return outcome.problems;
-  refresh_rule_book();
+  refresh_followers();
   const Status up = co_await bring_up(client);
   if (!up) co_return Problems{up.error()};
   co_return Problems{};
@@ -241,6 +249,7 @@ Task<Status> Daemon::bring_up(DataplaneClient::Pointer client) {
   done = co_await client->request(std::move(envelope), fds);
   if (!done) co_return done;
   pump_ = std::make_unique<QuestionPump>(loop_, client, rule_book_, decisions_);
+  access_pump_ = std::make_unique<AccessPump>(loop_, client, access_names_, access_file_, access_counts_);
   in_force_ = true;
   done = publisher_->apply_kernel();
   co_await ports_->reconcile(client, true);
@@ -275,7 +284,20 @@ Task<void> Daemon::pass() {
     fallback_interfaces_ = ports_->local_interfaces();
     (void)publisher_->apply_kernel();
   }
+  if (health_changed_) co_await follow_health();
   if (ticked_) co_await periodic();
+}
+
+Task<void> Daemon::follow_health() {
+  health_changed_ = false;
+  compile::Health health = checker_.health();
+  const std::size_t unhealthy = health.unhealthy.size();
+  const DataplaneClient::Pointer in_force = in_force_ ? client() : DataplaneClient::Pointer{};
+  const Status done = co_await publisher_->set_health(std::move(health), in_force, now());
+  if (done)
+    spdlog::info("{} endpoints are unhealthy, epoch {}", unhealthy, publisher_->epoch_compiled());
+  else
+    spdlog::error("{}", done.error().text());
 }
 
 Task<void> Daemon::periodic() {
@@ -313,6 +335,7 @@ Task<void> Daemon::main_loop() {
 Task<void> Daemon::stop_everything() {
   tick_timer_.cancel();
   pump_.reset();
+  access_pump_.reset();
   in_force_ = false;
   if (options_.leave_running) {
     if (supervisor_) supervisor_->leave();
@@ -332,7 +355,11 @@ Task<void> Daemon::stop_everything() {
   loop_.stop();
 }
 
-void Daemon::refresh_rule_book() {
+/// Those that follow the configuration in force: health checks and the rules of questions.
+void Daemon::refresh_followers() {
+  checker_.configure(publisher_->config().clusters);
+  health_changed_ = true;  // who left no longer counts
+  refresh_access_log();
   rule_book_.clear();
   for (const compile::ListenerInfo& info : publisher_->compiled().listeners) {
     const config::Listener* listener = config::find_listener(publisher_->config(), info.name);
@@ -343,6 +370,28 @@ void Daemon::refresh_rule_book() {
       rules.rules.push_back({rule.source, rule.decision, static_cast<std::uint32_t>(rule.lifetime.count())});
     rule_book_.emplace(info.id, std::move(rules));
   }
+}
+
+/// The log's file, opened anew, and the names of this configuration.
+void Daemon::refresh_access_log() {
+  auto file = AccessFile::open(publisher_->config().node.access_log);
+  if (!file) spdlog::error("{}", file.error().text());
+  access_file_ = file ? std::make_unique<AccessFile>(std::move(*file)) : nullptr;
+  const compile::Compiled& compiled = publisher_->compiled();
+  telemetry::AccessNames names;
+  names.first_epoch = publisher_->epoch_compiled();
+  for (const compile::ClusterInfo& info : compiled.clusters) names.clusters.emplace(info.id, info.name);
+  for (const compile::EndpointInfo& info : compiled.endpoints)
+    names.endpoints.emplace(info.id, telemetry::host_port_text(info.address, info.port));
+  for (const compile::ListenerInfo& info : compiled.listeners) {
+    names.listeners.emplace(info.id, info.name);
+    const config::Listener* listener = config::find_listener(publisher_->config(), info.name);
+    if (info.draining || listener == nullptr || listener->application != config::Application::http) continue;
+    for (const route::VirtualHost& host : listener->virtual_hosts)
+      for (std::size_t i = 0; i < host.routes.size(); ++i)
+        names.routes[info.id].push_back(host.name + "/" + compile::route_name(host, i));
+  }
+  access_names_.add(std::move(names));
 }
 
 void Daemon::persist() {

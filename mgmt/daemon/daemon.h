@@ -15,12 +15,14 @@
 
 #include "mgmt/api/router.h"
 #include "mgmt/api/server.h"
+#include "mgmt/daemon/access_pump.h"
 #include "mgmt/daemon/kernel_path.h"
 #include "mgmt/daemon/options.h"
 #include "mgmt/daemon/port_reconciler.h"
 #include "mgmt/daemon/question_pump.h"
 #include "mgmt/daemon/supervisor.h"
 #include "mgmt/daemon/wakeup.h"
+#include "mgmt/health/checker.h"
 #include "mgmt/telemetry/sampler.h"
 
 namespace penstock::daemon {
@@ -79,12 +81,16 @@ class Daemon : public api::Backend {
   [[nodiscard]] Task<void> periodic();
   [[nodiscard]] Task<void> ticker();
   [[nodiscard]] Task<void> stop_everything();
-  void refresh_rule_book();
+  void refresh_followers();
+  [[nodiscard]] Task<void> follow_health();
+  void refresh_access_log();
   void persist();
   void remove_files();
   void report_listeners(telemetry::Report& report) const;
   void report_endpoints(telemetry::Report& report) const;
   void report_ports(telemetry::Report& report) const;
+  void report_http(telemetry::Report& report) const;
+  void warn_of_panic(telemetry::Report& report) const;
   [[nodiscard]] DataplaneClient::Pointer client() const { return supervisor_ ? supervisor_->client() : nullptr; }
   [[nodiscard]] std::string runtime_file(const char* name) const;
 
@@ -100,6 +106,11 @@ class Daemon : public api::Backend {
   std::unique_ptr<PortReconciler> ports_;
   std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<QuestionPump> pump_;
+  health::Checker checker_;
+  telemetry::AccessNameBook access_names_;
+  std::unique_ptr<AccessFile> access_file_;
+  telemetry::AccessReport access_counts_;
+  std::unique_ptr<AccessPump> access_pump_;
   std::unique_ptr<api::Server> api_server_;
   std::unique_ptr<api::Server> metrics_server_;
   decide::RuleBook rule_book_;
@@ -123,6 +134,7 @@ class Daemon : public api::Backend {
   bool in_force_{};      ///< the connected dataplane has ports, snapshot and heartbeats
   bool restored_{};      ///< the connected dataplane has the predecessor's flows
   bool ticked_{};
+  bool health_changed_{};
   bool reload_{};
   bool stopping_{};
   bool stopped_{};

@@ -93,7 +93,7 @@ Task<api::ApplyResult> Daemon::take_over(LoadedConfig next, api::ApplyResult res
   if (outcome.problems.empty()) {
     current_ = std::move(next);
     ++config_report_.generation;
-    refresh_rule_book();
+    refresh_followers();
     persist();
   } else if (ports_change) {
     ports_->configure(current_.config.ports, nullptr);

@@ -28,6 +28,18 @@ std::string mac_text(const std::string& octets) {
   return mac.text();
 }
 
+const char* text_of(health::State state) {
+  switch (state) {
+    case health::State::unknown:
+      return "unknown";
+    case health::State::healthy:
+      return "healthy";
+    case health::State::unhealthy:
+      return "unhealthy";
+  }
+  return "unknown";
+}
+
 std::uint64_t seconds_since(Instant then) {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(now() - then).count());
 }
@@ -75,6 +87,8 @@ void Daemon::report_listeners(telemetry::Report& report) const {
     for (const compile::DrainingListener& draining : publisher_->draining().listeners)
       if (info.draining && draining.listener.name == info.name) described = &draining.listener;
     if (described != nullptr) {
+      listener.http = described->application == config::Application::http;
+      for (const std::string_view name : config::clusters_of(*described)) listener.clusters.emplace_back(name);
       listener.mode = described->mode;
       listener.forwarding = described->forwarding;
       listener.policy = described->policy;
@@ -92,6 +106,12 @@ void Daemon::report_endpoints(telemetry::Report& report) const {
     endpoint.address = info.address;
     endpoint.port = info.port;
     endpoint.weight = info.weight;
+    const health::EndpointState health = checker_.state_of(info.cluster, info.address, info.port);
+    if (health.checked) endpoint.health = text_of(health.state);
+    endpoint.health_reason = health.reason;
+    endpoint.checks_good = health.good;
+    endpoint.checks_bad = health.bad;
+    endpoint.health_changes = health.changes;
     if (const v1::NextHopState* hop = next_hop_of(dataplane_state_, info.address)) {
       endpoint.resolved = hop->resolved();
       endpoint.mac = mac_text(hop->mac());
@@ -99,6 +119,38 @@ void Daemon::report_endpoints(telemetry::Report& report) const {
     if (dataplane) endpoint.values = telemetry::slot_values(dataplane->segment(), info.stat_slot);
     report.endpoints.push_back(std::move(endpoint));
   }
+}
+
+void Daemon::report_http(telemetry::Report& report) const {
+  using Kind = compile::HttpSlotInfo::Kind;
+  for (const compile::HttpSlotInfo& info : publisher_->compiled().http_slots) {
+    telemetry::HttpSlotReport slot;
+    slot.kind = info.kind == Kind::listener  ? "listener"
+                : info.kind == Kind::cluster ? "cluster"
+                : info.kind == Kind::route   ? "route"
+                                             : "other";
+    slot.listener = info.listener;
+    slot.host = info.host;
+    slot.route = info.route;
+    slot.cluster = info.cluster;
+    slot.slot = info.slot;
+    report.http.slots.push_back(std::move(slot));
+  }
+  if (const DataplaneClient::Pointer dataplane = client()) telemetry::read_http(dataplane->segment(), report.http);
+  report.access = access_counts_;
+  if (!access_file_)
+    report.warnings.push_back("the access log cannot be written: " + publisher_->config().node.access_log.file);
+}
+
+/// Clusters that use unhealthy endpoints since too few are healthy.
+void Daemon::warn_of_panic(telemetry::Report& report) const {
+  const auto& clusters = publisher_->config().clusters;
+  const auto& records = publisher_->compiled().content.clusters;
+  for (std::size_t i = 0; i < clusters.size() && i < records.size(); ++i)
+    if ((records[i].flags & control::kClusterPanic) != 0)
+      report.warnings.push_back("cluster " + clusters[i].name + ": less than " +
+                                std::to_string(clusters[i].panic_threshold) +
+                                " % of its weight is healthy, so all endpoints are used");
 }
 
 telemetry::Report Daemon::report() {
@@ -140,6 +192,8 @@ telemetry::Report Daemon::report() {
     report.fallback_error = publisher_->fallback_error();
     report_listeners(report);
     report_endpoints(report);
+    report_http(report);
+    warn_of_panic(report);
   }
   if (ports_) report_ports(report);
   telemetry::judge(report);

@@ -59,7 +59,7 @@ std::optional<std::uint64_t> active_of(const compile::Compiled& compiled, const 
 }  // namespace
 
 Problems Publisher::compile_for(const config::Config& config, const compile::Draining& draining) {
-  auto compiled = compiler_.compile(config, draining);
+  auto compiled = compiler_.compile(config, draining, health_);
   if (!compiled) return compiled.error();
   compiled_ = std::move(*compiled);
   snapshot_ = control::write_snapshot(compiled_.content, 0);
@@ -202,6 +202,14 @@ Task<Status> Publisher::recompile(compile::Draining draining, DataplaneClient::P
   const Status kernel = apply_kernel();
   const Status sent = co_await publish(client);
   co_return sent ? kernel : sent;
+}
+
+Task<Status> Publisher::set_health(compile::Health health, DataplaneClient::Pointer client, Instant now) {
+  if (health == health_) co_return Done{};
+  health_ = std::move(health);
+  if (!has_config_) co_return Done{};
+  Status done = co_await recompile(draining_, client, now);
+  co_return done;
 }
 
 Task<Status> Publisher::drain_step(DataplaneClient::Pointer client, Instant now) {

@@ -43,6 +43,8 @@ class Publisher {
   [[nodiscard]] Task<Status> resync(DataplaneClient::Pointer client);
   /// Moves removals on: drained listeners lose their steering, then their place; unused slots are given back.
   [[nodiscard]] Task<Status> drain_step(DataplaneClient::Pointer client, Instant now);
+  /// Endpoints became healthy or unhealthy: workers and the kernel path follow. Nothing when it is as before.
+  [[nodiscard]] Task<Status> set_health(compile::Health health, DataplaneClient::Pointer client, Instant now);
   /// Writes steering and fallback again, after something else (a port) changed.
   [[nodiscard]] Status apply_kernel();
 
@@ -71,6 +73,7 @@ class Publisher {
   config::Config config_;
   bool has_config_{};
   compile::Draining draining_;
+  compile::Health health_;
   std::map<std::string, Instant> deadlines_;  ///< by what drains
   compile::Compiled compiled_;
   std::vector<std::byte> snapshot_;  ///< of compiled_, as published under epoch_

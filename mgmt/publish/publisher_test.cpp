@@ -127,6 +127,24 @@ TEST_F(PublisherTest, a_removed_proxy_listener_waits_for_its_connections_up_to_t
   EXPECT_EQ(kernel_.services, 1u) << "its time is up";
 }
 
+TEST_F(PublisherTest, health_reaches_workers_by_one_snapshot_and_stays_over_other_changes) {
+  ASSERT_TRUE(apply(config_with(1)).problems.empty());
+  log_.clear();
+  compile::Health health;
+  health.unhealthy.emplace("web", IpAddress::v4(10, 10, 2, 12), 8080);
+  ASSERT_TRUE(run_on(loop_, publisher_.set_health(health, client_, at(1))).ok());
+  EXPECT_THAT(log_, ElementsAre("snapshot with 1 listeners"));
+  EXPECT_FALSE(publisher_.compiled().endpoints[1].healthy);
+  EXPECT_EQ(publisher_.compiled().fallback.services[0].endpoints.size(), 1u);
+  EXPECT_EQ(publisher_.epoch_acknowledged(), publisher_.epoch_compiled());
+  ASSERT_TRUE(run_on(loop_, publisher_.set_health(health, client_, at(2))).ok());
+  EXPECT_EQ(log_.size(), 1u) << "nothing new";
+  ASSERT_TRUE(apply(config_with(2)).problems.empty());
+  EXPECT_FALSE(publisher_.compiled().endpoints[1].healthy);
+  ASSERT_TRUE(run_on(loop_, publisher_.set_health({}, client_, at(3))).ok());
+  EXPECT_TRUE(publisher_.compiled().endpoints[1].healthy);
+}
+
 TEST_F(PublisherTest, a_removed_service_loses_steering_only_when_its_flows_have_ended_and_its_place_last) {
   ASSERT_TRUE(apply(config_with(2)).problems.empty());
   set_active("web1", 3);

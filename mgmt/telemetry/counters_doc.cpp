@@ -1,6 +1,7 @@
 #include "mgmt/telemetry/counters_doc.h"
 
 #include "bpf/abi/steer_reasons.h"
+#include "mgmt/telemetry/http_table.h"
 #include "mgmt/telemetry/metric_table.h"
 
 namespace penstock::telemetry {
@@ -50,6 +51,21 @@ std::string counters_doc() {
          metric_rows(kPortPrefix, kPortMetrics);
   out += "## Listeners\n\nLabel `listener`.\n\n" + metric_rows(kListenerPrefix, kSlotMetrics);
   out += "## Endpoints\n\nLabels `cluster` and `endpoint`.\n\n" + metric_rows(kEndpointPrefix, kSlotMetrics);
+  out +=
+      "## HTTP\n\nOver all workers. `penstock_http_responses_by_detail_total{detail}` counts every request by what "
+      "ended it:\n\n";
+  out += "| detail |\n|---|\n";
+  for (const auto& [detail, name] : control::kResponseDetails) out += "| `" + std::string{name} + "` |\n";
+  out += "\n" + metric_rows(kHttpPrefix, kHttpMetrics);
+  out +=
+      "## HTTP listeners, routes and clusters\n\nThree sets with the same rows: `penstock_http_listener_` (label "
+      "`listener`), "
+      "`penstock_http_route_`\n(`listener`, `host`, `route`) and `penstock_http_cluster_` (`cluster`); what found no "
+      "counter "
+      "block of its own\nstands under `penstock_http_other_`. Beside these rows each has `responses_total` with label "
+      "`class` "
+      "(1xx to 5xx)\nand the histogram `latency_seconds`, with a bucket per power of two of microseconds.\n\n" +
+      metric_rows("penstock_http_route_", kHttpSlotMetrics);
   out.pop_back();
   return out;
 }

@@ -216,6 +216,13 @@ inline constexpr std::array kDaemonMetrics{
     DaemonMetricRow{"penstock_drops_total", MetricType::counter, "frames dropped by the dataplane, by reason"},
     DaemonMetricRow{"penstock_proxy_connections_limit", MetricType::gauge,
                     "proxied connections that all workers together may hold"},
+    DaemonMetricRow{"penstock_access_lines_total", MetricType::counter, "lines written to the access log"},
+    DaemonMetricRow{"penstock_access_lines_lost_total", MetricType::counter,
+                    "lines that the access log's file or pipe did not take"},
+    DaemonMetricRow{"penstock_endpoint_healthy", MetricType::gauge,
+                    "of endpoints with health checks: 1 healthy, 0 unhealthy; absent before the first result"},
+    DaemonMetricRow{"penstock_endpoint_health_checks_total", MetricType::counter, "by result: good, bad"},
+    DaemonMetricRow{"penstock_endpoint_health_changes_total", MetricType::counter, "changes of a check's state"},
     DaemonMetricRow{"penstock_worker_heartbeat_age_seconds", MetricType::gauge, "since the worker's last heartbeat"},
 };
 

@@ -1,38 +1,16 @@
 #include "mgmt/telemetry/metrics.h"
 
-#include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
 #include <functional>
 
 #include "bpf/abi/steer_reasons.h"
+#include "mgmt/telemetry/families.h"
 #include "mgmt/telemetry/flow_reader.h"
 #include "mgmt/telemetry/version.h"
 
 namespace penstock::telemetry {
 namespace {
-
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using Labels = std::vector<ClientMetric::Label>;
-
-void add_value(MetricFamily& family, double value, Labels labels) {
-  ClientMetric metric;
-  metric.label = std::move(labels);
-  if (family.type == prometheus::MetricType::Counter)
-    metric.counter.value = value;
-  else
-    metric.gauge.value = value;
-  family.metric.push_back(std::move(metric));
-}
-
-MetricFamily family_of(std::string name, MetricType type, std::string_view meaning) {
-  MetricFamily family;
-  family.name = std::move(name);
-  family.help = meaning;
-  family.type = type == MetricType::counter ? prometheus::MetricType::Counter : prometheus::MetricType::Gauge;
-  return family;
-}
 
 constexpr auto kValues = [](const auto& item) -> const auto& { return item.values; };
 
@@ -52,6 +30,10 @@ Labels port_labels(const PortReport& port) {
   Labels labels{{"port", port.name}};
   if (!port.netns.empty()) labels.push_back({"netns", port.netns});
   return labels;
+}
+
+Labels endpoint_labels(const EndpointReport& e) {
+  return {{"cluster", e.cluster}, {"endpoint", host_port_text(e.address, e.port)}};
 }
 
 using Filler = std::function<void(const Report&, MetricFamily&)>;
@@ -93,6 +75,27 @@ const std::array<Filler, kDaemonMetrics.size()>& fillers() {
           add_value(f, static_cast<double>(r.drops[i]), {{"reason", std::string{kDropReasons[i].name}}});
       },
       [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.proxy.connections_limit), {}); },
+      [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.access.lines), {}); },
+      [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.access.lines_lost), {}); },
+      [](const Report& r, MetricFamily& f) {
+        for (const EndpointReport& e : r.endpoints)
+          if (e.health == "healthy" || e.health == "unhealthy")
+            add_value(f, e.health == "healthy" ? 1 : 0, endpoint_labels(e));
+      },
+      [](const Report& r, MetricFamily& f) {
+        for (const EndpointReport& e : r.endpoints) {
+          if (e.health.empty()) continue;
+          for (const auto& [result, value] : {std::pair{"good", e.checks_good}, std::pair{"bad", e.checks_bad}}) {
+            Labels labels = endpoint_labels(e);
+            labels.push_back({"result", result});
+            add_value(f, static_cast<double>(value), std::move(labels));
+          }
+        }
+      },
+      [](const Report& r, MetricFamily& f) {
+        for (const EndpointReport& e : r.endpoints)
+          if (!e.health.empty()) add_value(f, static_cast<double>(e.health_changes), endpoint_labels(e));
+      },
       [](const Report& r, MetricFamily& f) {
         for (const WorkerReport& worker : r.workers)
           add_value(f, static_cast<double>(worker.beat_age_ns) / 1e9, {{"worker", std::to_string(worker.index)}});
@@ -119,9 +122,8 @@ std::string metrics_text(const Report& report) {
   add_table(families, kListenerPrefix, kSlotMetrics, report.listeners, [](const ListenerReport& l) {
     return Labels{{"listener", l.name}};
   });
-  add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints, [](const EndpointReport& e) {
-    return Labels{{"cluster", e.cluster}, {"endpoint", host_port_text(e.address, e.port)}};
-  });
+  add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints, endpoint_labels);
+  add_http_families(report.http, families);
   return prometheus::TextSerializer{}.Serialize(families);
 }
 

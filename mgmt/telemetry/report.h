@@ -14,6 +14,7 @@
 #include "bpf/abi/steer.h"
 #include "dataplane/control/snapshot_layout.h"
 #include "dataplane/core/addresses.h"
+#include "mgmt/telemetry/http_report.h"
 #include "mgmt/telemetry/metric_table.h"
 
 namespace penstock::telemetry {
@@ -62,19 +63,24 @@ struct ListenerReport {
   control::ListenerMode mode{control::ListenerMode::l4};
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
-  std::string cluster;
+  std::string cluster;                 ///< empty with HTTP, unless the kernel path has one
+  bool http{};                         ///< its payload is routed request by request
+  std::vector<std::string> clusters;   ///< all that it can send something to
   std::optional<bool> steered{false};  ///< in the steering map; empty when it cannot be told
   bool draining{};                     ///< removed from the configuration, finishing its flows
   SlotValues values{};
 };
 
 struct EndpointReport {
-  std::string cluster;
-  IpAddress address;
+  std::string cluster{};
+  IpAddress address{};
   std::uint16_t port{};
   std::uint32_t weight{};
-  std::optional<bool> resolved;  ///< its next hop is known; empty when the dataplane was not asked yet
-  std::string mac;
+  std::optional<bool> resolved{};  ///< its next hop is known; empty when the dataplane was not asked yet
+  std::string mac{};
+  std::string health{};         ///< healthy, unhealthy, unknown; empty = not checked
+  std::string health_reason{};  ///< of the last check
+  std::uint64_t checks_good{}, checks_bad{}, health_changes{};
   SlotValues values{};
 };
 
@@ -115,6 +121,10 @@ struct DecisionReport {
   std::uint64_t asked{}, allowed{}, denied{}, answers_lost{};
 };
 
+struct AccessReport {
+  std::uint64_t lines{}, lines_lost{};  ///< lost: the file or pipe did not take them
+};
+
 struct Report {
   std::string verdict{"down"};  ///< ok, degraded, down
   std::vector<std::string> reasons;
@@ -127,6 +137,8 @@ struct Report {
   ConfigReport config;
   DataplaneReport dataplane;
   DecisionReport decisions;
+  AccessReport access;
+  HttpReport http;
   ProxyReport proxy;
   std::vector<WorkerReport> workers;
   std::vector<PortReport> ports;

@@ -1,5 +1,7 @@
 #include "mgmt/telemetry/report_json.h"
 
+#include <algorithm>
+
 #include "bpf/abi/steer_reasons.h"
 
 namespace penstock::telemetry {
@@ -82,6 +84,8 @@ Json listener_json(const ListenerReport& listener) {
            {"forwarding", text_of(listener.forwarding)},
            {"policy", text_of(listener.policy)},
            {"tier", tier_of(listener.mode == control::ListenerMode::proxy)},
+           {"http", listener.http},
+           {"clusters", listener.clusters},
            {"steered", listener.steered ? Json(*listener.steered) : Json(nullptr)},
            {"draining", listener.draining}};
   put_rows(out, kSlotMetrics, listener.values);
@@ -94,9 +98,20 @@ Json endpoint_json(const EndpointReport& endpoint) {
            {"port", endpoint.port},
            {"weight", endpoint.weight},
            {"resolved", endpoint.resolved ? Json(*endpoint.resolved) : Json(nullptr)},
-           {"mac", endpoint.mac}};
+           {"mac", endpoint.mac},
+           {"health", endpoint.health},
+           {"health_reason", endpoint.health_reason},
+           {"checks_good_total", endpoint.checks_good},
+           {"checks_bad_total", endpoint.checks_bad},
+           {"health_changes_total", endpoint.health_changes}};
   put_rows(out, kSlotMetrics, endpoint.values);
   return out;
+}
+
+bool serves(const ListenerReport& listener, const EndpointReport& endpoint) {
+  const auto& routed = listener.clusters;
+  return endpoint.cluster == listener.cluster ||
+         std::find(routed.begin(), routed.end(), endpoint.cluster) != routed.end();
 }
 
 template <typename Items, typename Render>
@@ -224,7 +239,7 @@ Json services_json(const Report& report) {
     Json service = listener_json(listener);
     service["endpoints"] = Json::array();
     for (const EndpointReport& endpoint : report.endpoints)
-      if (endpoint.cluster == listener.cluster) service["endpoints"].push_back(endpoint_json(endpoint));
+      if (serves(listener, endpoint)) service["endpoints"].push_back(endpoint_json(endpoint));
     services.push_back(std::move(service));
   }
   return {{"services", std::move(services)}};

@@ -114,6 +114,22 @@ TEST(Report, metrics_carry_every_table_row_once_with_help_and_type) {
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_flows_total{cluster=\"web\",endpoint=\"[fd00::1]:8080\"} 5"));
   EXPECT_THAT(text, HasSubstr("penstock_up 1"));
   EXPECT_THAT(text, Not(HasSubstr("reason=\"none\"")));
+  EXPECT_THAT(text, Not(HasSubstr("penstock_endpoint_healthy{"))) << "it has no checks";
+}
+
+TEST(Report, metrics_tell_the_health_of_endpoints_that_are_checked) {
+  Report report = healthy();
+  report.endpoints[0].health = "unhealthy";
+  report.endpoints[0].checks_good = 3;
+  report.endpoints[0].checks_bad = 4;
+  report.endpoints[0].health_changes = 2;
+  const std::string text = metrics_text(report);
+  const std::string of = "{cluster=\"web\",endpoint=\"[fd00::1]:8080\"";
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_healthy" + of + "} 0"));
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_health_checks_total" + of + ",result=\"bad\"} 4"));
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_health_changes_total" + of + "} 2"));
+  report.endpoints[0].health = "unknown";
+  EXPECT_THAT(metrics_text(report), Not(HasSubstr("penstock_endpoint_healthy{")));
 }
 
 TEST(Report, status_json_begins_with_the_verdict_and_names_services_endpoints) {

@@ -1,0 +1,73 @@
+// The counters of HTTP as Prometheus families: one set per kind, so that labels of a family are always the same.
+#include <limits>
+
+#include "mgmt/telemetry/families.h"
+#include "mgmt/telemetry/http_report.h"
+
+namespace penstock::telemetry {
+namespace {
+
+Labels labels_of(const HttpSlotReport& slot) {
+  if (slot.kind == "listener") return {{"listener", slot.listener}};
+  if (slot.kind == "cluster") return {{"cluster", slot.cluster}};
+  if (slot.kind == "route") return {{"listener", slot.listener}, {"host", slot.host}, {"route", slot.route}};
+  return {};
+}
+
+ClientMetric histogram_of(const HttpSlotReport& slot) {
+  ClientMetric metric;
+  metric.label = labels_of(slot);
+  std::uint64_t cumulative = 0;
+  for (std::size_t b = 0; b < slot.latency.size(); ++b) {
+    cumulative += slot.latency[b];
+    const bool last = b + 1 == slot.latency.size();
+    const double end = last ? std::numeric_limits<double>::infinity() : static_cast<double>(bucket_end_us(b)) / 1e6;
+    metric.histogram.bucket.push_back({cumulative, end});
+  }
+  metric.histogram.sample_count = cumulative;
+  metric.histogram.sample_sum = static_cast<double>(slot.latency_us_sum) / 1e6;
+  return metric;
+}
+
+/// Everything about the blocks of one kind.
+void add_kind(const HttpReport& http, const std::string& kind, std::vector<MetricFamily>& out) {
+  const std::string prefix = std::string{kHttpPrefix} + kind + "_";
+  const std::size_t first = out.size();
+  for (const auto& row : kHttpSlotMetrics)
+    out.push_back(family_of(prefix + std::string{row.name}, row.type, row.meaning));
+  MetricFamily responses = family_of(prefix + "responses_total", MetricType::counter, "responses, by class of status");
+  MetricFamily latency = family_of(prefix + "latency_seconds", MetricType::gauge,
+                                   "from the first octet of a request to the last of its response");
+  latency.type = prometheus::MetricType::Histogram;
+  for (const HttpSlotReport& slot : http.slots) {
+    if (slot.kind != kind) continue;
+    for (std::size_t i = 0; i < kHttpSlotMetrics.size(); ++i)
+      add_value(out[first + i], static_cast<double>(slot.values[i]), labels_of(slot));
+    for (std::size_t i = 0; i < slot.by_class.size(); ++i) {
+      Labels labels = labels_of(slot);
+      labels.push_back({"class", std::string{kStatusClasses[i]}});
+      add_value(responses, static_cast<double>(slot.by_class[i]), std::move(labels));
+    }
+    latency.metric.push_back(histogram_of(slot));
+  }
+  out.push_back(std::move(responses));
+  out.push_back(std::move(latency));
+}
+
+}  // namespace
+
+void add_http_families(const HttpReport& http, std::vector<MetricFamily>& out) {
+  for (std::size_t i = 0; i < kHttpMetrics.size(); ++i) {
+    out.push_back(family_of(std::string{kHttpPrefix} + std::string{kHttpMetrics[i].name}, kHttpMetrics[i].type,
+                            kHttpMetrics[i].meaning));
+    add_value(out.back(), static_cast<double>(http.totals[i]), {});
+  }
+  out.push_back(family_of(std::string{kHttpPrefix} + "responses_by_detail_total", MetricType::counter,
+                          "requests that have ended, by what ended them"));
+  for (const auto& [detail, name] : control::kResponseDetails)
+    add_value(out.back(), static_cast<double>(http.by_detail[static_cast<std::size_t>(detail)]),
+              {{"detail", std::string{name}}});
+  for (const char* kind : {"listener", "cluster", "route", "other"}) add_kind(http, kind, out);
+}
+
+}  // namespace penstock::telemetry

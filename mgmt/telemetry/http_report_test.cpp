@@ -1,0 +1,154 @@
+#include "mgmt/telemetry/http_report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "dataplane/control/segment.h"
+#include "mgmt/telemetry/access_log.h"
+#include "mgmt/telemetry/metrics.h"
+#include "mgmt/telemetry/report.h"
+
+namespace penstock::telemetry {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+TEST(HttpReport, blocks_are_summed_over_workers) {
+  std::vector<std::byte> memory(control::segment_octets(2) + 64);
+  void* at = memory.data();
+  std::size_t room = memory.size();
+  std::align(64, control::segment_octets(2), at, room);
+  const std::span<std::byte> segment{static_cast<std::byte*>(at), control::segment_octets(2)};
+  control::format_segment(segment, 2, 1);
+  const auto view = control::SegmentView::open(segment);
+  ASSERT_TRUE(view.ok());
+  for (std::size_t w = 0; w < 2; ++w) {
+    control::WorkerCounters& counters = view->block(w).counters;
+    counters.http_slots[5].requests.add(10);
+    counters.http_slots[5].by_class[1].add(9);
+    counters.http_slots[5].latency[control::latency_bucket(1000)].add(10);
+    counters.http_slots[5].latency_us_sum.add(10'000);
+    counters.http.upstream_idle.set(3);
+    counters.http.by_detail[static_cast<std::size_t>(control::ResponseDetail::no_route)].add(1);
+  }
+  HttpReport http;
+  http.slots = {{.kind = "route", .listener = "shop", .host = "all", .route = "api", .slot = 5},
+                {.kind = "cluster", .cluster = "web", .slot = 6}};
+  read_http(*view, http);
+  EXPECT_EQ(http.slots[0].values[kHttpRequests], 20u);
+  EXPECT_EQ(http.slots[0].by_class[1], 18u);
+  EXPECT_EQ(http.slots[0].latency[10], 20u);
+  EXPECT_EQ(http.slots[1].values[kHttpRequests], 0u);
+  EXPECT_EQ(http.by_detail[static_cast<std::size_t>(control::ResponseDetail::no_route)], 2u);
+
+  Report report;
+  report.http = http;
+  const std::string text = metrics_text(report);
+  const std::string labels = "listener=\"shop\",host=\"all\",route=\"api\"";
+  EXPECT_THAT(text, HasSubstr("penstock_http_route_requests_total{" + labels + "} 20"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_route_responses_total{" + labels + ",class=\"2xx\"} 18"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_route_latency_seconds_count{" + labels + "} 20"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_route_latency_seconds_bucket{" + labels + ",le=\"0.000511\"} 0"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_route_latency_seconds_bucket{" + labels + ",le=\"0.001023\"} 20"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_upstream_idle 6"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_responses_by_detail_total{detail=\"no_route\"} 2"));
+  const auto json = http_json(http);
+  EXPECT_EQ(json["slots"][0]["responses_2xx"], 18);
+  EXPECT_EQ(json["details"]["no_route"], 2);
+}
+
+TEST(HttpReport, quantiles_lie_within_their_bucket) {
+  LatencyValues latency{};
+  EXPECT_EQ(latency_quantile_us(latency, 0.5), 0);
+  latency[control::latency_bucket(100)] = 99;    // 64 to 127
+  latency[control::latency_bucket(10'000)] = 1;  // 8192 to 16383
+  const double p50 = latency_quantile_us(latency, 0.5);
+  EXPECT_GE(p50, 64);
+  EXPECT_LT(p50, 128);
+  EXPECT_NEAR(latency_quantile_us(latency, 0.99), 128, 0.001);
+  EXPECT_GE(latency_quantile_us(latency, 1), 8192);
+  latency.back() = 1'000'000;
+  EXPECT_EQ(latency_quantile_us(latency, 0.99),
+            static_cast<double>(std::uint64_t{1} << (control::kLatencyBuckets - 2)));
+}
+
+control::AccessRecord record() {
+  control::AccessRecord out{};
+  out.listener_id = 7;
+  out.cluster_id = 8;
+  out.endpoint_id = 9;
+  out.route = 1;
+  out.epoch = 5;
+  out.request_octets = 10;
+  out.response_octets = 20;
+  out.duration_us = 1500;
+  out.upstream_us = 1200;
+  out.client = IpAddress::v4(10, 1, 2, 3);
+  out.client_port = 4444;
+  out.status = 200;
+  out.http_minor = 1;
+  out.retries = 2;
+  const std::string text = "GETshop.example/a\x01\"b";
+  out.method_octets = 3;
+  out.host_octets = 12;
+  out.path_octets = static_cast<std::uint16_t>(text.size() - 15);
+  std::copy(text.begin(), text.end(), out.text.begin());
+  return out;
+}
+AccessNames names() {
+  AccessNames out;
+  out.listeners = {{7, "shop"}};
+  out.clusters = {{8, "web"}};
+  out.endpoints = {{9, "10.0.0.1:80"}};
+  out.routes = {{7, {"all/first", "all/second"}}};
+  return out;
+}
+
+TEST(AccessLog, a_line_names_what_the_record_numbers_and_escapes_what_peers_sent) {
+  EXPECT_EQ(access_line(record(), names(), 1'700'000'000'123'000'000, AccessFormat::text),
+            "2023-11-14T22:13:20.123Z shop 10.1.2.3:4444 \"GET shop.example/a\\x01\\x22b HTTP/1.1\" 200 via_upstream "
+            "route=all/second cluster=web endpoint=10.0.0.1:80 duration_us=1500 upstream_us=1200 in=10 out=20 "
+            "retries=2\n");
+  const auto json = nlohmann::json::parse(access_line(record(), names(), 0, AccessFormat::json));
+  EXPECT_EQ(json["path"], "/a\\x01\\x22b");
+  EXPECT_EQ(json["route"], "all/second");
+  EXPECT_EQ(json["time"], "1970-01-01T00:00:00.000Z");
+}
+
+TEST(AccessLog, what_has_no_name_stands_as_its_number) {
+  control::AccessRecord unknown = record();
+  unknown.route = control::kNoIndex;
+  unknown.cluster_id = 0;
+  unknown.detail = control::ResponseDetail{200};
+  const std::string line = access_line(unknown, {}, 0, AccessFormat::text);
+  EXPECT_THAT(line, HasSubstr(" 7 10.1.2.3:4444 "));
+  EXPECT_THAT(line, HasSubstr(" unknown route=- cluster=- endpoint=9 "));
+}
+
+TEST(AccessLog, lengths_that_go_beyond_the_text_are_cut) {
+  control::AccessRecord broken = record();
+  broken.path_octets = 65535;
+  broken.host_octets = 65535;
+  EXPECT_LT(access_line(broken, names(), 0, AccessFormat::text).size(), 2500u);
+}
+
+TEST(AccessLog, a_record_gets_the_names_of_its_own_epoch) {
+  AccessNameBook book;
+  EXPECT_TRUE(book.at(1).listeners.empty());
+  for (const std::uint64_t epoch : {10u, 20u}) {
+    AccessNames names;
+    names.first_epoch = epoch;
+    names.listeners = {{1, "since " + std::to_string(epoch)}};
+    book.add(std::move(names));
+  }
+  EXPECT_EQ(book.at(15).listeners.at(1), "since 10");
+  EXPECT_EQ(book.at(20).listeners.at(1), "since 20");
+  for (std::uint64_t epoch = 30; epoch < 30 + AccessNameBook::kKept; ++epoch) book.add({epoch, {}, {}, {}, {}});
+  EXPECT_EQ(book.at(1).first_epoch, 30u) << "the oldest that is kept";
+}
+
+}  // namespace
+}  // namespace penstock::telemetry
