@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 PENSTOCK = sys.argv.pop()
-COMMANDS = {"status", "ports", "services", "flows", "connections", "counters", "check", "apply", "preflight",
+COMMANDS = {"status", "top", "ports", "services", "flows", "connections", "counters", "check", "apply", "preflight",
             "completion", "version"}
 
 # Completes after $1 with the words behind it, the last of which is being typed.

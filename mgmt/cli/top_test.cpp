@@ -69,7 +69,7 @@ TEST(Top, what_is_new_counts_whole_and_without_a_daemon_there_is_no_http) {
 
 TEST(Top, the_view_shows_services_routes_and_endpoints) {
   const std::string text = render_top(top_rates(sample(10), sample(30), 2), {});
-  EXPECT_THAT(text, HasSubstr("ok, flows 0, worker 0: 1.0k frames/s"));
+  EXPECT_THAT(text, HasSubstr("ok, flows 0, worker 0: 1000 frames/s"));
   EXPECT_THAT(text, HasSubstr("shop all/api"));
   EXPECT_THAT(text, HasSubstr("10.0.0.1 8080"));
   EXPECT_THAT(text, Not(HasSubstr("other"))) << "nothing counts there";

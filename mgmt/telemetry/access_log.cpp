@@ -53,6 +53,11 @@ std::string route_of(const AccessNames& names, const control::AccessRecord& reco
   return at->second[record.route];
 }
 
+/// The port is 0 when the dataplane does not tell it.
+std::string client_of(const control::AccessRecord& record) {
+  return record.client_port == 0 ? record.client.text() : host_port_text(record.client, record.client_port);
+}
+
 std::string_view detail_of(control::ResponseDetail detail) {
   const auto index = static_cast<std::size_t>(detail);
   return index < control::kResponseDetails.size() ? control::kResponseDetails[index].name : "unknown";
@@ -76,9 +81,9 @@ struct Texts {
 
 std::string text_line(const control::AccessRecord& record, const AccessNames& names, const std::string& time) {
   const Texts texts{record};
-  std::string out = time + " " + name_of(names.listeners, record.listener_id) + " " +
-                    host_port_text(record.client, record.client_port) + " \"" + texts.method + " " + texts.host +
-                    texts.path + " HTTP/1." + std::to_string(record.http_minor) + "\" " + std::to_string(record.status);
+  std::string out = time + " " + name_of(names.listeners, record.listener_id) + " " + client_of(record) + " \"" +
+                    texts.method + " " + texts.host + texts.path + " HTTP/1." + std::to_string(record.http_minor) +
+                    "\" " + std::to_string(record.status);
   out += " " + std::string{detail_of(record.detail)} + " route=" + escaped(route_of(names, record)) +
          " cluster=" + name_of(names.clusters, record.cluster_id) +
          " endpoint=" + name_of(names.endpoints, record.endpoint_id) +
@@ -92,7 +97,7 @@ std::string json_line(const control::AccessRecord& record, const AccessNames& na
   const Texts texts{record};
   const Json out{{"time", time},
                  {"listener", name_of(names.listeners, record.listener_id)},
-                 {"client", host_port_text(record.client, record.client_port)},
+                 {"client", client_of(record)},
                  {"method", texts.method},
                  {"host", texts.host},
                  {"path", texts.path},

@@ -36,6 +36,26 @@ Labels endpoint_labels(const EndpointReport& e) {
   return {{"cluster", e.cluster}, {"endpoint", host_port_text(e.address, e.port)}};
 }
 
+void endpoint_health(const Report& r, MetricFamily& f) {
+  for (const EndpointReport& e : r.endpoints)
+    if (e.health == "healthy" || e.health == "unhealthy")
+      add_value(f, e.health == "healthy" ? 1 : 0, endpoint_labels(e));
+}
+void endpoint_checks(const Report& r, MetricFamily& f) {
+  for (const EndpointReport& e : r.endpoints) {
+    if (e.health.empty()) continue;
+    for (const auto& [result, value] : {std::pair{"good", e.checks_good}, std::pair{"bad", e.checks_bad}}) {
+      Labels labels = endpoint_labels(e);
+      labels.push_back({"result", result});
+      add_value(f, static_cast<double>(value), std::move(labels));
+    }
+  }
+}
+void endpoint_health_changes(const Report& r, MetricFamily& f) {
+  for (const EndpointReport& e : r.endpoints)
+    if (!e.health.empty()) add_value(f, static_cast<double>(e.health_changes), endpoint_labels(e));
+}
+
 using Filler = std::function<void(const Report&, MetricFamily&)>;
 /// How each row of kDaemonMetrics gets its values, in order.
 const std::array<Filler, kDaemonMetrics.size()>& fillers() {
@@ -77,25 +97,9 @@ const std::array<Filler, kDaemonMetrics.size()>& fillers() {
       [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.proxy.connections_limit), {}); },
       [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.access.lines), {}); },
       [](const Report& r, MetricFamily& f) { add_value(f, static_cast<double>(r.access.lines_lost), {}); },
-      [](const Report& r, MetricFamily& f) {
-        for (const EndpointReport& e : r.endpoints)
-          if (e.health == "healthy" || e.health == "unhealthy")
-            add_value(f, e.health == "healthy" ? 1 : 0, endpoint_labels(e));
-      },
-      [](const Report& r, MetricFamily& f) {
-        for (const EndpointReport& e : r.endpoints) {
-          if (e.health.empty()) continue;
-          for (const auto& [result, value] : {std::pair{"good", e.checks_good}, std::pair{"bad", e.checks_bad}}) {
-            Labels labels = endpoint_labels(e);
-            labels.push_back({"result", result});
-            add_value(f, static_cast<double>(value), std::move(labels));
-          }
-        }
-      },
-      [](const Report& r, MetricFamily& f) {
-        for (const EndpointReport& e : r.endpoints)
-          if (!e.health.empty()) add_value(f, static_cast<double>(e.health_changes), endpoint_labels(e));
-      },
+      endpoint_health,
+      endpoint_checks,
+      endpoint_health_changes,
       [](const Report& r, MetricFamily& f) {
         for (const WorkerReport& worker : r.workers)
           add_value(f, static_cast<double>(worker.beat_age_ns) / 1e9, {{"worker", std::to_string(worker.index)}});
