@@ -26,6 +26,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
             wiring.block->counters.proxy,
             wiring.connection_arena,
             Instant{}},
+      access_log{wiring.block->access_control, wiring.block->access, wiring.block->counters.http},
       http{{.connections_max = c.proxy_connections_max, .upstreams_max = c.proxy_connections_max},
            http_legs,
            wiring.block->counters,
@@ -41,6 +42,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
     handoff_from[w] = mesh->ring(w, c.index);
   }
   relay.set_application(&http_legs);
+  http.log_to(&access_log);
   counters.flows_capacity.set(table.capacity());
 }
 

@@ -215,6 +215,7 @@ struct Worker::State final : private relay::Host {
   flow::SourcePorts source_ports;
   relay::Relay relay;
   HttpLegs http_legs{*this};
+  proxy::AccessLog access_log;
   proxy::HttpProxy http;
   TokenBucket reset_tokens{kAnswersPerSecond, kAnswersBurst};
   TokenBucket icmp_tokens{kAnswersPerSecond, kAnswersBurst};

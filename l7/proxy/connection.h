@@ -76,6 +76,7 @@ struct Connection {
   std::uint32_t listener_slot{}, route_slot{}, cluster_slot{};
   std::uint16_t status{};
   control::ResponseDetail detail{};
+  std::uint32_t access{kNone};  ///< record of the access log, of a sampled request
   Instant began{};
   CoarseMs head_since, request_since, try_since, moved;
   CoarseMs armed;  ///< deadline of the leg

@@ -209,6 +209,19 @@ void HttpProxy::end_account(Connection& c) {
     sums.latency_us_sum.add(us);
     sums.latency[control::latency_bucket(us)].add();
   }
+  if (c.access != kNone) end_access(c, us);
+}
+
+void HttpProxy::end_access(Connection& c, std::uint64_t microseconds) {
+  control::AccessRecord& record = (*access_log_)[c.access];
+  record.ended_ns = static_cast<std::uint64_t>(now_.time_since_epoch().count());
+  record.request_octets = c.up.octets;
+  record.response_octets = c.down.octets;
+  record.duration_us = static_cast<std::uint32_t>(std::min<std::uint64_t>(microseconds, ~std::uint32_t{0}));
+  record.status = c.status;
+  record.detail = c.detail;
+  record.retries = c.tries > 1 ? static_cast<std::uint8_t>(c.tries - 1) : std::uint8_t{0};
+  access_log_->end(c.access);
 }
 
 /// Does what the exchange decided; the answer comes first, the connection's end last.

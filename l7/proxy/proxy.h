@@ -19,6 +19,7 @@
 
 #include "dataplane/control/segment.h"
 #include "l7/http1/serialise.h"
+#include "l7/proxy/access_log.h"
 #include "l7/proxy/config.h"
 #include "l7/proxy/connection.h"
 #include "l7/proxy/slab.h"
@@ -36,6 +37,8 @@ class HttpProxy {
 
   /// `scratch` was grown for every table of `config`; both stay until the next call. nullptr: nothing is served.
   void configure(const Config* config, route::Scratch* scratch);
+  /// Where sampled requests are logged; nowhere before. It outlives the proxy.
+  void log_to(AccessLog* log) { access_log_ = log; }
   void begin_round(Instant now) {
     now_ = now;
     now_ms_ = CoarseMs::of(now);
@@ -69,6 +72,7 @@ class HttpProxy {
   void next_request(std::uint32_t index);
   void begin_account(Connection& c, const ListenerView& listener);
   void end_account(Connection& c);
+  void end_access(Connection& c, std::uint64_t microseconds);
   [[nodiscard]] const ListenerView* find_listener(std::uint32_t id) const;
   [[nodiscard]] std::uint32_t take_buffer();
   void free_buffer(std::uint32_t& buffer);
@@ -86,6 +90,7 @@ class HttpProxy {
   [[nodiscard]] bool read_request_head(std::uint32_t index);
   [[nodiscard]] bool relay_request_body(std::uint32_t index);
   void handle_request(std::uint32_t index);
+  void begin_access(Connection& c, const ListenerView& listener, const route::RequestView& view);
   void route_request(std::uint32_t index, const ListenerView& listener);
   void forward_request(std::uint32_t index, const ListenerView& listener, const route::RequestView& view,
                        const route::MatchResult& found);
@@ -114,6 +119,7 @@ class HttpProxy {
 
   // response.cpp
   [[nodiscard]] bool read_response(std::uint32_t index);
+  void note_answer(Connection& c, Upstream& up);
   [[nodiscard]] bool read_response_head(std::uint32_t index);
   [[nodiscard]] bool upstream_ended(std::uint32_t index);
   void forward_response(std::uint32_t index, http1::Exchange::Step step);
@@ -162,6 +168,7 @@ class HttpProxy {
   [[nodiscard]] EndpointState& state_of(const control::EndpointRecord& endpoint);
 
   Legs& legs_;
+  AccessLog* access_log_{};
   control::WorkerCounters& counters_;
   const Config* config_{};
   route::Scratch* scratch_{};

@@ -120,6 +120,18 @@ route::RequestView HttpProxy::view_of_request(const http1::RequestHead& head) {
           .headers = {fields_.data(), head.fields.count}};
 }
 
+void HttpProxy::begin_access(Connection& c, const ListenerView& listener, const route::RequestView& view) {
+  if (access_log_ == nullptr || listener.http->access_log_samples == 0) return;
+  c.tries = 0;
+  c.access = access_log_->begin(listener.http->access_log_samples, random(), view.method, view.host, view.path);
+  if (c.access == kNone) return;
+  control::AccessRecord& record = (*access_log_)[c.access];
+  record.listener_id = listener.id;
+  record.epoch = config_->snapshot.epoch();
+  record.client = legs_.client(c.leg);
+  record.http_minor = request_head_.minor;
+}
+
 void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener) {
   Connection& c = connections_[index];
   if (listener.http->requests_max != 0 && c.requests + 1 >= listener.http->requests_max)
@@ -131,6 +143,7 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
   const bool has_body = c.exchange.state() == ExchangeState::sending || c.exchange.state() == ExchangeState::expecting;
   c.request = has_body ? Phase::body : Phase::none;
   const route::RequestView view = view_of_request(request_head_);
+  begin_access(c, listener, view);
   const route::MatchResult found = route::match(*listener.table, view, *scratch_, random());
   switch (found.status) {
     case route::MatchStatus::found:
@@ -144,6 +157,7 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
   const route::MatchedRoute matched = route::matched_route(*listener.table, found);
   c.route_slot = listener.route_slots[matched.host.record.first_route + found.route];
   counters_.http_slots[c.route_slot].active.add();
+  if (c.access != kNone) (*access_log_)[c.access].route = matched.host.record.first_route + found.route;
   keep_response_edits(c, matched);
   switch (route::ActionKind{matched.route.action}) {
     case route::ActionKind::redirect: {

@@ -82,6 +82,14 @@ bool HttpProxy::upstream_ended(std::uint32_t index) {
   return c.leg != kNoLeg;
 }
 
+/// The first octets of a response are there.
+void HttpProxy::note_answer(Connection& c, Upstream& up) {
+  if (c.access != kNone && !up.answered)
+    (*access_log_)[c.access].upstream_us =
+        static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(now_ - c.began).count());
+  up.answered = true;
+}
+
 bool HttpProxy::read_response_head(std::uint32_t index) {
   Connection& c = connections_[index];
   Upstream& up = upstreams_[c.upstream];
@@ -91,7 +99,7 @@ bool HttpProxy::read_response_head(std::uint32_t index) {
     legs_.await_room(c.leg);
     return false;
   }
-  up.answered = true;
+  note_answer(c, up);
   std::uint32_t& held = c.gathered[1];
   const std::string_view view = gather(c.response_gather, held, text);
   const http1::ParseStatus status =

@@ -111,6 +111,11 @@ void HttpProxy::begin_try(std::uint32_t index, std::uint32_t upstream) {
   c.try_since = now_ms_;
   ++clusters_[c.cluster].requests;
   ++endpoints_[up.endpoint_slot].active;
+  if (c.access != kNone) {
+    control::AccessRecord& record = (*access_log_)[c.access];
+    record.cluster_id = clusters_[c.cluster].id;
+    record.endpoint_id = up.endpoint_id;
+  }
   legs_.couple(c.leg, up.leg);
 }
 

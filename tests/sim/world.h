@@ -113,6 +113,7 @@ class World {
   [[nodiscard]] std::string drops_text() const;
   [[nodiscard]] std::uint64_t sum(control::Counter control::WorkerCounters::*counter) const;
   [[nodiscard]] const control::WorkerCounters& counters(std::size_t worker) const { return blocks_[worker]->counters; }
+  [[nodiscard]] control::WorkerBlock& block(std::size_t worker) { return *blocks_[worker]; }
   [[nodiscard]] std::uint64_t proxied(control::Counter control::ProxyCounters::*counter) const;
   [[nodiscard]] std::uint64_t slot_sum(std::uint32_t slot, control::Counter control::SlotCounters::*counter) const;
   [[nodiscard]] std::uint32_t listener_slot(std::uint32_t id) const { return id; }

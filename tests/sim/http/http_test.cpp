@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "dataplane/control/limits.h"
 #include "tests/sim/http/http_world.h"
 
 namespace penstock::sim {
@@ -42,6 +43,33 @@ TEST(Http, requests_are_counted_where_they_belong) {
   }
   EXPECT_EQ(counted(run, control::ResponseDetail::none), 2u);
   EXPECT_EQ(run.server_connections(), 2u) << "two endpoints in turn, each once";
+}
+
+TEST(Http, sampled_requests_leave_a_record_each) {
+  HttpRunOptions options;
+  options.listener.access_log_samples = control::kPerMillion;
+  HttpWorld run{options, {{{.answer_body = 50}, {.method = "POST", .body = 30, .answer_body = 7}}}};
+  EXPECT_EQ(run.run(), "");
+  control::WorkerBlock& block = run.world().block(0);
+  SpscRing<control::AccessRecord> ring{block.access_control, block.access};
+  control::AccessRecord get, post, none;
+  ASSERT_TRUE(ring.pop(get));
+  ASSERT_TRUE(ring.pop(post));
+  EXPECT_FALSE(ring.pop(none));
+  EXPECT_EQ((std::string_view{post.text.data(), post.method_octets}), "POST");
+  EXPECT_GT(post.path_octets, 0u);
+  EXPECT_EQ(get.response_octets, 50u);
+  EXPECT_EQ(post.request_octets, 30u);
+  for (const control::AccessRecord& record : {get, post}) {
+    EXPECT_EQ(record.status, 200);
+    EXPECT_EQ(record.route, 0u);
+    EXPECT_NE(record.cluster_id, 0u);
+    EXPECT_NE(record.endpoint_id, 0u);
+    EXPECT_EQ(record.client, *IpAddress::parse("10.1.0.2"));
+    EXPECT_GT(record.upstream_us, 0u);
+    EXPECT_GE(record.duration_us, record.upstream_us);
+  }
+  EXPECT_EQ(block.counters.http.access_records.read(), 2u);
 }
 
 TEST(Http, connections_to_endpoints_are_kept_and_used_again) {
