@@ -46,6 +46,7 @@ struct Counters {
       needless_reductions{}, tail_probes{}, keepalive_probes{}, challenge_acks{}, challenge_acks_limited{},
       not_acceptable{}, paws_rejected{}, timestamp_missing{}, ack_invalid{}, sack_invalid{}, options_malformed{},
       out_of_order{}, not_stored{}, duplicates{}, path_mtu_shrunk{}, black_holes{};
+  std::uint64_t predicted{};  ///< segments in that took the short way
 };
 
 /// Receives in-order payload during Engine::receive(). It must not call the engine for that same endpoint, but may
@@ -142,6 +143,13 @@ class Engine {
   void receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery, Events& events);
   void deliver(Endpoint& ep, const Piece& piece, Delivery& delivery);
   void receive_out_of_order(Endpoint& ep, SeqNum seq, ByteView payload);
+
+  // engine_predict.cpp
+  [[nodiscard]] static bool undisturbed(const Endpoint& ep);
+  /// True: the segment was one of the common ones, and is done. False: nothing has changed.
+  [[nodiscard]] bool receive_predicted(Endpoint& ep, const SegmentIn& segment, Instant now, Delivery& delivery,
+                                       Events& events);
+  void acknowledge_predicted(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);
 
   // engine_ack.cpp
   [[nodiscard]] bool acknowledge(Endpoint& ep, const SegmentIn& segment, Instant now, Events& events);

@@ -16,6 +16,7 @@ Events Engine::receive(Endpoint& ep, const SegmentIn& segment, Instant now, Deli
   Events events;
   ++counters_.segments_in;
   if (segment.options.malformed) ++counters_.options_malformed;
+  if (limits_.header_prediction && receive_predicted(ep, segment, now, delivery, events)) return events;
   if (ep.state == State::closed) {
     events.add(Events::kResetReply);
   } else if (ep.state == State::syn_sent) {

@@ -56,6 +56,7 @@ struct Limits {
   bool rack{true};  ///< loss by time and tail probes (RFC 8985), with SACK only
   bool timestamps{true};
   bool window_scaling{true};
+  bool header_prediction{true};  ///< off: every segment takes the general way, to the same effect; for tests
 };
 
 }  // namespace penstock::tcp

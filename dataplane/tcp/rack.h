@@ -26,6 +26,7 @@ class Rack {
   std::uint32_t detect(Pools& pools, SendQueue& queue, Stamp now, const Rto& rto, std::uint32_t mss, bool recovering);
 
   // Tail loss probe.
+  [[nodiscard]] bool probing() const { return probing_; }
   /// One at a time, and no second before a round trip was measured (s7.3).
   [[nodiscard]] bool may_probe() const { return !probing_ && measured_; }
   void round_trip_measured() { measured_ = true; }

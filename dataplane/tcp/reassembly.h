@@ -56,6 +56,8 @@ class Reassembly {
   /// Most recent range first (RFC 2018 s4).
   [[nodiscard]] std::uint8_t range_count() const { return range_count_; }
   [[nodiscard]] SackBlock range(std::size_t i) const { return ranges_[i]; }
+  /// Nothing is held or reported, and no end is known: a segment in order has nothing to do here.
+  [[nodiscard]] bool untouched() const { return head_ == kNoIndex && range_count_ == 0 && !fin_known_; }
   [[nodiscard]] bool empty() const { return head_ == kNoIndex; }
   [[nodiscard]] std::uint16_t pieces() const { return pieces_; }
   [[nodiscard]] std::string_view audit(const Pools& pools, SeqNum rcv_nxt) const;

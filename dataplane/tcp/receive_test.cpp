@@ -270,5 +270,33 @@ TEST(Flags, reserved_bits_and_ecn_are_neither_read_nor_echoed_and_urgent_data_st
   EXPECT_EQ(d.last.flags, kTcpSyn | kTcpAck);
 }
 
+TEST(Receive, the_next_payload_and_the_acknowledgement_of_what_is_in_flight_are_predicted) {
+  Dialogue d;
+  d.establish({.sack = true});
+  d.in({.seq = 1, .data = "abc"});
+  EXPECT_EQ(d.engine.counters().predicted, 1u);
+  d.write("request");
+  d.all();
+  d.in({.seq = 4, .ack = 8});
+  EXPECT_EQ(d.engine.counters().predicted, 2u);
+  EXPECT_TRUE(d.happened.has(Events::kAcked));
+  EXPECT_EQ(d.received, "abc");
+}
+
+TEST(Receive, what_could_mean_more_than_it_says_is_not_predicted) {
+  Dialogue d;
+  d.establish({.sack = true});
+  d.in({.seq = 10, .data = "later"});    // ahead of a gap
+  d.in({.seq = 1, .data = "filling "});  // fills a part of it while something is held
+  d.in({.seq = 15, .ack = 1});           // a bare acknowledgement of nothing new
+  d.write("in flight");
+  d.all();
+  d.in({.seq = 9, .data = "x"});                   // payload while an answer is due
+  d.in({.seq = 15, .ack = 10, .sack = {{1, 4}}});  // an acknowledgement with a report
+  d.in({.flags = "FA", .seq = 15, .ack = 10});
+  EXPECT_EQ(d.engine.counters().predicted, 0u);
+  EXPECT_EQ(d.received, "filling xlater");
+}
+
 }  // namespace
 }  // namespace penstock::tcp

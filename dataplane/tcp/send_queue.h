@@ -88,6 +88,8 @@ class SendQueue {
   [[nodiscard]] std::uint32_t flight() const { return nxt_.since(una_).octets; }
   [[nodiscard]] std::uint32_t unsent_span() const { return end_.since(nxt_).octets; }
   [[nodiscard]] std::uint32_t sacked() const { return sacked_; }
+  /// Nothing in flight was selectively acknowledged, lost or sent again.
+  [[nodiscard]] bool unmarked() const { return (sacked_ | lost_ | retransmitted_) == 0; }
   /// Changes whenever something was found lost, also again.
   [[nodiscard]] std::uint16_t loss_marks() const { return loss_marks_; }
   [[nodiscard]] std::uint32_t lost() const { return lost_; }
