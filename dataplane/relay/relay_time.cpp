@@ -25,10 +25,8 @@ void Relay::arm(PairIndex index, const Pair& pair, bool blocked) {
   blocked = blocked || (pair.blocked && engine_.outstanding(pair.leg(pair.served_side())) == 0);
   if (pair.dialled && pair.leg(Side::upstream).state == tcp::State::syn_sent)
     deadline = earlier_of(deadline, pair.connect_until);
-  for (const Side side : {Side::downstream, Side::upstream}) {
-    const Instant leg = tcp::Engine::deadline(pair.leg(side));
-    if (leg < now_ + std::chrono::milliseconds{kHorizonMs}) deadline = earlier_of(deadline, ceiling(leg));
-  }
+  const Instant legs = std::min(tcp::Engine::deadline(pair.legs[0]), tcp::Engine::deadline(pair.legs[1]));
+  if (legs < now_ + std::chrono::milliseconds{kHorizonMs}) deadline = earlier_of(deadline, ceiling(legs));
   if (blocked) deadline = earlier_of(deadline, CoarseMs{now_ms_.ms + kBlockedMs});
   // Never the current millisecond again: it may be the one that is being worked off.
   if (deadline.since(now_ms_) <= 0) deadline = CoarseMs{now_ms_.ms + 1};

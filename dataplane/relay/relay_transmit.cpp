@@ -68,6 +68,7 @@ Relay::Turn Relay::send_leg(Pair& pair, Side side) {
     if (!has_path || !refill_spares()) return Turn::blocked;
     if (!engine_.transmit(leg, now_, segment)) return Turn::done;
     send_segment(path, key, segment);
+    if (!tcp::Engine::wants_transmit(leg)) return Turn::done;  // cheaper than to be told no
   }
   return Turn::more;
 }

@@ -15,7 +15,7 @@ bool has_passed(Instant deadline, Instant now) { return deadline != kNever && no
 }  // namespace
 
 Instant Engine::deadline(const Endpoint& ep) {
-  return std::min({ep.timer, ep.loss_timer, ep.idle_timer, ep.acks.deadline()});
+  return std::min(std::min(ep.timer, ep.loss_timer), std::min(ep.idle_timer, ep.acks.deadline()));
 }
 
 void Engine::arm(Endpoint& ep, TimerKind kind, Duration after, Instant now) {
