@@ -28,6 +28,14 @@ inline constexpr std::uint32_t kRechecksPerRound = 128;
 /// Until the endpoint has sent its first octet a client may fill this much, so that many clients of a slow endpoint
 /// do not fill the pools.
 inline constexpr std::uint32_t kFirstWindowOctets = 64 * 1024;
+/// What a SYN or SYN-ACK of ours offers at most: a peer's first flight is no larger (RFC 6928), and by its
+/// acknowledgement it learns of the leg's share (arrival_share.h).
+inline constexpr std::uint32_t kFirstFlightSegments = 10;
+// Connections to endpoints. Their round trip is a node's or a rack's, so a SYN is repeated sooner than RFC 6298 s2.1
+// says, and often enough that only `connect_timeout` ends the attempt, never a count.
+inline constexpr Duration kConnectRtoInitial{std::chrono::milliseconds{250}};
+inline constexpr Duration kConnectRtoMax{std::chrono::seconds{1}};
+inline constexpr std::uint8_t kHandshakeSpreadPercent = 50;
 /// How long a worker that cannot send for lack of frames or of a next hop waits before it tries again.
 inline constexpr std::uint32_t kBlockedMs = 10;
 /// A served leg that its application has finished is reset when neither side has moved for this long.
@@ -47,6 +55,9 @@ struct RelayConfig {
   std::uint32_t time_waits_max{65536};
   /// Device buffers that send queues may hold; at most half of the worker's share (afxdp: they feed the fill ring).
   std::uint32_t lent_max{4096};
+  /// Frames of a receive ring that the peers of one side may have under way. Half: a port may serve both sides, and
+  /// acknowledgements and handshakes need room beside payload.
+  std::uint32_t arrival_frames{1024};
   /// Entries and blocks of the TCP pools; zero takes what pairs_max suggests.
   std::uint32_t entries{};
   std::uint32_t blocks{};

@@ -34,13 +34,14 @@ struct Pair {
   CoarseMs connect_until;      ///< upstream must be connected by then
   std::uint32_t budget_for{};  ///< Relay::budget_mark() that the legs' budgets follow
   std::uint16_t mtu[2]{};
-  bool half_open{};    ///< counted as half-open
-  bool dirty{};        ///< on the list of those that may have something to send
-  bool dialled{};      ///< the upstream leg was begun
-  bool answered{};     ///< the endpoint has sent an octet
-  bool failed{};       ///< a payload could not be kept: both legs are to be reset
-  bool counted_end{};  ///< the reason of its end is in a counter
-  bool by_cookie{};    ///< began with a cookie: its first data could open it again
+  std::uint8_t sent_in[2]{};  ///< by leg: the period its peer was counted as sending in (ArrivalShare)
+  bool half_open{};           ///< counted as half-open
+  bool dirty{};               ///< on the list of those that may have something to send
+  bool dialled{};             ///< the upstream leg was begun
+  bool answered{};            ///< the endpoint has sent an octet
+  bool failed{};              ///< a payload could not be kept: both legs are to be reset
+  bool counted_end{};         ///< the reason of its end is in a counter
+  bool by_cookie{};           ///< began with a cookie: its first data could open it again
   bool in_use{};
 
   // Of served legs.

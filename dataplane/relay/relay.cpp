@@ -29,6 +29,10 @@ RelaySettings settings_of(const control::NodeRecord& node) {
   out.idle = milliseconds(node.proxy_idle_ms);
   out.connect = milliseconds(node.proxy_connect_ms);
   out.tcp.keepalive_idle = milliseconds(node.proxy_keepalive_ms);
+  out.tcp.connect_rto_initial = kConnectRtoInitial;
+  out.tcp.connect_rto_max = kConnectRtoMax;
+  out.tcp.connect_retries_max = 0;
+  out.tcp.handshake_spread_percent = kHandshakeSpreadPercent;
   out.tcp.time_wait = milliseconds(node.proxy_time_wait_ms);
   out.tcp.receive_budget_octets = std::max(node.proxy_buffer_octets, std::uint32_t{16 * 1024});
   // What one leg may receive always fits behind what the other still has to send.
@@ -57,7 +61,9 @@ Relay::Relay(const RelayConfig& config, const tcp::Secrets& secrets, flow::FlowT
       of_flow_{table.capacity()},
       slot_of_pair_{config.pairs_max},
       time_waits_{config.time_waits_max},
-      wheel_{config.pairs_max, CoarseMs::of(now)} {
+      wheel_{config.pairs_max, CoarseMs::of(now)},
+      shares_{ArrivalShare{config.arrival_frames, CoarseMs::of(now)},
+              ArrivalShare{config.arrival_frames, CoarseMs::of(now)}} {
   dirty_.reserve(config.pairs_max);
   turned_.reserve(config.pairs_max);
   if (record_arena.empty()) return;
@@ -85,6 +91,7 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.flow = flow;
   pair.last_moved = now_ms_;
   pair.budget_for = 0;
+  for (const std::size_t side : {0u, 1u}) shares_[side].sends(pair.sent_in[side] = 0);
   pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = pair.by_cookie = false;
   pair.serving = Serving::pair;
   pair.attached = pair.blocked = pair.app_timed = false;
@@ -143,8 +150,9 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   pair.attached = serving != Serving::pair;
   tcp::Endpoint& leg = pair.leg(Side::downstream);
   const tcp::ConnectionKey key = key_of(flow, Side::downstream);
-  const bool opened = grant == nullptr ? engine_.accept(leg, key, mtu[0], *segment, now_)
-                                       : engine_.accept_cookie(leg, key, mtu[0], *grant, *segment, now_);
+  const bool opened = grant == nullptr
+                          ? engine_.accept(leg, key, mtu[0], *segment, now_, first_window(pair, Side::downstream))
+                          : engine_.accept_cookie(leg, key, mtu[0], *grant, *segment, now_);
   if (!opened) {
     of_flow_[flow] = 0;
     release(index);
@@ -158,6 +166,7 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   touch(index);
   if (grant != nullptr) {
     counters_.cookies_accepted.add();
+    engine_.set_window_limit(leg, first_window(pair, Side::downstream));
     pair.by_cookie = true;
     require(receive(2 * flow, frame, info) == Taken::taken, "a new pair did not take its first segment");
     return true;
@@ -171,11 +180,8 @@ void Relay::dial(Pair& pair) {
   pair.dialled = true;
   pair.connect_until = CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(settings_.connect / milliseconds(1))};
   tcp::Endpoint& leg = pair.leg(Side::upstream);
-  if (!engine_.connect(leg, key_of(pair.flow, Side::upstream), pair.mtu[1], now_)) {
-    pair.failed = true;
-    return;
-  }
-  engine_.set_receive_budget(leg, budget_of(pair, Side::upstream));
+  const std::uint32_t window = first_window(pair, Side::upstream);
+  if (!engine_.connect(leg, key_of(pair.flow, Side::upstream), pair.mtu[1], now_, window)) pair.failed = true;
 }
 
 void Relay::connected(Pair& pair, Side side) {
@@ -187,6 +193,12 @@ void Relay::connected(Pair& pair, Side side) {
   }
   counters_.established.add();
   table_.forward(pair.flow).state = control::FlowState::established;
+}
+
+/// What a leg is opened with: its peer learns of more when its first flight is acknowledged.
+std::uint32_t Relay::first_window(const Pair& pair, Side side) const {
+  const auto index = static_cast<std::size_t>(side);
+  return std::min(kFirstFlightSegments, shares_[index].segments()) * pair.mtu[index];
 }
 
 std::uint32_t Relay::budget_of(const Pair& pair, Side side) const {
@@ -219,6 +231,18 @@ void Relay::settle_windows(Pair& pair) {
     if (tcp::is_synchronized(from.state)) engine_.set_receive_budget(from, budget_of(pair, side));
     make_room(pair, side);
   }
+}
+
+/// Payload came on this leg: its peer may have as much under way as the others leave. That grows with what was taken,
+/// as fast as a peer's slow start, so nothing needs to be told unasked.
+void Relay::settle_share(Pair& pair, Side side) {
+  ArrivalShare& arrivals = shares_[static_cast<std::size_t>(side)];
+  arrivals.sends(pair.sent_in[static_cast<std::size_t>(side)]);
+  tcp::Endpoint& leg = pair.leg(side);
+  const std::uint64_t grown = first_window(pair, side) + leg.octets_delivered;
+  const std::uint64_t share = arrivals.segments() * std::uint64_t{leg.pmtu.mss()};
+  const auto limit = static_cast<std::uint32_t>(std::min({grown, share, std::uint64_t{tcp::kNoWindowLimit}}));
+  if (leg.receive_window.limit() != limit) engine_.set_window_limit(leg, limit);
 }
 
 void Relay::reset_both(Pair& pair) {

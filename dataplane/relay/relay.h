@@ -8,7 +8,8 @@
 //               flush() -> engine(leg).transmit -> headers in place, or a new frame -> Host::send()
 //
 // Flow      a leg's receive window is its budget less what its octets still occupy in the other leg's send queue
-// control   (not acknowledged there), so a slow reader stops the writer and memory per pair is bounded. The edge never
+// control   (not acknowledged there), so a slow reader stops the writer and memory per pair is bounded. Those that send
+//           share the receive ring: no leg is offered more than its share (arrival_share.h). The edge never
 //           retreats. Under memory pressure budgets shrink, then new pairs are refused, then big idle ones reset.
 // Payload   above kCopyBreakOctets it stays in its device buffer (lent to the send queue) and is sent from there with
 //           headers written in front; at most RelayConfig::lent_max buffers are held so, the oldest are copied out.
@@ -27,6 +28,7 @@
 #include "dataplane/control/connection_layout.h"
 #include "dataplane/control/segment.h"
 #include "dataplane/relay/application.h"
+#include "dataplane/relay/arrival_share.h"
 #include "dataplane/relay/deadline_wheel.h"
 #include "dataplane/relay/host.h"
 #include "dataplane/relay/limits.h"
@@ -57,6 +59,7 @@ class Relay {
   void begin_round(Instant now) {
     now_ = now;
     now_ms_ = CoarseMs::of(now);
+    for (ArrivalShare& share : shares_) share.begin_round(now_ms_);
   }
 
   // Opening.
@@ -165,8 +168,10 @@ class Relay {
   void broken(Pair& pair, Side side, tcp::Events events);
   void reset_both(Pair& pair);
   void settle_windows(Pair& pair);
+  void settle_share(Pair& pair, Side side);
   void make_room(Pair& pair, Side side);
   [[nodiscard]] std::uint32_t budget_mark(const Pair& pair) const;
+  [[nodiscard]] std::uint32_t first_window(const Pair& pair, Side side) const;
   [[nodiscard]] std::uint32_t budget_of(const Pair& pair, Side side) const;
   [[nodiscard]] bool leg_is_over(const Pair& pair, Side side) const;
   void keep_time_wait(Pair& pair, Side side);
@@ -241,6 +246,7 @@ class Relay {
   ZeroedArray<TimeWaits::Slot> slot_of_pair_;  ///< slot + 1 of a pair of which one leg is over
   TimeWaits time_waits_;
   DeadlineWheel wheel_;
+  std::array<ArrivalShare, 2> shares_;  ///< by side
   std::vector<PairIndex> dirty_, turned_;
   std::array<Frame, kSpareFrames> spares_;
   std::size_t spare_count_{};

@@ -35,6 +35,7 @@ class Relay::PairDelivery final : public tcp::Delivery {
       relay_.dial(pair_);
     else
       pair_.answered = true;
+    came_ = true;
     pair_.last_moved = relay_.now_ms_;
     tcp::Endpoint& to = pair_.leg(other(from_));
     const auto octets = static_cast<std::uint16_t>(piece.bytes.size());
@@ -48,6 +49,7 @@ class Relay::PairDelivery final : public tcp::Delivery {
     pair_.failed = pair_.failed || !kept;
     (from_ == Side::downstream ? relay_.counters_.octets_up : relay_.counters_.octets_down).add(octets);
   }
+  [[nodiscard]] bool came() const { return came_; }
 
  private:
   /// The frame becomes the send queue's; false when it must be copied from.
@@ -71,6 +73,7 @@ class Relay::PairDelivery final : public tcp::Delivery {
   const wire::PacketInfo& info_;
   const std::byte* data_;
   tcp::Index lent_{tcp::kNoIndex};
+  bool came_{};
 };
 
 bool Relay::verify(const Frame& frame, const wire::PacketInfo& info, bool verified) {
@@ -138,6 +141,7 @@ Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::P
   } else {
     PairDelivery delivery{*this, pair, side, frame, info};
     events = engine_.receive(pair.leg(side), segment, now_, delivery);
+    if (delivery.came()) settle_share(pair, side);
   }
   if (!pair.served()) after(index, side, events);
   if (events.has(tcp::Events::kResetReply) && frame.live()) {

@@ -14,7 +14,7 @@ void Engine::configure(const Limits& limits) {
   require(limits.receive_budget_octets >> limits.window_shift >= 8, "window shift too coarse for the receive budget");
 }
 
-void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now) {
+void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now, std::uint32_t window) {
   ep = Endpoint{};
   ep.pmtu.open(key.local.is_v4(), mtu);
   ep.timestamps.offset = timestamp_offset(secrets_, key);
@@ -26,10 +26,11 @@ void Engine::open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Ins
   ep.window_scaling = limits_.window_scaling;
   ep.timestamps.on = limits_.timestamps;
   ep.receive_window.open(SeqNum{}, limits_.window_shift);
+  ep.receive_window.set_limit(window);
 }
 
-bool Engine::connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now) {
-  open(ep, key, mtu, now);
+bool Engine::connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now, std::uint32_t window) {
+  open(ep, key, mtu, now, window);
   if (!ep.queue.open(pools_, initial_sequence(secrets_, key, now)) || !ep.queue.append_syn(pools_)) {
     ep.queue.release_all(pools_);
     return false;
@@ -38,8 +39,9 @@ bool Engine::connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, 
   return true;
 }
 
-bool Engine::accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const SegmentIn& syn, Instant now) {
-  open(ep, key, mtu, now);
+bool Engine::accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const SegmentIn& syn, Instant now,
+                    std::uint32_t window) {
+  open(ep, key, mtu, now, window);
   if (!ep.queue.open(pools_, initial_sequence(secrets_, key, now)) || !ep.queue.append_syn(pools_)) {
     ep.queue.release_all(pools_);
     return false;
@@ -51,7 +53,7 @@ bool Engine::accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, c
 
 bool Engine::accept_cookie(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const CookieGrant& grant,
                            const SegmentIn& ack, Instant now) {
-  open(ep, key, mtu, now);
+  open(ep, key, mtu, now, kNoWindowLimit);
   const SeqNum iss = ack.ack - SeqSpan{1};
   if (!ep.queue.open(pools_, iss) || !ep.queue.append_syn(pools_)) {
     ep.queue.release_all(pools_);
@@ -175,6 +177,11 @@ void Engine::announce_window(Endpoint& ep) {
 
 void Engine::set_receive_budget(Endpoint& ep, std::uint32_t octets) {
   ep.receive_budget = octets;
+  announce_window(ep);
+}
+
+void Engine::set_window_limit(Endpoint& ep, std::uint32_t octets) {
+  ep.receive_window.set_limit(octets);
   announce_window(ep);
 }
 

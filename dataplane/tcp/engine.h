@@ -63,11 +63,13 @@ class Engine {
  public:
   Engine(const Limits& limits, const Secrets& secrets, Pools& pools);
 
-  // Opening. False when the pools are empty; the endpoint is closed then.
-  [[nodiscard]] bool connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now);
+  // Opening. False when the pools are empty; the endpoint is closed then. `window`: what is offered at most, until
+  // set_window_limit() says otherwise.
+  [[nodiscard]] bool connect(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now,
+                             std::uint32_t window = kNoWindowLimit);
   /// For a segment of which opens_connection() is true.
   [[nodiscard]] bool accept(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const SegmentIn& syn,
-                            Instant now);
+                            Instant now, std::uint32_t window = kNoWindowLimit);
   /// For an ACK that check_cookie() granted; call receive() with the same segment afterwards.
   [[nodiscard]] bool accept_cookie(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, const CookieGrant& grant,
                                    const SegmentIn& ack, Instant now);
@@ -103,6 +105,8 @@ class Engine {
   void consume(Endpoint& ep, std::uint32_t octets);
   /// What was promised to the peer stays promised; a larger budget is told at once when it is worth a segment.
   void set_receive_budget(Endpoint& ep, std::uint32_t octets);
+  /// Bounds what the peer may have under way, whatever was consumed; a larger one is told at once likewise.
+  void set_window_limit(Endpoint& ep, std::uint32_t octets);
   void set_send_budget(Endpoint& ep, std::uint32_t octets);
   /// No more will be written; what was written is still delivered.
   void shutdown(Endpoint& ep);
@@ -124,7 +128,7 @@ class Engine {
 
  private:
   // engine.cpp
-  void open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now);
+  void open(Endpoint& ep, const ConnectionKey& key, std::uint16_t mtu, Instant now, std::uint32_t window);
   void take_syn_options(Endpoint& ep, const SegmentIn& syn, Instant now);
   void established(Endpoint& ep, Instant now, Events& events);
   void finish(Endpoint& ep, Events& events, std::uint16_t why);
@@ -166,6 +170,7 @@ class Engine {
   // engine_timer.cpp
   void arm(Endpoint& ep, TimerKind kind, Duration after, Instant now);
   void arm_retransmit(Endpoint& ep, Instant now);
+  [[nodiscard]] Duration handshake_timeout(const Endpoint& ep) const;
   void disarm(Endpoint& ep);
   void arm_loss(Endpoint& ep, LossTimer kind, Duration after, Instant now);
   void arm_tail_probe(Endpoint& ep, Instant now);

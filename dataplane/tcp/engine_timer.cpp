@@ -25,7 +25,21 @@ void Engine::arm(Endpoint& ep, TimerKind kind, Duration after, Instant now) {
     ep.timer = std::max(now, std::min(ep.timer, now + limits_.user_timeout - age_of(ep.progress, now)));
 }
 
-void Engine::arm_retransmit(Endpoint& ep, Instant now) { arm(ep, TimerKind::retransmit, ep.rto.timeout(limits_), now); }
+void Engine::arm_retransmit(Endpoint& ep, Instant now) {
+  const Duration after = is_synchronized(ep.state) ? ep.rto.timeout(limits_) : handshake_timeout(ep);
+  arm(ep, TimerKind::retransmit, after, now);
+}
+
+Duration Engine::handshake_timeout(const Endpoint& ep) const {
+  Duration base = ep.rto.timeout(limits_);
+  if (ep.state == State::syn_sent) {
+    const Duration doubled = limits_.connect_rto_initial * (std::int64_t{1} << ep.rto.backoff());
+    base = std::min(doubled + (ep.rto.backoff() > 0 ? limits_.rto_slop : Duration::zero()), limits_.connect_rto_max);
+  }
+  // The initial sequence number is as good as a draw; each repetition looks at other bits of it.
+  const std::uint32_t draw = (ep.queue.una().value() >> (8 * (ep.retries % 4))) & 0xff;
+  return base + base * limits_.handshake_spread_percent / 100 * draw / 256;
+}
 
 void Engine::disarm(Endpoint& ep) {
   ep.timer_kind = TimerKind::none;
@@ -119,14 +133,18 @@ bool Engine::user_timeout_passed(const Endpoint& ep, Instant now) const {
 
 void Engine::on_retransmit_timer(Endpoint& ep, Instant now, Events& events) {
   const bool handshake = !is_synchronized(ep.state);
-  const std::uint8_t retries_max = handshake ? limits_.syn_retries_max : limits_.retries_max;
+  const bool connecting = ep.state == State::syn_sent;
+  const bool endless = connecting && limits_.connect_retries_max == 0;
+  const std::uint8_t retries_max = connecting  ? limits_.connect_retries_max
+                                   : handshake ? limits_.syn_retries_max
+                                               : limits_.retries_max;
   // A peer that took its window back but still answers is not dead (RFC 9293 s3.8.6.1).
   const bool held_back = !handshake && ep.send_window.octets() == 0 && ep.heard;
-  if (user_timeout_passed(ep, now) || (!held_back && ep.retries >= retries_max))
+  if (user_timeout_passed(ep, now) || (!held_back && !endless && ep.retries >= retries_max))
     return finish(ep, events, Events::kTimedOut);
   ++counters_.timeouts;
   const bool first = ep.retries == 0;
-  if (!held_back) ++ep.retries;
+  if (!held_back && ep.retries < 0xff) ++ep.retries;
   ep.heard = false;
   const std::uint16_t small = small_mss(ep);
   const bool would_shrink = pools_.entries[ep.queue.head()].octets + (ep.timestamps.on ? 12u : 0u) > small;

@@ -76,7 +76,7 @@ bool Engine::transmit_handshake(Endpoint& ep, Instant now, SegmentOut& out) {
   out.seq = pools_.entries[index].seq;
   out.ack = answer ? ep.rcv_nxt : SeqNum{};
   out.flags = answer ? kTcpSyn | kTcpAck : kTcpSyn;
-  out.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(ep.receive_budget, 0xffff));
+  out.window = static_cast<std::uint16_t>(std::min<std::uint32_t>(ep.receive_window.most(ep.receive_budget), 0xffff));
   Options options;
   options.has_mss = true;
   options.mss = ep.pmtu.offered();

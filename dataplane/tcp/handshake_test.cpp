@@ -134,6 +134,56 @@ TEST(Handshake, syn_times_out_after_doubling_six_times) {
   EXPECT_TRUE(d.happened.has(Events::kTimedOut));
 }
 
+TEST(Handshake, repetitions_of_many_that_began_together_are_spread) {
+  Limits limits;
+  limits.handshake_spread_percent = 50;
+  Dialogue d{limits};
+  d.connect();
+  EXPECT_EQ(d.out(), "S 0+0");
+  const Instant began = d.now;
+  const auto draw = [&](unsigned retry) {
+    return std::chrono::nanoseconds{500'000'000} * ((d.iss >> 8 * retry) & 0xff) / 256;
+  };
+  ASSERT_NE(draw(0), draw(1)) << "the test needs a sequence number that shows the difference";
+  EXPECT_EQ(Engine::deadline(d.ep) - began, std::chrono::seconds{1} + draw(0));
+  EXPECT_EQ(d.wait(1500).size(), 1u);
+  EXPECT_EQ(Engine::deadline(d.ep) - began - std::chrono::seconds{3} - draw(0) - 2 * draw(1), Duration::zero());
+  d.in({.flags = "SA", .seq = 0, .ack = 1});
+  EXPECT_EQ(d.out(), "A 1+0 ack 1");
+  d.write("x");
+  EXPECT_EQ(d.out(), "PA 1+1 ack 1");
+  EXPECT_EQ((Engine::deadline(d.ep) - d.now) % std::chrono::milliseconds{200}, Duration::zero())
+      << "of handshakes only";
+}
+
+TEST(Handshake, our_syn_is_repeated_soon_and_as_long_as_the_application_waits) {
+  Limits limits;
+  limits.connect_rto_initial = std::chrono::milliseconds{250};
+  limits.connect_rto_max = std::chrono::seconds{1};
+  limits.connect_retries_max = 0;
+  Dialogue d{limits};
+  d.connect();
+  EXPECT_EQ(d.out(), "S 0+0");
+  const Lines soon{"+250: S 0+0", "+750: S 0+0", "+1750: S 0+0", "+2750: S 0+0"};
+  EXPECT_EQ(d.wait(3000), soon);
+  EXPECT_EQ(d.wait(600'000).size(), 600u) << "more often than a small count can hold";
+  EXPECT_EQ(d.state(), State::syn_sent);
+  d.in({.flags = "SA", .seq = 0, .ack = 1});
+  EXPECT_EQ(d.state(), State::established);
+}
+
+TEST(Handshake, a_syn_ack_is_repeated_as_ever_whatever_our_syns_do) {
+  Limits limits;
+  limits.connect_rto_initial = std::chrono::milliseconds{250};
+  limits.connect_retries_max = 0;
+  Dialogue d{limits};
+  d.syn();
+  EXPECT_EQ(d.all(), "SA 0+0 ack 1");
+  EXPECT_EQ(d.wait(7000).size(), 3u);
+  d.wait(120'000);
+  EXPECT_EQ(d.state(), State::closed);
+}
+
 TEST(Handshake, limits_that_change_before_the_answer_do_not_change_what_was_offered) {
   Dialogue d;
   d.connect();

@@ -22,7 +22,16 @@ struct Limits {
   Duration rto_slop{0};           ///< added to each timeout but the first of a handshake; FreeBSD adds 200 ms
   Duration rto_deviation_min{0};  ///< least of the deviation's part, RFC 6298's G; Linux has its floor of 200 ms here
   std::uint8_t retries_max{15};
-  std::uint8_t syn_retries_max{6};
+  std::uint8_t syn_retries_max{6};  ///< repetitions of a SYN-ACK
+
+  // Our own SYNs (RFC 6298 s2.1 and s5.5; RFC 8961 leaves room for both deviations where the path is known).
+  Duration connect_rto_initial{std::chrono::seconds{1}};
+  Duration connect_rto_max{std::chrono::seconds{60}};
+  std::uint8_t connect_retries_max{6};  ///< zero: repeated until the application gives up
+  /// Each timeout of a handshake is longer by a draw of up to this, another one for every connection and repetition:
+  /// many that began together and lost their segments to one full queue would else repeat them into the next. Zero:
+  /// off.
+  std::uint8_t handshake_spread_percent{0};
 
   Duration delayed_ack{std::chrono::milliseconds{40}};
   std::uint8_t ack_every{2};  ///< full segments in order per acknowledgement (RFC 9293 s3.8.6.3 says two)

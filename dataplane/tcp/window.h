@@ -1,6 +1,7 @@
 // window.h - both windows of a connection: what we offer, and what the peer offers.
 //
-// Model     ReceiveWindow offers budget minus what the application has not consumed. The right edge that was ever
+// Model     ReceiveWindow offers budget minus what the application has not consumed, and at most `limit`, which bounds
+//           what the peer may have under way, read or not. The right edge that was ever
 //           offered stays acceptable (RFC 7323 s2.4), so rounding by the scale never loses data; it moves only by
 //           steps worth a segment (RFC 9293 s3.8.6.2.2). SendWindow follows RFC 9293 s3.10.7.4 (wl1, wl2).
 // Units     octets; `field` is the 16-bit value on the wire.
@@ -13,17 +14,24 @@
 
 namespace penstock::tcp {
 
+inline constexpr std::uint32_t kNoWindowLimit = 0xffffffff;
+
 class ReceiveWindow {
  public:
   void open(SeqNum rcv_nxt, std::uint8_t shift) {
     edge_ = rcv_nxt;
     shift_ = shift;
   }
+  /// At most this much is offered from now on; what was promised stays promised.
+  void set_limit(std::uint32_t octets) { limit_ = octets; }
+  [[nodiscard]] std::uint32_t limit() const { return limit_; }
+  /// The most that may ever be offered with this budget.
+  [[nodiscard]] std::uint32_t most(std::uint32_t budget) const { return std::min(budget, limit_); }
   /// The window field of a segment sent now. `scaled` is false on a SYN.
   std::uint16_t offer(SeqNum rcv_nxt, std::uint32_t budget, std::uint32_t mss, bool scaled = true) {
     const SeqNum target = rcv_nxt + SeqSpan{free_of(budget)};
     SeqNum edge = later_of(edge_, rcv_nxt);
-    if (edge.precedes(target) && target.since(edge).octets >= std::min(budget / 2, mss)) edge = target;
+    if (edge.precedes(target) && target.since(edge).octets >= std::min(most(budget) / 2, mss)) edge = target;
     const std::uint8_t shift = scaled ? shift_ : std::uint8_t{0};
     const auto field = static_cast<std::uint16_t>(std::min<std::uint32_t>(edge.since(rcv_nxt).octets >> shift, 0xffff));
     edge_ = later_of(edge_, rcv_nxt + SeqSpan{std::uint32_t{field} << shift});
@@ -35,8 +43,9 @@ class ReceiveWindow {
     const SeqNum target = rcv_nxt + SeqSpan{std::min(free_of(budget), std::uint32_t{0xffff} << shift_)};
     // A peer that has plenty of window left needs no segment of its own to learn of more (RFC 9293 s3.8.6.2.2 gives
     // the least step, not the best one): acknowledgements of what it sends tell it.
-    const bool plenty = edge.since(rcv_nxt).octets >= budget / 2;
-    return edge.precedes(target) && target.since(edge).octets >= (plenty ? budget / 4 : std::min(budget / 2, 2 * mss));
+    const std::uint32_t whole = most(budget);
+    const bool plenty = edge.since(rcv_nxt).octets >= whole / 2;
+    return edge.precedes(target) && target.since(edge).octets >= (plenty ? whole / 4 : std::min(whole / 2, 2 * mss));
   }
   void delivered(std::uint32_t octets) { unconsumed_ += octets; }
   void consumed(std::uint32_t octets) { unconsumed_ -= std::min(octets, unconsumed_); }
@@ -51,13 +60,14 @@ class ReceiveWindow {
 
  private:
   [[nodiscard]] std::uint32_t free_of(std::uint32_t budget) const {
-    return budget > unconsumed_ ? budget - unconsumed_ : 0;
+    return budget > unconsumed_ ? std::min(budget - unconsumed_, limit_) : 0;
   }
   SeqNum edge_;
   std::uint32_t unconsumed_{};
+  std::uint32_t limit_{kNoWindowLimit};
   std::uint8_t shift_{};
 };
-static_assert(sizeof(ReceiveWindow) == 12);
+static_assert(sizeof(ReceiveWindow) == 16);
 
 class SendWindow {
  public:
