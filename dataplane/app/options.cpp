@@ -22,6 +22,8 @@ ParsedOptions parse_options(int argc, char** argv) {
       ->check(CLI::IsMember({"off", "auto", "required"}))
       ->capture_default_str();
   app.add_option("--buffers", options.buffers, "frame buffers per worker")->capture_default_str();
+  app.add_option("--receive-ring", options.receive_ring, "frames that a receive queue holds, while memory permits")
+      ->capture_default_str();
   app.add_option("--flows", options.flows, "connections per worker")->capture_default_str();
   app.add_option("--proxy-connections", options.proxy_connections, "connections that end here, per worker")
       ->capture_default_str();

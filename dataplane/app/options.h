@@ -19,12 +19,14 @@ struct Options {
   std::vector<int> cpus;  ///< one per worker; empty = where the scheduler puts them
   std::size_t memory_mib{256};
   io::Hugepages hugepages{io::Hugepages::automatic};
-  std::size_t buffers{16384};            ///< per worker
-  std::size_t flows{262144};             ///< per worker
-  std::size_t proxy_connections{16384};  ///< per worker
+  std::size_t buffers{16384};                   ///< per worker
+  std::size_t receive_ring{io::kQueueBuffers};  ///< frames that a queue holds
+  std::size_t flows{262144};                    ///< per worker
+  std::size_t proxy_connections{16384};         ///< per worker
 
   [[nodiscard]] io::RuntimeOptions runtime() const {
-    return {.hugepages = hugepages, .memory_mib = memory_mib, .buffers = buffers * workers};
+    return {
+        .hugepages = hugepages, .memory_mib = memory_mib, .buffers = buffers * workers, .receive_ring = receive_ring};
   }
 };
 

@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "dataplane/control/connection_layout.h"
@@ -54,8 +55,12 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
   config.worker_count = static_cast<std::uint16_t>(options.workers);
   config.boot_epoch = segment.boot_epoch();
   config.seed = random_seed();
-  // At most half of a worker's buffers hold payload: the others feed its queues.
-  config.lent_max = static_cast<std::uint32_t>(options.buffers / 2);
+  // At most half of a worker's buffers hold payload, and three quarters of what two ports' rings leave: the others
+  // feed its queues.
+  const std::size_t rest = options.buffers - std::min(options.buffers, 2 * options.receive_ring);
+  config.lent_max =
+      static_cast<std::uint32_t>(std::min(options.buffers / 2, std::max(options.buffers / 4, rest / 4 * 3)));
+  config.receive_ring = static_cast<std::uint32_t>(options.receive_ring);
   config.proxy_connections_max = static_cast<std::uint32_t>(options.proxy_connections);
   for (unsigned i = 0; i < options.workers; ++i) {
     Part& part = *pool->parts_[i];

@@ -31,6 +31,8 @@ inline constexpr std::uint32_t kFirstWindowOctets = 64 * 1024;
 /// What a SYN or SYN-ACK of ours offers at most: a peer's first flight is no larger (RFC 6928), and by its
 /// acknowledgement it learns of the leg's share (arrival_share.h).
 inline constexpr std::uint32_t kFirstFlightSegments = 10;
+/// And at most this part of the share that a leg would have if no other began.
+inline constexpr std::uint32_t kFirstFlightPart = 4;
 // Connections to endpoints. Their round trip is a node's or a rack's, so a SYN is repeated sooner than RFC 6298 s2.1
 // says, and often enough that only `connect_timeout` ends the attempt, never a count.
 inline constexpr Duration kConnectRtoInitial{std::chrono::milliseconds{250}};

@@ -195,10 +195,12 @@ void Relay::connected(Pair& pair, Side side) {
   table_.forward(pair.flow).state = control::FlowState::established;
 }
 
-/// What a leg is opened with: its peer learns of more when its first flight is acknowledged.
+/// What a leg is opened with: its peer learns of more when its first flight is acknowledged. Of the share a part only,
+/// since those that begin a moment later are not counted yet.
 std::uint32_t Relay::first_window(const Pair& pair, Side side) const {
   const auto index = static_cast<std::size_t>(side);
-  return std::min(kFirstFlightSegments, shares_[index].segments()) * pair.mtu[index];
+  const std::uint32_t part = std::max(ArrivalShare::kLeastSegments, shares_[index].segments() / kFirstFlightPart);
+  return std::min(kFirstFlightSegments, part) * pair.mtu[index];
 }
 
 std::uint32_t Relay::budget_of(const Pair& pair, Side side) const {

@@ -19,7 +19,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
       parked{c.parked_max, c.seed[1]},
       decisions{c.decision_cache_slots, c.seed[0]},
       source_ports{c.seed[0] ^ c.index},
-      relay{{.pairs_max = c.proxy_connections_max, .lent_max = c.lent_max},
+      relay{{.pairs_max = c.proxy_connections_max, .lent_max = c.lent_max, .arrival_frames = c.receive_ring / 2},
             relay::derive_secrets(c.seed),
             table,
             *this,

@@ -41,6 +41,7 @@ struct WorkerConfig {
   std::uint32_t parked_max{1024};                        ///< room for parked flows; NodeRecord::parked_max lowers it
   std::uint32_t decision_cache_slots{4096};              ///< cached answers
   std::uint32_t proxy_connections_max{16384};            ///< room for proxied connections; NodeRecord lowers it
+  std::uint32_t receive_ring{2048};                      ///< frames that a receive queue holds
   std::uint32_t lent_max{4096};                          ///< device buffers that proxied payload may wait in
   Duration spin{std::chrono::microseconds{50}};          ///< empty polls for this long before sleeping
   Duration sleep_max{std::chrono::milliseconds{25}};     ///< longest sleep: the heartbeat interval

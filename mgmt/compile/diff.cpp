@@ -143,6 +143,7 @@ std::vector<std::string> restart_needed(const Config& before, const Config& afte
   check(was.limits.flows_per_worker == is.limits.flows_per_worker, "node.limits.flows_per_worker");
   check(was.proxy.connections_per_worker == is.proxy.connections_per_worker, "node.proxy.connections_per_worker");
   check(was.limits.buffers_per_worker == is.limits.buffers_per_worker, "node.limits.buffers_per_worker");
+  check(was.limits.receive_ring == is.limits.receive_ring, "node.limits.receive_ring");
   return out;
 }
 

@@ -1,6 +1,7 @@
 #include "mgmt/config/checks.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 #include <set>
 #include <tuple>
@@ -142,6 +143,11 @@ void Checks::node_sizes() {
         {"node", "memory_mib"},
         "packet buffers need " + std::to_string(needed_mib) + " MiB, memory_mib is " + std::to_string(node.memory_mib),
         "raise memory_mib or lower limits.buffers_per_worker");
+  if (good({"node", "limits", "receive_ring"}) && !std::has_single_bit(node.limits.receive_ring))
+    problem({"node", "limits", "receive_ring"},
+            "a ring of " + std::to_string(node.limits.receive_ring) + " frames is no power of two",
+            "use " + std::to_string(std::bit_floor(node.limits.receive_ring)) + " or " +
+                std::to_string(std::bit_ceil(node.limits.receive_ring)));
   if (node.watchdog <= node.heartbeat_limit)
     problem({"node", "watchdog"},
             "watchdog " + duration_text(node.watchdog) + " is not above heartbeat_limit " +

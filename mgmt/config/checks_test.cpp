@@ -31,7 +31,8 @@ const Row kValueRows[] = {
     {"unknown_key", "colour: red\n",
      "f:2:1: unknown key `colour` in configuration (known keys: apiVersion, node, ports, clusters, listeners)"},
     {"unknown_key_below", "node: {limits: {flows: 5}}\n",
-     "f:2:17: unknown key `flows` in limits (known keys: flows_per_worker, parked_flows, buffers_per_worker)"},
+     "f:2:17: unknown key `flows` in limits (known keys: flows_per_worker, parked_flows, buffers_per_worker, "
+     "receive_ring)"},
     {"key_twice", "node:\n  workers: 1\n  workers: 1\n",
      "f:4:3: key `workers` stands here a second time (keep one; the first is in line 3)"},
     {"map_expected", "node: 5\n", "f:2:7: node must be a map of keys and values (write `key: value` lines)"},
@@ -152,6 +153,8 @@ const Row kRelationRows[] = {
      "f:2:22: 101 source ports for 1 workers (reserve at least 256 per worker)"},
     {"little_memory", "node: {memory_mib: 64, limits: {buffers_per_worker: 65536}}\n",
      "f:2:20: packet buffers need 160 MiB, memory_mib is 64 (raise memory_mib or lower limits.buffers_per_worker)"},
+    {"ring_of_no_power_of_two", "node: {limits: {receive_ring: 3000}}\n",
+     "f:2:32: a ring of 3000 frames is no power of two (use 2048 or 4096)"},
     {"little_memory_by_default", "node:\n  limits: {buffers_per_worker: 262144}\n",
      "f:3:3: packet buffers need 640 MiB, memory_mib is 256 (raise memory_mib or lower limits.buffers_per_worker)"},
     {"watchdog_before_heartbeat", "node: {watchdog: 1s, heartbeat_limit: 2s}\n",

@@ -42,10 +42,15 @@ struct Metrics {
   friend bool operator==(const Metrics&, const Metrics&) = default;
 };
 
+// What the dataplane's devices take (dataplane/io/dpdk/runtime.h).
+inline constexpr std::uint32_t kReceiveRingMin = 2048;
+inline constexpr std::uint32_t kReceiveRingMax = 32768;
+
 struct Limits {
   std::uint32_t flows_per_worker{262144};
   std::uint32_t parked_flows{1024};
   std::uint32_t buffers_per_worker{16384};
+  std::uint32_t receive_ring{4096};
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 

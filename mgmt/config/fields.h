@@ -66,6 +66,9 @@ struct Table<Limits> {
           "parked_flows", optional, "flows per worker that may wait for an answer; beyond, the default decides"),
       field<&Limits::buffers_per_worker, Integer{1024, 1 << 20}>("buffers_per_worker", optional,
                                                                  "packet buffers per worker"),
+      field<&Limits::receive_ring, Integer{kReceiveRingMin, kReceiveRingMax}>(
+          "receive_ring", optional,
+          "frames that a receive queue holds, a power of two; fewer when half of the buffers would not stay free"),
   };
 };
 

@@ -34,6 +34,9 @@ constexpr std::array kConfigLimits{
     Limit{"ports", kPortMax, "kPortMax", kRefused},
     Limit{"receive queues of a port", kQueueMax, "kQueueMax", kRefused},
     Limit{"workers", kWorkerMax, "kWorkerMax", kRefused},
+    Limit{"frames of a receive queue", kReceiveRingMax, "kReceiveRingMax",
+          "`limits.receive_ring` cannot be set higher; a frame that finds the ring full is lost "
+          "and repeated by its sender"},
     Limit{"connections per worker", kFlowMax, "kFlowMax",
           "`limits.flows_per_worker` cannot be set higher; at the set number new flows are dropped (flow_table_full)"},
     Limit{"proxied connections per worker", kProxyConnectionMax, "kProxyConnectionMax",

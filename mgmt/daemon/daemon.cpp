@@ -48,6 +48,8 @@ std::vector<std::string> dataplane_arguments(const config::Node& node) {
                                text_of(node.hugepages),
                                "--buffers",
                                std::to_string(node.limits.buffers_per_worker),
+                               "--receive-ring",
+                               std::to_string(node.limits.receive_ring),
                                "--flows",
                                std::to_string(node.limits.flows_per_worker),
                                "--proxy-connections",

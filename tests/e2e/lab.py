@@ -240,7 +240,7 @@ class Lab:
                 "runtime_dir": str(self.runtime_dir),
                 "addresses": [NODE_SERVERS4, NODE_SERVERS6],
                 "memory_mib": 192,
-                "limits": {"flows_per_worker": 65536, "buffers_per_worker": 8192},
+                "limits": {"flows_per_worker": 65536, "buffers_per_worker": 16384},
                 **node,
             },
             "ports": ports or [{"name": "veth-client"}, {"name": "veth-servers"}],

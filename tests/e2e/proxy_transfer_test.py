@@ -133,6 +133,24 @@ class WithoutAStage(ProxyCase):
         self.assert_nothing_is_held()
         self.assert_memory_is_flat()
 
+    def test_a_thousand_connections_that_begin_at_once_all_get_through(self):
+        """Each side's answers and octets meet in one receive ring; nobody may lose the connection for that."""
+        def arrived():
+            ports = self.lab.status()["ports"]
+            return {name: sum(port[name] for port in ports) for name in ("steered_frames", "received_frames_total")}
+        for options in ({"down": 100_000}, {"up": 100_000}):
+            with self.subTest(**options):
+                before = arrived() if duts.chosen() == "proxy" else {}
+                report = transfer(self.lab.client, VIP4, TRANSFER, connections=1000, timeout=60, **options)
+                print(f"{self.dut.name}: 1000 at once, {options}: {report['goodput_mbit']:.0f} Mbit/s, "
+                      f"longest quiet {report['longest_quiet_ms']} ms")
+                self.assert_all_arrived(report, 1000)
+                if not before:
+                    continue
+                steered, received = [arrived()[name] - n for name, n in before.items()]
+                self.assertLess(steered - received, steered / 50, "frames that the rings did not take")
+        self.assert_nothing_is_held()
+
     def test_the_proxy_is_what_carries(self):
         if duts.chosen() != "proxy":
             self.skipTest("of the proxy's counters")

@@ -90,6 +90,7 @@ World::World(const WorldOptions& options) : options_{options} {
   device = std::make_unique<io::SimDevice>(io::SimOptions{.workers = options.workers,
                                                           .queues = options.queues,
                                                           .buffers = options.buffers,
+                                                          .ring = options.ring,
                                                           .seed = options.seed,
                                                           .faults = options.faults});
   publisher = std::make_unique<worker::ViewPublisher>(views, options.workers);
@@ -118,6 +119,7 @@ void World::start_workers() {
     config.parked_max = options_.parked;
     config.proxy_connections_max = options_.proxy_connections;
     config.lent_max = options_.lent;
+    if (options_.ring != 0) config.receive_ring = static_cast<std::uint32_t>(options_.ring);
     config.seed = {options_.seed + 17, options_.seed * 31 + 5};
     workers.push_back(std::make_unique<worker::Worker>(config, worker::WorkerWiring{.io = ios[w],
                                                                                     .block = &block,

@@ -55,6 +55,7 @@ struct WorldOptions {
   std::size_t queues{1};
   std::uint32_t flows{256};
   std::size_t buffers{4096};
+  std::size_t ring{};  ///< frames per receive queue; 0: no bound
   std::uint32_t seed{1};
   std::uint32_t parked{64};
   std::uint32_t proxy_connections{64};

@@ -21,7 +21,7 @@
 namespace penstock::io {
 namespace {
 
-constexpr std::uint16_t kRingSize = 2048;  // power of two; the driver sizes fill and completion rings itself
+constexpr std::uint16_t kTransmitRing = 2048;  // as many as the driver's completion ring takes back
 // Sent frames come back when the receiver's kernel has taken them, normally within a softirq.
 constexpr int kCompletionTries = 50;
 constexpr unsigned kCompletionWaitUs = 2000;
@@ -42,6 +42,23 @@ std::uint32_t waiting(const Ring& ring, std::uint32_t& first) {
 std::uint32_t under_way(const QueueCapture& queue) {
   return __atomic_load_n(queue.tx->consumer, __ATOMIC_ACQUIRE) -
          __atomic_load_n(queue.completion->producer, __ATOMIC_ACQUIRE);
+}
+
+/// The driver fills its rings with kQueueBuffers whatever their size; `more` buffers let a longer one hold more.
+bool fill_more(const QueueCapture& queue, rte_mempool* pool, std::size_t more) {
+  const auto count = static_cast<std::uint32_t>(more);
+  std::vector<rte_mbuf*> buffers(more);
+  if (rte_pktmbuf_alloc_bulk(pool, buffers.data(), count) != 0) return false;
+  std::uint32_t at = 0;
+  if (xsk_ring_prod__reserve(queue.fill, count, &at) != count) {
+    rte_pktmbuf_free_bulk(buffers.data(), count);
+    return false;
+  }
+  for (rte_mbuf* const buffer : buffers)
+    *xsk_ring_prod__fill_addr(queue.fill, at++) = static_cast<std::uint64_t>(
+        reinterpret_cast<std::byte*>(buffer) - static_cast<std::byte*>(queue.area) - pool->header_size);
+  xsk_ring_prod__submit(queue.fill, count);
+  return true;
 }
 
 /// Gives back what stands in the four rings; the driver would lose it. The kernel no longer receives into them.
@@ -80,13 +97,15 @@ Result<std::unique_ptr<DpdkPort>> DpdkPort::add(DpdkRuntime& runtime, PortOption
     return Problem{options.name, "MTU " + std::to_string(options.mtu) + " does not fit a buffer",
                    "set it to " + std::to_string(kPortMtuMax) + " or less"};
   if (options.queues == 0) return Problem{options.name, "needs at least one queue", ""};
-  const std::size_t held = options.queues * kQueueBuffers;
+  const std::size_t ring = runtime.ring_for(options.queues);
+  const std::size_t held = options.queues * ring;
   if (runtime.free_buffers() < held + kReserveBuffers)
     return Problem{options.name,
                    std::to_string(options.queues) + " queues hold " + std::to_string(held) + " buffers, " +
                        std::to_string(runtime.free_buffers()) + " are free",
                    "raise limits.buffers_per_worker"};
   std::unique_ptr<DpdkPort> port{new DpdkPort{runtime, std::move(options)}};
+  port->ring_ = ring;
   if (auto opened = port->open(); !opened) return opened.error();
   return port;
 }
@@ -116,6 +135,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   // driver an empty poll may sleep up to a second when the fill ring runs dry.
   const std::string arguments =
       "iface=" + options_.name + ",start_queue=" + std::to_string(queue) + ",queue_count=1,busy_budget=0,force_copy=1";
+  device.capture.fill_size = static_cast<std::uint32_t>(2 * ring_);
+  device.capture.transmit_size = kTransmitRing;
   const CaptureScope scope{device.capture};
   if (const int e = rte_eal_hotplug_add("vdev", device.name.c_str(), arguments.c_str()); e != 0)
     return Problem{place, "DPDK cannot add the device: " + std::string{rte_strerror(-e)}, ""};
@@ -123,8 +144,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   const rte_eth_conf config{};
   int e = rte_eth_dev_get_port_by_name(device.name.c_str(), &device.id);
   if (e == 0) e = rte_eth_dev_configure(device.id, 1, 1, &config);
-  if (e == 0) e = rte_eth_rx_queue_setup(device.id, 0, kRingSize, 0, nullptr, runtime_.pool());
-  if (e == 0) e = rte_eth_tx_queue_setup(device.id, 0, kRingSize, 0, nullptr);
+  if (e == 0) e = rte_eth_rx_queue_setup(device.id, 0, static_cast<std::uint16_t>(ring_), 0, nullptr, runtime_.pool());
+  if (e == 0) e = rte_eth_tx_queue_setup(device.id, 0, kTransmitRing, 0, nullptr);
   if (e == 0) e = rte_eth_dev_start(device.id);
   if (e != 0) {
     const int cause = device.capture.error != 0 ? device.capture.error : -e;
@@ -132,6 +153,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   }
   if (device.capture.socket == nullptr || device.capture.umem == nullptr)
     return Problem{place, "the AF_XDP driver was not linked with our hooks", ""};
+  if (ring_ > kQueueBuffers && !fill_more(device.capture, runtime_.pool(), ring_ - kQueueBuffers))
+    return Problem{place, "no buffers for a receive ring of " + std::to_string(ring_), "lower limits.receive_ring"};
   const int fd = xsk_socket__fd(device.capture.socket);
   if (bpf_map_update_elem(map_.get(), &queue, &fd, BPF_ANY) != 0)
     return Problem{place, "cannot enter the socket into xsks_map: " + std::string{std::strerror(errno)}, ""};

@@ -57,6 +57,8 @@ class DpdkPort {
   [[nodiscard]] const PortOptions& options() const { return options_; }
   [[nodiscard]] std::span<const Queue> queues() const { return queues_; }
   [[nodiscard]] PortStats stats() const;
+  /// Frames that the receive ring of each queue holds.
+  [[nodiscard]] std::size_t receive_ring() const { return ring_; }
 
  private:
   struct Device;
@@ -66,6 +68,7 @@ class DpdkPort {
   void close();
 
   DpdkRuntime& runtime_;
+  std::size_t ring_{};  ///< frames that each queue's receive ring holds
   PortOptions options_;
   Fd map_;
   std::vector<Queue> queues_;

@@ -9,6 +9,7 @@
 #include <rte_thread.h>
 #include <sys/mman.h>
 
+#include <bit>
 #include <cstdio>
 #include <vector>
 
@@ -123,6 +124,11 @@ Problems DpdkRuntime::check(const RuntimeOptions& options) {
   if (options.buffers < kBuffersMin)
     problems.push_back({"buffers", std::to_string(options.buffers) + " are too few for two queues",
                         "at least " + std::to_string(kBuffersMin)});
+  if (!std::has_single_bit(options.receive_ring) || options.receive_ring < kQueueBuffers ||
+      options.receive_ring > kReceiveRingMax)
+    problems.push_back(
+        {"receive ring", std::to_string(options.receive_ring) + " frames are not possible",
+         "a power of two from " + std::to_string(kQueueBuffers) + " to " + std::to_string(kReceiveRingMax)});
   const std::size_t octets = octets_for(options.buffers);
   if (octets > options.memory_mib * kMib)
     problems.push_back({"memory",
@@ -146,12 +152,19 @@ Result<std::unique_ptr<DpdkRuntime>> DpdkRuntime::start(const RuntimeOptions& op
   auto pool = make_pool(options.buffers);
   if (!pool) return pool.error();
   runtime->pool_ = *pool;
+  runtime->receive_ring_ = options.receive_ring;
   return runtime;
 }
 
 DpdkRuntime::~DpdkRuntime() {
   rte_mempool_free(pool_);
   rte_eal_cleanup();
+}
+
+std::size_t DpdkRuntime::ring_for(std::size_t queues) const {
+  std::size_t ring = receive_ring_;
+  while (ring > kQueueBuffers && free_buffers() < queues * ring + pool_->size / 2) ring /= 2;
+  return ring;
 }
 
 std::size_t DpdkRuntime::free_buffers() const { return rte_mempool_avail_count(pool_); }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "dataplane/core/require.h"
@@ -29,8 +30,10 @@ int __real_xsk_umem__delete(xsk_umem* umem);
 
 int __wrap_xsk_umem__create(xsk_umem** umem, void* area, __u64 size, xsk_ring_prod* fill, xsk_ring_cons* completion,
                             const xsk_umem_config* config) {
-  const int result = __real_xsk_umem__create(umem, area, size, fill, completion, config);
   QueueCapture* capture = active_capture;
+  xsk_umem_config ours = *config;
+  if (capture != nullptr && capture->fill_size != 0) ours.fill_size = std::max(ours.fill_size, capture->fill_size);
+  const int result = __real_xsk_umem__create(umem, area, size, fill, completion, &ours);
   if (capture == nullptr) return result;
   if (result != 0) {
     capture->error = -result;
@@ -47,13 +50,14 @@ int __wrap_xsk_socket__create(xsk_socket** xsk, const char* ifname, __u32 queue,
                               xsk_ring_prod* tx, const xsk_socket_config* config) {
   xsk_socket_config ours = *config;
   ours.libxdp_flags |= XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
+  QueueCapture* capture = active_capture;
+  if (capture != nullptr && capture->transmit_size != 0) ours.tx_size = capture->transmit_size;
   int result = __real_xsk_socket__create(xsk, ifname, queue, umem, rx, tx, &ours);
   // The queue of a socket that was just closed is given back a little later, from a kernel work queue.
   for (int i = 0; result == -EBUSY && i < kBusyTries; ++i) {
     ::usleep(kBusyWaitUs);
     result = __real_xsk_socket__create(xsk, ifname, queue, umem, rx, tx, &ours);
   }
-  QueueCapture* capture = active_capture;
   if (capture == nullptr) return result;
   if (result != 0) {
     capture->error = -result;

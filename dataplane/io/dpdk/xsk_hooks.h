@@ -9,10 +9,16 @@
 #pragma once
 #include <xdp/xsk.h>
 
+#include <cstdint>
+
 namespace penstock::io {
 
 /// The kernel objects behind one queue. Rings belong to the driver and are valid until its port is closed.
 struct QueueCapture {
+  // What we ask for; 0: what the driver wants.
+  std::uint32_t fill_size{};      ///< entries of the fill ring
+  std::uint32_t transmit_size{};  ///< entries of the transmit ring; the driver takes the receive ring's size
+  // What there is then.
   xsk_umem* umem{};
   void* area{};  ///< start of the umem
   xsk_ring_prod* fill{};

@@ -7,7 +7,8 @@ namespace penstock::io {
 std::size_t SimIo::receive(std::span<Frame> into) {
   std::size_t n = 0;
   const SimOptions& o = device_.options_;
-  for (std::size_t turn = 0; turn < o.ports; ++turn) {
+  // The one behind the last that was served has the next turn, or a port with much would starve the others.
+  for (std::size_t turn = 0; turn < o.ports && n < into.size(); ++turn) {
     const std::size_t port = next_port_++ % o.ports;
     for (std::size_t q = worker_; q < o.queues; q += o.workers) {
       std::deque<Frame>& queue = device_.queue(port, q);
@@ -125,6 +126,10 @@ void SimDevice::inject(PortIndex port, ByteView bytes, std::size_t q) {
 
 void SimDevice::deliver(PortIndex port, ByteView bytes, std::size_t q) {
   require(bytes.size() <= options_.frame_octets_max, "injected frame larger than a buffer");
+  if (options_.ring != 0 && queue(port, q).size() >= options_.ring) {
+    ++ring_full_;
+    return;
+  }
   Buffer* const buffer = lend();
   if (buffer == nullptr) {
     ++no_buffer_;

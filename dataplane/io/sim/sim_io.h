@@ -6,7 +6,8 @@
 // Faults    each injected frame may be lost, doubled, or overtaken by the next one, by a seeded generator.
 // Rule      outstanding() counts what workers own of buffers: 0 after everything is sent or dropped. hold_sent() keeps
 //           transmitted buffers owned by the device, as one that sends later does.
-// Limits    `buffers` in all; inject() on an empty pool loses the frame and counts it (no_buffer).
+// Limits    `buffers` in all; inject() on an empty pool loses the frame and counts it (no_buffer), and so does one on a
+//           full receive queue (ring_full).
 // Not here  threads: one caller drives everything.
 #pragma once
 #include <array>
@@ -31,6 +32,7 @@ struct SimOptions {
   std::size_t ports{2};
   std::size_t queues{1};  ///< per port
   std::size_t buffers{4096};
+  std::size_t ring{};  ///< frames that a receive queue holds; 0: no bound
   std::uint32_t seed{1};
   SimFaults faults{};
   std::uint16_t headroom{128};
@@ -87,6 +89,7 @@ class SimDevice {
   [[nodiscard]] std::uint64_t delivered() const { return delivered_; }
   [[nodiscard]] std::uint64_t lost() const { return lost_; }
   [[nodiscard]] std::uint64_t no_buffer() const { return no_buffer_; }
+  [[nodiscard]] std::uint64_t ring_full() const { return ring_full_; }
 
  private:
   friend class SimIo;
@@ -109,7 +112,7 @@ class SimDevice {
   std::vector<Frame> held_;         // transmitted, still owned by the device
   bool hold_sent_{};
   std::minstd_rand random_;
-  std::uint64_t delivered_{}, lost_{}, no_buffer_{};
+  std::uint64_t delivered_{}, lost_{}, no_buffer_{}, ring_full_{};
 };
 
 }  // namespace penstock::io

@@ -35,6 +35,20 @@ TEST(SimIo, ports_are_served_in_turn) {
   device.io(0).drop({burst.data(), 1});
 }
 
+TEST(SimIo, a_port_with_much_does_not_starve_the_others) {
+  SimDevice device{{.ring = 100}};
+  const std::array<std::byte, 60> frame{};
+  for (int i = 0; i < 200; ++i) device.inject(0, frame);
+  device.inject(1, frame);
+  EXPECT_EQ(device.ring_full(), 100u) << "a ring holds what it is said to hold";
+  std::array<Frame, kBurstMax> burst;
+  ASSERT_EQ(device.io(0).receive(burst), kBurstMax);
+  device.io(0).drop(burst);
+  ASSERT_EQ(device.io(0).receive(burst), kBurstMax);
+  EXPECT_EQ(burst[0].port(), 1);
+  device.io(0).drop(burst);
+}
+
 TEST(SimIo, a_worker_receives_its_own_queues_only) {
   SimDevice device{{.workers = 2, .ports = 1, .queues = 2}};
   device.inject(0, bytes(1), 1);

@@ -61,11 +61,16 @@ class EndReader final : public tcp::Delivery {
 RelayWorld::RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& options)
     : scenario_{scenario}, options_{options}, random_{scenario.seed * 2 + 3} {
   const IpFamily family = scenario.v4 ? IpFamily::v4 : IpFamily::v6;
-  world_ = std::make_unique<World>(WorldOptions{.buffers = options.buffers, .lent = options.lent});
+  const auto many = static_cast<std::uint32_t>(scenario.connections.size());
+  world_ = std::make_unique<World>(WorldOptions{.flows = std::max(256u, 4 * many),
+                                                .buffers = options.buffers,
+                                                .ring = options.ring,
+                                                .proxy_connections = std::max(64u, many),
+                                                .lent = options.lent});
   if (options.hold_sent) world_->device->hold_sent();
   if (options.half_open_max != 0) world_->node.proxy_half_open_max = options.half_open_max;
   world_->node.proxy_keepalive_ms = 1800'000;
-  world_->node.proxy_connect_ms = 600'000;
+  world_->node.proxy_connect_ms = options.connect_ms;
   for (worker::WorkerPort& port : world_->ports) port.verify_checksums = true;
   SimListener listener = make_listener({IpProto::tcp, family, control::Forwarding::fullnat}, 2);
   listener.mode = control::ListenerMode::proxy;
@@ -78,7 +83,8 @@ RelayWorld::RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& 
     auto connection = std::make_unique<Connection>();
     connection->key = {client_address(family), service_address(family), Be16::from_host(plan.client_port),
                        Be16::from_host(80)};
-    connection->app = std::make_unique<tcpsim::App>(plan.app[0], plan.app[1], 2 * i, 2 * i + 1);
+    const std::uint32_t stream = options_.alike ? 0 : 2 * i;
+    connection->app = std::make_unique<tcpsim::App>(plan.app[0], plan.app[1], stream, stream + 1);
     hosts_[0].connections.push_back(std::move(connection));
     push(start_us_ + plan.opens_at_us, Kind::open, 0, i);
   }
@@ -120,11 +126,16 @@ std::string RelayWorld::run() {
     if (now_us_ - start_us_ > kVirtualMaxUs) fail("not finished within six virtual hours");
     if (++events_ > kEventsMax) fail("too many events: a livelock");
     handle(event);
-    if (const auto problem = world_->workers[0]->relay().audit(); !problem.empty()) fail(std::string{problem});
-    if (!world_->conserved()) fail("a frame had none or two dispositions");
+    if (!options_.alike || events_ % 256 == 0) audit();
   }
+  audit();
   if (failure_.empty()) check_end();
   return failure_;
+}
+
+void RelayWorld::audit() {
+  if (const auto problem = world_->workers[0]->relay().audit(); !problem.empty()) fail(std::string{problem});
+  if (!world_->conserved()) fail("a frame had none or two dispositions");
 }
 
 void RelayWorld::handle(const Event& event) {
@@ -173,8 +184,8 @@ void RelayWorld::endpoint_accepts(const tcp::ConnectionKey& key, const tcp::Segm
   const tcpsim::ConnectionPlan& plan = scenario_.connections[i];
   auto fresh = std::make_unique<Connection>();
   fresh->key = key;
-  fresh->app = std::make_unique<tcpsim::App>(plan.app[1], plan.app[0], static_cast<std::uint32_t>(2 * i + 1),
-                                             static_cast<std::uint32_t>(2 * i));
+  const auto stream = static_cast<std::uint32_t>(options_.alike ? 0 : 2 * i);
+  fresh->app = std::make_unique<tcpsim::App>(plan.app[1], plan.app[0], stream + 1, stream);
   fresh->opened = h.engine->accept(fresh->ep, key, 1500, syn, now());
   h.connections.push_back(std::move(fresh));
   pump(1, i);
@@ -260,21 +271,46 @@ void RelayWorld::pump(std::size_t host, std::size_t index) {
 }
 
 void RelayWorld::node_turns() {
+  if (options_.burst_us != 0) return node_round();
   worker::Worker& worker = *world_->workers[0];
   for (int rounds = 0; worker.step(now()); ++rounds)
     if (rounds > 10000) return fail("the worker never comes to rest");
-  for (io::SentFrame& sent : world_->device->take_sent()) {
-    for (const std::string& problem : test::problems_of(sent.bytes)) fail("bad frame sent: " + problem);
-    sent.bytes.erase(sent.bytes.begin(), sent.bytes.begin() + kEthernet);
-    travel(links_[sent.port == kDownstream ? 1 : 2], Kind::to_host, sent.port, std::move(sent.bytes), 0);
-  }
-  if (options_.hold_sent && random_.below(3) == 0) world_->device->release_sent();
+  carry_sent();
   const Instant deadline = worker.next_deadline();
   if (worker.flow_count() == 0 || deadline == Instant::max()) return;
   const std::uint64_t at_us = std::max((to_nanoseconds(deadline) + 999) / 1000, now_us_ + 1);
   if (node_at_us_ != 0 && node_at_us_ <= at_us && node_at_us_ > now_us_) return;
   node_at_us_ = at_us;
   push(at_us, Kind::node, 0, 0);
+}
+
+/// One round, when the last one is over; meanwhile frames wait in the rings.
+void RelayWorld::node_round() {
+  worker::Worker& worker = *world_->workers[0];
+  std::uint64_t next_us = node_free_at_us_;
+  if (now_us_ >= node_free_at_us_) {
+    const bool worked = worker.step(now());
+    carry_sent();
+    node_free_at_us_ = now_us_ + options_.burst_us;
+    next_us = node_free_at_us_;
+    const Instant deadline = worker.next_deadline();
+    if (!worked && world_->device->waiting() == 0) {
+      if (worker.flow_count() == 0 || deadline == Instant::max()) return;
+      next_us = std::max((to_nanoseconds(deadline) + 999) / 1000, next_us);
+    }
+  }
+  if (node_at_us_ != 0 && node_at_us_ <= next_us && node_at_us_ > now_us_) return;
+  node_at_us_ = next_us;
+  push(next_us, Kind::node, 0, 0);
+}
+
+void RelayWorld::carry_sent() {
+  for (io::SentFrame& sent : world_->device->take_sent()) {
+    for (const std::string& problem : test::problems_of(sent.bytes)) fail("bad frame sent: " + problem);
+    sent.bytes.erase(sent.bytes.begin(), sent.bytes.begin() + kEthernet);
+    travel(links_[sent.port == kDownstream ? 1 : 2], Kind::to_host, sent.port, std::move(sent.bytes), 0);
+  }
+  if (options_.hold_sent && random_.below(3) == 0) world_->device->release_sent();
 }
 
 void RelayWorld::check_end() {

@@ -2,7 +2,7 @@
 //
 // Model     two hosts (all clients, all endpoints) over tcp::Engine, four lossy links, and a sim::World's worker on
 //           virtual time. Applications, plans and faults are those of tests/sim/tcp.
-// Limits    one connection per run: an endpoint cannot see which client's it is.
+// Limits    one connection per run, since an endpoint cannot see which client's it is; with `alike` many of one plan.
 // Checks    every delivered octet is the right one at its position; a connection whose plan loses nothing delivers
 //           everything and both ends of stream; after every event the relay's sums hold; at the end no pair, no flow
 //           and no buffer is left.
@@ -26,7 +26,11 @@ struct RelayRunOptions {
   std::size_t buffers{2048};      ///< of the device
   bool hold_sent{};               ///< the device owns transmitted buffers for a while, as AF_XDP does
   std::uint32_t half_open_max{};  ///< 0: the default
-  tcpsim::Pcapng* capture{};      ///< gets every packet of both sides
+  std::uint32_t connect_ms{600'000};
+  std::size_t ring{};         ///< frames that a receive queue of the node holds; 0: no bound
+  std::uint32_t burst_us{};   ///< what a round of the worker takes; 0: nothing, it is never behind
+  bool alike{};               ///< many connections of one plan
+  tcpsim::Pcapng* capture{};  ///< gets every packet of both sides
 };
 
 class RelayWorld {
@@ -75,6 +79,9 @@ class RelayWorld {
   void host_sends(std::size_t host, const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
   void pump(std::size_t host, std::size_t index);
   void node_turns();
+  void node_round();
+  void carry_sent();
+  void audit();
   void travel(tcpsim::Link& link, Kind to, std::size_t host, std::vector<std::byte> bytes, std::size_t ip_at);
   void fail(const std::string& what);
   void check_end();
@@ -88,7 +95,7 @@ class RelayWorld {
   std::vector<Host> hosts_;
   std::priority_queue<Event, std::vector<Event>, Later> heap_;
   std::uint64_t now_us_{2'000'000'000}, start_us_{2'000'000'000}, order_{}, events_{}, octets_{};
-  std::uint64_t node_at_us_{};
+  std::uint64_t node_at_us_{}, node_free_at_us_{};
   std::string failure_;
 };
 
