@@ -91,7 +91,7 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.flow = flow;
   pair.last_moved = now_ms_;
   pair.budget_for = 0;
-  for (const std::size_t side : {0u, 1u}) shares_[side].sends(pair.sent_in[side] = 0);
+  pair.sent_in[0] = pair.sent_in[1] = 0;
   pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = pair.by_cookie = false;
   pair.serving = Serving::pair;
   pair.attached = pair.blocked = pair.app_timed = false;
@@ -148,6 +148,8 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   pair.mtu[1] = mtu[1];
   pair.serving = serving;
   pair.attached = serving != Serving::pair;
+  shares_[0].sends(pair.sent_in[0]);
+  if (serving == Serving::pair) shares_[1].sends(pair.sent_in[1]);  // it will be dialled
   tcp::Endpoint& leg = pair.leg(Side::downstream);
   const tcp::ConnectionKey key = key_of(flow, Side::downstream);
   const bool opened = grant == nullptr

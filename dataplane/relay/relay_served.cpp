@@ -217,7 +217,8 @@ LegId Relay::dial_served(flow::FlowIndex flow, std::uint16_t mtu, std::uint32_t 
   pair.connect_until =
       CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(settings_.connect / std::chrono::milliseconds{1})};
   tcp::Endpoint& leg = pair.leg(Side::upstream);
-  if (!engine_.connect(leg, key_of(flow, Side::upstream), mtu, now_)) {
+  shares_[1].sends(pair.sent_in[1]);
+  if (!engine_.connect(leg, key_of(flow, Side::upstream), mtu, now_, first_window(pair, Side::upstream))) {
     of_flow_[flow] = 0;
     release(index);
     return kNoLeg;
@@ -261,6 +262,7 @@ tcp::Events Relay::receive_served(PairIndex index, Frame& frame, const wire::Pac
   current_ = {&frame, &info, frame.bytes().data(), tcp::kNoIndex};
   InboxDelivery delivery{*this, pair};
   const tcp::Events events = engine_.receive(pair.leg(pair.served_side()), segment, now_, delivery);
+  if (delivery.received) settle_share(pair, pair.served_side());
   if (delivery.received && pair.attached) {
     // Connected comes first: a downstream leg gets its token by it.
     if (events.has(tcp::Events::kConnected)) {
