@@ -152,9 +152,9 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   if (serving == Serving::pair) shares_[1].sends(pair.sent_in[1]);  // it will be dialled
   tcp::Endpoint& leg = pair.leg(Side::downstream);
   const tcp::ConnectionKey key = key_of(flow, Side::downstream);
-  const bool opened = grant == nullptr
-                          ? engine_.accept(leg, key, mtu[0], *segment, now_, first_window(pair, Side::downstream))
-                          : engine_.accept_cookie(leg, key, mtu[0], *grant, *segment, now_);
+  const bool opened = grant == nullptr ? engine_.accept(leg, key, mtu[0], *segment, now_,
+                                                        first_window(pair, Side::downstream, key.local.is_v4()))
+                                       : engine_.accept_cookie(leg, key, mtu[0], *grant, *segment, now_);
   if (!opened) {
     of_flow_[flow] = 0;
     release(index);
@@ -168,7 +168,7 @@ bool Relay::open(flow::FlowIndex flow, Frame& frame, const wire::PacketInfo& inf
   touch(index);
   if (grant != nullptr) {
     counters_.cookies_accepted.add();
-    engine_.set_window_limit(leg, first_window(pair, Side::downstream));
+    engine_.set_window_limit(leg, first_window(Side::downstream, leg.payload_max()));
     pair.by_cookie = true;
     require(receive(2 * flow, frame, info) == Taken::taken, "a new pair did not take its first segment");
     return true;
@@ -182,8 +182,9 @@ void Relay::dial(Pair& pair) {
   pair.dialled = true;
   pair.connect_until = CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(settings_.connect / milliseconds(1))};
   tcp::Endpoint& leg = pair.leg(Side::upstream);
-  const std::uint32_t window = first_window(pair, Side::upstream);
-  if (!engine_.connect(leg, key_of(pair.flow, Side::upstream), pair.mtu[1], now_, window)) pair.failed = true;
+  const tcp::ConnectionKey key = key_of(pair.flow, Side::upstream);
+  const std::uint32_t window = first_window(pair, Side::upstream, key.local.is_v4());
+  if (!engine_.connect(leg, key, pair.mtu[1], now_, window)) pair.failed = true;
 }
 
 void Relay::connected(Pair& pair, Side side) {
@@ -199,10 +200,16 @@ void Relay::connected(Pair& pair, Side side) {
 
 /// What a leg is opened with: its peer learns of more when its first flight is acknowledged. Of the share a part only,
 /// since those that begin a moment later are not counted yet.
-std::uint32_t Relay::first_window(const Pair& pair, Side side) const {
-  const auto index = static_cast<std::size_t>(side);
-  const std::uint32_t part = std::max(ArrivalShare::kLeastSegments, shares_[index].segments() / kFirstFlightPart);
-  return std::min(kFirstFlightSegments, part) * pair.mtu[index];
+std::uint32_t Relay::first_window(Side side, std::uint32_t segment_octets) const {
+  const ArrivalShare& arrivals = shares_[static_cast<std::size_t>(side)];
+  const std::uint32_t part = std::max(ArrivalShare::kLeastSegments, arrivals.segments() / kFirstFlightPart);
+  return std::min(kFirstFlightSegments, part) * segment_octets;
+}
+
+std::uint32_t Relay::first_window(const Pair& pair, Side side, bool v4) const {
+  constexpr std::uint32_t kHeadersV4 = 52, kHeadersV6 = 72;  // with timestamps
+  const std::uint32_t headers = v4 ? kHeadersV4 : kHeadersV6;
+  return first_window(side, std::max(pair.mtu[static_cast<std::size_t>(side)], std::uint16_t{552}) - headers);
 }
 
 std::uint32_t Relay::budget_of(const Pair& pair, Side side) const {
@@ -238,13 +245,14 @@ void Relay::settle_windows(Pair& pair) {
 }
 
 /// Payload came on this leg: its peer may have as much under way as the others leave. That grows with what was taken,
-/// as fast as a peer's slow start, so nothing needs to be told unasked.
+/// as fast as a peer's slow start, so nothing needs to be told unasked. Whole segments: a peer fills what is left of a
+/// window with a small one.
 void Relay::settle_share(Pair& pair, Side side) {
   ArrivalShare& arrivals = shares_[static_cast<std::size_t>(side)];
   arrivals.sends(pair.sent_in[static_cast<std::size_t>(side)]);
   tcp::Endpoint& leg = pair.leg(side);
-  const std::uint64_t grown = first_window(pair, side) + leg.octets_delivered;
-  const std::uint64_t share = arrivals.segments() * std::uint64_t{leg.pmtu.mss()};
+  const std::uint64_t grown = first_window(side, leg.payload_max()) + leg.octets_delivered;
+  const std::uint64_t share = arrivals.segments() * std::uint64_t{leg.payload_max()};
   const auto limit = static_cast<std::uint32_t>(std::min({grown, share, std::uint64_t{tcp::kNoWindowLimit}}));
   if (leg.receive_window.limit() != limit) engine_.set_window_limit(leg, limit);
 }

@@ -171,7 +171,8 @@ class Relay {
   void settle_share(Pair& pair, Side side);
   void make_room(Pair& pair, Side side);
   [[nodiscard]] std::uint32_t budget_mark(const Pair& pair) const;
-  [[nodiscard]] std::uint32_t first_window(const Pair& pair, Side side) const;
+  [[nodiscard]] std::uint32_t first_window(Side side, std::uint32_t segment_octets) const;
+  [[nodiscard]] std::uint32_t first_window(const Pair& pair, Side side, bool v4) const;
   [[nodiscard]] std::uint32_t budget_of(const Pair& pair, Side side) const;
   [[nodiscard]] bool leg_is_over(const Pair& pair, Side side) const;
   void keep_time_wait(Pair& pair, Side side);

@@ -218,7 +218,8 @@ LegId Relay::dial_served(flow::FlowIndex flow, std::uint16_t mtu, std::uint32_t 
       CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(settings_.connect / std::chrono::milliseconds{1})};
   tcp::Endpoint& leg = pair.leg(Side::upstream);
   shares_[1].sends(pair.sent_in[1]);
-  if (!engine_.connect(leg, key_of(flow, Side::upstream), mtu, now_, first_window(pair, Side::upstream))) {
+  const tcp::ConnectionKey key = key_of(flow, Side::upstream);
+  if (!engine_.connect(leg, key, mtu, now_, first_window(pair, Side::upstream, key.local.is_v4()))) {
     of_flow_[flow] = 0;
     release(index);
     return kNoLeg;

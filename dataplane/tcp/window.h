@@ -14,25 +14,25 @@
 
 namespace penstock::tcp {
 
-inline constexpr std::uint32_t kNoWindowLimit = 0xffffffff;
+inline constexpr std::uint32_t kNoWindowLimit = (1u << 28) - 1;  ///< above every budget
 
 class ReceiveWindow {
  public:
   void open(SeqNum rcv_nxt, std::uint8_t shift) {
     edge_ = rcv_nxt;
-    shift_ = shift;
+    shift_ = shift & 0xfu;
   }
   /// At most this much is offered from now on; what was promised stays promised.
-  void set_limit(std::uint32_t octets) { limit_ = octets; }
+  void set_limit(std::uint32_t octets) { limit_ = std::min(octets, kNoWindowLimit) & kNoWindowLimit; }
   [[nodiscard]] std::uint32_t limit() const { return limit_; }
   /// The most that may ever be offered with this budget.
-  [[nodiscard]] std::uint32_t most(std::uint32_t budget) const { return std::min(budget, limit_); }
+  [[nodiscard]] std::uint32_t most(std::uint32_t budget) const { return std::min<std::uint32_t>(budget, limit_); }
   /// The window field of a segment sent now. `scaled` is false on a SYN.
   std::uint16_t offer(SeqNum rcv_nxt, std::uint32_t budget, std::uint32_t mss, bool scaled = true) {
     const SeqNum target = rcv_nxt + SeqSpan{free_of(budget)};
     SeqNum edge = later_of(edge_, rcv_nxt);
     if (edge.precedes(target) && target.since(edge).octets >= std::min(most(budget) / 2, mss)) edge = target;
-    const std::uint8_t shift = scaled ? shift_ : std::uint8_t{0};
+    const std::uint32_t shift = scaled ? shift_ : 0u;
     const auto field = static_cast<std::uint16_t>(std::min<std::uint32_t>(edge.since(rcv_nxt).octets >> shift, 0xffff));
     edge_ = later_of(edge_, rcv_nxt + SeqSpan{std::uint32_t{field} << shift});
     return field;
@@ -56,18 +56,18 @@ class ReceiveWindow {
     return rcv_nxt.precedes(edge_) ? edge_.since(rcv_nxt).octets : 0;
   }
   [[nodiscard]] std::uint32_t unconsumed() const { return unconsumed_; }
-  [[nodiscard]] std::uint8_t shift() const { return shift_; }
+  [[nodiscard]] std::uint8_t shift() const { return static_cast<std::uint8_t>(shift_); }
 
  private:
   [[nodiscard]] std::uint32_t free_of(std::uint32_t budget) const {
-    return budget > unconsumed_ ? std::min(budget - unconsumed_, limit_) : 0;
+    return budget > unconsumed_ ? std::min<std::uint32_t>(budget - unconsumed_, limit_) : 0;
   }
   SeqNum edge_;
   std::uint32_t unconsumed_{};
-  std::uint32_t limit_{kNoWindowLimit};
-  std::uint8_t shift_{};
+  std::uint32_t limit_ : 28 {kNoWindowLimit};
+  std::uint32_t shift_ : 4 {};  // 14 at most
 };
-static_assert(sizeof(ReceiveWindow) == 16);
+static_assert(sizeof(ReceiveWindow) == 12);
 
 class SendWindow {
  public:
