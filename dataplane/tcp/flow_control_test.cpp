@@ -146,6 +146,40 @@ TEST(Scaling, rounding_never_takes_back_what_was_promised) {
   EXPECT_EQ(window.edge(), SeqNum{9216}) << "less is told, but all of it is still taken";
 }
 
+TEST(WindowLimit, bounds_what_is_under_way_not_what_is_held) {
+  ReceiveWindow window;
+  window.open(SeqNum{0}, 0);
+  window.set_limit(2000);
+  EXPECT_EQ(window.offer(SeqNum{0}, 5000, 1000), 2000);
+  window.delivered(2000);
+  EXPECT_EQ(window.offer(SeqNum{2000}, 5000, 1000), 2000) << "nothing was consumed, but nothing is under way";
+  window.delivered(2000);
+  EXPECT_EQ(window.offer(SeqNum{4000}, 5000, 1000), 1000) << "now the budget is what binds";
+  window.consumed(4000);
+  EXPECT_TRUE(window.update_due(SeqNum{4000}, 5000, 1000));
+  window.set_limit(1000);
+  EXPECT_EQ(window.offer(SeqNum{4000}, 5000, 1000), 1000);
+}
+
+TEST(WindowLimit, what_was_promised_stays_promised) {
+  ReceiveWindow window;
+  window.open(SeqNum{0}, 0);
+  EXPECT_EQ(window.offer(SeqNum{0}, 8000, 1000), 8000);
+  window.set_limit(2000);
+  window.delivered(1000);
+  EXPECT_EQ(window.offer(SeqNum{1000}, 8000, 1000), 7000);
+  EXPECT_EQ(window.edge(), SeqNum{8000});
+  EXPECT_EQ(window.most(8000), 2000u);
+}
+
+TEST(WindowLimit, a_syn_offers_no_more) {
+  Dialogue d;
+  ASSERT_TRUE(d.engine.connect(d.ep, d.key, 1500, d.now, 14480));
+  SegmentOut syn;
+  ASSERT_TRUE(d.engine.transmit(d.ep, d.now, syn));
+  EXPECT_EQ(syn.window, 14480);
+}
+
 TEST(SendWindow, an_older_segment_does_not_change_it) {
   SendWindow window;
   window.open(1000, 0, SeqNum{10}, SeqNum{100});
