@@ -154,7 +154,7 @@ const Row kRelationRows[] = {
     {"little_memory", "node: {memory_mib: 64, limits: {buffers_per_worker: 65536}}\n",
      "f:2:20: packet buffers need 160 MiB, memory_mib is 64 (raise memory_mib or lower limits.buffers_per_worker)"},
     {"ring_of_no_power_of_two", "node: {limits: {receive_ring: 3000}}\n",
-     "f:2:32: a ring of 3000 frames is no power of two (use 2048 or 4096)"},
+     "f:2:31: a ring of 3000 frames is no power of two (use 2048 or 4096)"},
     {"little_memory_by_default", "node:\n  limits: {buffers_per_worker: 262144}\n",
      "f:3:3: packet buffers need 640 MiB, memory_mib is 256 (raise memory_mib or lower limits.buffers_per_worker)"},
     {"watchdog_before_heartbeat", "node: {watchdog: 1s, heartbeat_limit: 2s}\n",
