@@ -91,6 +91,14 @@ std::uint32_t Host::write(Socket& socket, std::uint32_t octets) {
   return done;
 }
 
+void Host::seal(Socket& socket) {
+  for (tcp::Index i = socket.ep.queue.first_unsent(); i != tcp::kNoIndex; i = pools_.entries[i].next) {
+    const tcp::Entry& entry = pools_.entries[i];
+    if (entry.next == tcp::kNoIndex && entry.octets > 0)  // a block without room: the entry cannot grow
+      pools_.blocks.set_filled(entry.block, pools_.blocks.block_octets());
+  }
+}
+
 void Host::release(Socket& socket, std::uint32_t octets) {
   socket.push_at = tcp::kNever;
   if (octets == 0) return;

@@ -101,6 +101,8 @@ class Host {
   void note(Socket& socket, tcp::Events events);
   /// Gives zeros to the engine; returns how many it took.
   std::uint32_t write(Socket& socket, std::uint32_t octets);
+  /// What is written next begins a segment of its own (MSG_EOR).
+  void seal(Socket& socket);
   /// Gives on so much of what is held back.
   void release(Socket& socket, std::uint32_t octets);
   /// The application writes: if that answers what came just before, acknowledgements wait for such answers from now on.

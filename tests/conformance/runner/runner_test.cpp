@@ -125,6 +125,15 @@ TEST(Runner, what_is_held_back_leaves_when_it_may) {
   expect_fail(more + "+0 > P. 1:41(40) ack 1\n", "nothing came");
 }
 
+TEST(Runner, a_record_is_not_joined_with_what_follows) {
+  const std::string full = "+0 write(4, ..., 10400) = 10400\n+0 send(4, ..., 300, MSG_EOR) = 300\n";
+  const std::string rest =
+      "+0 write(4, ..., 100) = 100\n+0 > . 1:10001(10000) ack 1\n+0.01 < . 1:1(0) ack 10001 win 30000\n";
+  expect_pass(full + rest + "+0 > . 10001:10701(700) ack 1\n+0 > P. 10701:10801(100) ack 1\n");
+  const std::string plain = "+0 write(4, ..., 10400) = 10400\n+0 send(4, ..., 300, 0) = 300\n";
+  expect_fail(plain + rest + "+0 > . 10001:10701(700) ack 1\n", "came P. 10001:10801(800)");
+}
+
 TEST(Runner, calls_that_move_payload) {
   const std::string data = "+0.1 < P. 1:11(10) ack 1 win 30000\n+0.04 > . 1:1(0) ack 11\n";
   const auto receive = [](int left) {

@@ -103,7 +103,7 @@ Outcome Calls::write(const Call& call, Progress& progress) {
   if (socket == nullptr) return error("EBADF");
   const Amount amount = amount_of(call);
   if (!amount.known || amount.left ||
-      !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_NOSIGNAL", "MSG_MORE", "MSG_ZEROCOPY"}))
+      !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_NOSIGNAL", "MSG_MORE", "MSG_EOR", "MSG_ZEROCOPY"}))
     return unsupported(call.name + "() with " + (amount.known ? amount.flags : "this message header"));
   if (amount.octets < 0 || amount.octets > (64 << 20)) return unsupported("a write above 64 MiB");
   if (call.name == "sendfile" && !files_.contains(number_of(call, 1))) return unsupported("sendfile() of no file");
@@ -118,6 +118,7 @@ Outcome Calls::write(const Call& call, Progress& progress) {
   host_.release(*socket, socket->held);
   const std::uint32_t before = progress.done;
   progress.done += host_.write(*socket, static_cast<std::uint32_t>(amount.octets - before));
+  if (progress.done >= amount.octets && has_flag(amount.flags, "MSG_EOR")) host_.seal(*socket);
   if (progress.done > before) host_.pump(*socket);
   if (progress.done >= amount.octets) return value(progress.done);
   if (wait) return blocked();
