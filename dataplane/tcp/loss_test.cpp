@@ -82,6 +82,21 @@ TEST(Rto, karn_also_holds_for_what_waited_behind_a_repeated_segment) {
   EXPECT_EQ(d.wait(1).size(), 1u);
 }
 
+TEST(Rto, what_is_selectively_acknowledged_and_was_sent_once_is_a_sample) {
+  Dialogue d{by_count()};
+  d.establish(kSack);
+  d.write(10 * kMss);
+  d.all();
+  d.wait(20);
+  d.in({.sack = {{1001, 4001}}});
+  EXPECT_NEAR(d.ep.rto.srtt_us(), 2500, 10) << "an eighth of 20 ms; the handshake took no time";
+  EXPECT_EQ(d.out(), "A 1+1000 ack 1");
+  const std::uint32_t before = d.ep.rto.srtt_us();
+  d.wait(100);
+  d.in({.ack = 4001});
+  EXPECT_EQ(d.ep.rto.srtt_us(), before) << "sent twice (Karn)";
+}
+
 TEST(Rto, a_new_acknowledgement_starts_the_timer_again) {
   Dialogue d;
   d.establish(kPlain);
