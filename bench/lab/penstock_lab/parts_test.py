@@ -104,7 +104,7 @@ class Texts(unittest.TestCase):
 
     def test_perf_is_read(self):
         text = """
-    41.20%  [k] copy_from_user
+    41.20%  [k] copy_from_user                         -      -
      7.05%  [.] penstock::worker::Worker::run(unsigned long)
 """
         self.assertEqual(profile.parse(text), [("copy_from_user (kernel)", 41.2), ("penstock::worker::Worker::run(unsigned long)", 7.05)])
