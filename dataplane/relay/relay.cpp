@@ -398,6 +398,7 @@ void Relay::forget(flow::FlowIndex flow) {
 }
 
 void Relay::close_all() {
+  application_ = nullptr;  // it would only try elsewhere
   for (PairIndex i = 0; i < high_water_; ++i) {
     if (!pairs_[i].in_use) continue;
     reset_any(i);

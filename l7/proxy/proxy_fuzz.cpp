@@ -1,0 +1,159 @@
+// Any octets and events on both sides, in any order: the proxy keeps its sums, never touches a leg that is gone, and
+// holds nothing once all legs are gone. Input: operations of one octet, each with a length or text behind it.
+#include <algorithm>
+#include <memory>
+
+#include "l7/proxy/fake_legs_test_support.h"
+#include "l7/proxy/proxy.h"
+#include "l7/route/compile/compiler.h"
+
+namespace penstock::proxy {
+namespace {
+
+struct Given {
+  route::Image image;
+  std::vector<route::LoadedTable> tables;
+  route::Scratch scratch;
+  control::HttpListenerRecord http{};
+  control::ClusterRecord cluster{1, 0, 2, 0, 0, 0};
+  control::ClusterPolicyRecord policy{};
+  std::array<control::EndpointRecord, 2> endpoints{};
+  std::array<std::uint32_t, 1> cluster_numbers{0};
+  std::array<std::uint16_t, 3> slots{3, 4, 5};
+  Config config;
+};
+
+std::unique_ptr<Given> make() {
+  auto given = std::make_unique<Given>();
+  const route::Forward forward{
+      .clusters = {{"c"}},
+      .timeout_ms = 500,
+      .retry = {.on = route::kRetryOnAll, .retries = 2, .per_try_timeout_ms = 100, .statuses = {404}}};
+  const route::Route api{.match = {.path = {route::PathKind::prefix, "/a"}},
+                         .action = forward,
+                         .response = {.edits = {{"x-a", "b", route::HeaderEditMode::set}}}};
+  const route::Route old{.match = {.path = {route::PathKind::prefix, "/o"}}, .action = route::Redirect{.host = "h"}};
+  const route::Route rest{.action = route::Forward{.clusters = {{"c"}}, .timeout_ms = 0}};
+  route::Compiler compiler;
+  auto compiled =
+      compiler.compile({{{.name = "v", .domains = {"*"}, .routes = {api, old, rest}}}}, route::Databases::all);
+  require(compiled.ok(), "the fuzzer's table");
+  given->image = std::move(compiled->image);
+  given->tables.push_back(*route::LoadedTable::load(given->image.bytes()));
+  require(given->scratch.grow(given->tables[0]).ok(), "scratch");
+  given->http.header_timeout_ms = 200;
+  given->http.idle_timeout_ms = 1000;
+  given->policy.max_connections = 2;
+  given->policy.outlier = {2, 2, 100, 100, 50};
+  for (std::uint32_t i = 0; i < 2; ++i) {
+    given->endpoints[i].weight = 1;
+    given->endpoints[i].id = i + 1;
+    given->endpoints[i].stat_slot = i;
+  }
+  given->config.listeners = {{1, &given->http, &given->tables[0], given->cluster_numbers, given->slots}};
+  given->config.clusters = {{1, &given->cluster, &given->policy, given->endpoints, {}, {}, {}}};
+  return given;
+}
+
+/// One run: operations until the input ends, then every leg is lost.
+class Run {
+ public:
+  Run(Given& given, control::WorkerCounters& counters)
+      : proxy_{{.connections_max = 16, .upstreams_max = 16, .buffers_max = 8}, legs_, counters, 7} {
+    proxy_.configure(&given.config, &given.scratch);
+    proxy_.begin_round(now_);
+  }
+  void operate(std::string_view input) {
+    while (!input.empty()) {
+      const auto op = static_cast<unsigned char>(input[0]);
+      input.remove_prefix(1);
+      const std::size_t octets =
+          input.empty() ? 0 : std::min<std::size_t>(static_cast<unsigned char>(input[0]), input.size() - 1);
+      step(op, input.empty() ? input : input.substr(1, octets));
+      if (!input.empty()) input.remove_prefix(1 + octets);
+      require(proxy_.audit().empty(), "the proxy's sums");
+    }
+    for (Leg leg = 0; leg < legs_.legs.size(); ++leg) lose(leg);
+    require(proxy_.connections() == 0 && proxy_.upstreams() == 0 && proxy_.buffers() == 0, "something is left");
+  }
+
+ private:
+  void step(unsigned char op, std::string_view text) {
+    const Leg leg = chosen(op >> 4);
+    if (op % 16 == 0 || leg == kNoLeg) return open();
+    switch (op % 16) {
+      case 1:
+      case 2:
+      case 3:
+      case 4:
+        legs_.legs[leg].in += text;
+        return tell(leg, {.received = true});
+      case 5:
+        return tell(leg, {.peer_closed = true});
+      case 6:
+        return lose(leg);
+      case 7:
+        legs_.legs[leg].connected = true;
+        return tell(leg, {.connected = true});
+      case 8:
+        legs_.legs[leg].room = text.size();
+        return;
+      case 9:
+        legs_.legs[leg].room = 1u << 20;
+        return tell(leg, {.writable = true});
+      case 10:
+        legs_.piece = 1 + text.size();
+        return;
+      case 11:
+        legs_.refuse = !legs_.refuse;
+        return;
+      default:
+        return wait(text.size());
+    }
+  }
+  void open() {
+    if (legs_.legs.size() > 200) return;
+    const Leg leg = legs_.connect();
+    proxy_.on_leg(leg, kNoToken, {.connected = true});
+  }
+  /// A living leg: the newest or one a little older.
+  [[nodiscard]] Leg chosen(std::size_t back) const {
+    for (Leg leg = static_cast<Leg>(legs_.legs.size()); leg-- > 0;)
+      if (legs_.legs[leg].alive && back-- == 0) return leg;
+    return kNoLeg;
+  }
+  void tell(Leg leg, const LegEvents& events) {
+    if (legs_.legs[leg].alive && legs_.legs[leg].token != kNoToken) proxy_.on_leg(leg, legs_.legs[leg].token, events);
+  }
+  void lose(Leg leg) {
+    if (!legs_.legs[leg].alive) return;
+    tell(leg, {.lost = true});
+    legs_.legs[leg].alive = false;
+  }
+  void wait(std::size_t ms) {
+    now_ += std::chrono::milliseconds{ms * 4};
+    proxy_.begin_round(now_);
+    for (Leg leg = 0; leg < legs_.legs.size(); ++leg) {
+      test::FakeLegs::State& state = legs_.legs[leg];
+      if (!state.alive || !state.timed || CoarseMs::of(now_).since(state.deadline) < 0) continue;
+      state.timed = false;
+      tell(leg, {.expired = true});
+    }
+  }
+  Instant now_{std::chrono::seconds{1000}};
+  test::FakeLegs legs_;
+  HttpProxy proxy_;
+};
+
+}  // namespace
+}  // namespace penstock::proxy
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace penstock::proxy;
+  static const std::unique_ptr<Given> given = make();
+  static const auto counters = std::make_unique<penstock::control::WorkerCounters>();
+  if (size > 4096) return 0;
+  const auto run = std::make_unique<Run>(*given, *counters);
+  run->operate({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
