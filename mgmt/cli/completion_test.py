@@ -1,13 +1,14 @@
 """completion_test.py PENSTOCK - the completion scripts in the shells that they are for."""
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
 
 PENSTOCK = sys.argv.pop()
-COMMANDS = {"status", "top", "ports", "services", "flows", "connections", "counters", "check", "apply", "preflight",
-            "completion", "version"}
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "guide" / "cli.md"
+COMMANDS = set(re.findall(r"^## penstock (\w+)$", PAGE.read_text(), re.MULTILINE))
 
 # Completes after $1 with the words behind it, the last of which is being typed.
 BASH = """
