@@ -1,0 +1,43 @@
+"""check_docs_test.py - check_docs finds what leads nowhere, and nothing in pages that are right."""
+import importlib.machinery
+import importlib.util
+import pathlib
+import tempfile
+import unittest
+
+SCRIPT = pathlib.Path(__file__).with_name("check_docs")
+loader = importlib.machinery.SourceFileLoader("check_docs", str(SCRIPT))
+spec = importlib.util.spec_from_loader("check_docs", loader)
+check_docs = importlib.util.module_from_spec(spec)
+loader.exec_module(check_docs)
+
+OTHER = "# Other page\n\n## What it `does`, and why\n"
+
+
+class Pages(unittest.TestCase):
+    def check(self, text):
+        with tempfile.TemporaryDirectory() as root:
+            files = {"docs/page.md": text, "docs/guide/other.md": OTHER, "dataplane/wire/tcp.h": ""}
+            for name, content in files.items():
+                path = pathlib.Path(root, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(content)
+            return check_docs.Checker(root).run()
+
+    def test_what_exists_is_no_violation(self):
+        self.assertEqual(self.check("[a](guide/other.md) [b](guide/other.md#what-it-does-and-why) [c](https://x.test/y)\n"
+                                    "`dataplane/wire/tcp.h`, `dataplane/wire/tcp`, `dataplane/wire` and `run/x`\n"), [])
+
+    def test_what_does_not_is_told_with_its_place(self):
+        for text, part in (("one\n[a](guide/none.md)\n", "docs/page.md:2: [link] guide/none.md"),
+                           ("[a](guide/other.md#nothing)\n", "no such heading"),
+                           ("[a](#nothing)\n", "no such heading"),
+                           ("see `dataplane/wire/udp.h`\n", "docs/page.md:1: [path] dataplane/wire/udp.h")):
+            with self.subTest(text=text):
+                problems = self.check(text)
+                self.assertEqual(len(problems), 1, problems)
+                self.assertIn(part, problems[0])
+
+
+if __name__ == "__main__":
+    unittest.main()
