@@ -61,7 +61,7 @@ class Proxy {
       fail("io_uring");
     }
     for (const Route& route : routes)
-      listeners_.push_back(std::make_unique<Listener>(listen_on(route.listen_port), &route));
+      listeners_.push_back(std::make_unique<Listener>(Listener{listen_on(route.listen_port), &route}));
     for (const auto& listener : listeners_) accept(*listener);
   }
   ~Proxy() { ::io_uring_queue_exit(&ring_); }
