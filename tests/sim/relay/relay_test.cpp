@@ -35,6 +35,19 @@ TEST(Relay, moves_octets_both_ways_and_closes) {
   EXPECT_GT(run.world().proxied(&control::ProxyCounters::in_place_sent), 1000u);
 }
 
+TEST(Relay, readers_that_stop_for_ten_minutes_get_everything_afterwards) {
+  for (const std::size_t reader : {0u, 1u}) {
+    Scenario scenario = plain(2'000'000, 2'000'000);
+    scenario.connections[0].app[reader].stall_after = 500'000;
+    scenario.connections[0].app[reader].stall_us = 600'000'000;
+    RelayWorld run{scenario};
+    EXPECT_EQ(run.run(), "") << reader;
+    EXPECT_EQ(run.octets(), 4'000'000u);
+    EXPECT_GT(run.now() - Instant{std::chrono::seconds{2000}}, std::chrono::seconds{600});
+    EXPECT_EQ(run.world().proxied(&control::ProxyCounters::closed), 1u);
+  }
+}
+
 TEST(Relay, works_when_no_device_buffer_may_be_held) {
   Scenario scenario = plain(300'000, 300'000);
   RelayWorld run{scenario, {.lent = 0}};
