@@ -41,6 +41,7 @@ bool Engine::wants_transmit(const Endpoint& ep) {
   if (ep.state == State::closed) return ep.reset_due;
   if (ep.acks.due() || ep.acks.duplicate_due() || ep.probe_due || ep.tail_probe_due) return true;
   if (ep.queue.first_unsent() != kNoIndex || ep.queue.unrepaired() > 0) return true;
+  if (ep.recovery.phase() == Phase::recovery && ep.sack && !ep.rack_on) return true;  // transmit_doubtful()
   if (!is_synchronized(ep.state) || ep.state == State::time_wait) return false;
   return ep.timer_kind != (ep.queue.flight() > 0 ? TimerKind::retransmit : TimerKind::none);  // to be settled
 }
