@@ -158,6 +158,29 @@ TEST(HttpCompile, a_table_that_did_not_change_is_not_compiled_again) {
   EXPECT_EQ(tables.compiled(), 2u);
 }
 
+TEST(HttpCompile, only_hosts_whose_expressions_changed_are_compiled_again) {
+  config::Config config = shop_config();
+  config::Listener other = config.listeners[0];
+  config::Listener& shop = config.listeners[0];
+  other.name = "other";
+  for (const char* expression : {"/a[0-9]+/b(c|d)+", "/x[a-f]*y"}) {
+    route::Route route = route_to("/", "web");
+    route.match.path = {route::PathKind::regex, expression, false};
+    shop.virtual_hosts.push_back({expression, {"h" + std::to_string(shop.virtual_hosts.size())}, {route}});
+  }
+  other.virtual_hosts.push_back(shop.virtual_hosts[1]);
+  RouteTables tables;
+  ASSERT_TRUE(tables.get(shop).ok());
+  ASSERT_TRUE(tables.get(other).ok());
+  tables.forget_unused();
+  const std::size_t before = tables.databases();
+  EXPECT_EQ(before, 3u) << "two hosts of the one listener, one of the other";
+  shop.virtual_hosts[2].routes[0].match.path.value = "/x[a-f]*z";
+  ASSERT_TRUE(tables.get(shop).ok());
+  ASSERT_TRUE(tables.get(other).ok());
+  EXPECT_EQ(tables.databases(), before + 1);
+}
+
 TEST(HttpCompile, a_table_that_the_router_refuses_is_a_problem_of_its_listener) {
   config::Config config = shop_config();
   config.listeners[0].virtual_hosts[0].routes[0].match.path.value = "no slash";

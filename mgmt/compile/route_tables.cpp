@@ -7,8 +7,8 @@
 
 namespace penstock::compile {
 
-Result<CompiledRoutesPointer, Problems> RouteTables::make(const route::RouteTable& table) {
-  auto compiled = compiler_.compile(table, route::Databases::all);
+Result<CompiledRoutesPointer, Problems> RouteTables::make(route::Compiler& compiler, const route::RouteTable& table) {
+  auto compiled = compiler.compile(table, route::Databases::all);
   if (!compiled) return compiled.error();
   auto out = std::make_shared<CompiledRoutes>();
   out->image = std::move(compiled->image);
@@ -22,10 +22,13 @@ Result<CompiledRoutesPointer, Problems> RouteTables::make(const route::RouteTabl
   if (const auto verified = route::verify(table, *loaded, seed, kVerifyRoutes); !verified)
     return Problems{verified.error()};
   ++compiled_;
+  databases_ += compiled->report.databases_compiled;
   return CompiledRoutesPointer{std::move(out)};
 }
 
 Result<CompiledRoutesPointer, Problems> RouteTables::get(const config::Listener& listener) {
+  ListenerCompiler& own = compilers_[listener.name];
+  own.used = true;
   const auto known = std::find_if(kept_.begin(), kept_.end(),
                                   [&](const Kept& kept) { return kept.table.virtual_hosts == listener.virtual_hosts; });
   if (known != kept_.end()) {
@@ -33,7 +36,7 @@ Result<CompiledRoutesPointer, Problems> RouteTables::get(const config::Listener&
     return known->compiled;
   }
   route::RouteTable table{listener.virtual_hosts};
-  auto made = make(table);
+  auto made = make(own.compiler, table);
   if (!made) {
     Problems problems = made.error();
     for (Problem& problem : problems) problem.place = "listener `" + listener.name + "`: " + problem.place;
@@ -46,6 +49,8 @@ Result<CompiledRoutesPointer, Problems> RouteTables::get(const config::Listener&
 void RouteTables::forget_unused() {
   std::erase_if(kept_, [](const Kept& kept) { return !kept.used; });
   for (Kept& kept : kept_) kept.used = false;
+  std::erase_if(compilers_, [](const auto& entry) { return !entry.second.used; });
+  for (auto& [name, own] : compilers_) own.used = false;
 }
 
 }  // namespace penstock::compile

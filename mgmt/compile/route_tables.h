@@ -2,8 +2,8 @@
 //
 // Model     a table depends on its listener's virtual hosts alone; when these are as before, the image is the same
 //           object. A new image is loaded as the dataplane would and compared with the linear reference on requests
-//           made from the table (l7/route/compile/verify.h) before it is used. Expressions that some table had before
-//           are not compiled again.
+//           made from the table (l7/route/compile/verify.h) before it is used. Hosts whose expressions the
+//           listener's table had before are not compiled again.
 // Units     a table with hundreds of expressions takes a second, one without milliseconds.
 // Errors    problems of the router, each behind its listener's name.
 // Limits    l7/route/limits.h; kVerifyRoutes bounds the time of the comparison.
@@ -36,6 +36,8 @@ class RouteTables {
   void forget_unused();
   /// Tables that were compiled, not found.
   [[nodiscard]] std::size_t compiled() const { return compiled_; }
+  /// Databases of expressions that were compiled for them.
+  [[nodiscard]] std::size_t databases() const { return databases_; }
 
  private:
   struct Kept {
@@ -43,10 +45,15 @@ class RouteTables {
     CompiledRoutesPointer compiled;
     bool used{true};
   };
-  [[nodiscard]] Result<CompiledRoutesPointer, Problems> make(const route::RouteTable& table);
-  route::Compiler compiler_;
+  struct ListenerCompiler {
+    route::Compiler compiler;  ///< keeps the databases of the last table it made
+    bool used{true};
+  };
+  [[nodiscard]] Result<CompiledRoutesPointer, Problems> make(route::Compiler& compiler, const route::RouteTable& table);
+  std::map<std::string, ListenerCompiler> compilers_;  ///< by listener
   std::vector<Kept> kept_;
   std::size_t compiled_{};
+  std::size_t databases_{};
 };
 
 }  // namespace penstock::compile
