@@ -140,7 +140,9 @@ TEST_F(DataplaneTest, a_daemon_is_greeted_with_everything_and_sigterm_ends_in_or
   EXPECT_NE(second.error().what.find("another daemon"), std::string::npos);
   auto stranger = ControlClient::connect(process.socket_path(), false, control::kProtocolMajor + 1);
   ASSERT_FALSE(stranger);
-  EXPECT_NE(stranger.error().what.find("protocol 2.1"), std::string::npos);
+  EXPECT_NE(stranger.error().what.find("protocol " +
+                                       control::protocol_text(control::kProtocolMajor + 1, control::kProtocolMinor)),
+            std::string::npos);
   auto old = ControlClient::connect(process.socket_path(), false, control::kProtocolMajor, 0);
   ASSERT_FALSE(old);
   EXPECT_NE(old.error().what.find("protocol 1.0"), std::string::npos);
@@ -445,7 +447,12 @@ TEST_F(DataplaneTest, garbage_on_the_socket_ends_only_its_own_connection) {
     ASSERT_EQ(::send(stranger->fd(), "\xff\xfe\xfd", 3, MSG_NOSIGNAL), 3);
   }
   auto reader = ControlClient::connect(process.socket_path(), true);
-  ASSERT_TRUE(reader);
+  // While all the strangers are still to be looked at there is no room for more.
+  for (int i = 0; !reader && i < 100; ++i) {
+    std::this_thread::sleep_for(milliseconds{20});
+    reader = ControlClient::connect(process.socket_path(), true);
+  }
+  ASSERT_TRUE(reader) << reader.error().text();
   Envelope empty;
   EXPECT_FALSE(daemon->call(empty)) << "a message that is no command";
   Envelope far;

@@ -102,7 +102,7 @@ bool set_number(Settings& into, std::string_view key, std::int64_t n) {
   if (key == "retries")
     limits.retries_max = static_cast<std::uint8_t>(n);
   else if (key == "syn_retries")
-    limits.syn_retries_max = static_cast<std::uint8_t>(n);
+    limits.syn_retries_max = limits.connect_retries_max = static_cast<std::uint8_t>(n);
   else if (key == "keepalive_probes")
     limits.keepalive_probes = static_cast<std::uint8_t>(n);
   else if (key == "challenge_acks")
@@ -156,7 +156,7 @@ bool Settings::start(std::string_view profile) {
   limits.rto_min = Milliseconds{30};
   limits.rto_slop = Milliseconds{200};
   limits.rto_max = std::chrono::seconds{64};
-  limits.retries_max = limits.syn_retries_max = 12;
+  limits.retries_max = limits.syn_retries_max = limits.connect_retries_max = 12;
   limits.slow_start_growth_segments = 2;
   limits.keepalive_probes = 8;
   limits.rack = false;
@@ -249,7 +249,7 @@ std::string Settings::shell(std::string_view text) {
   if (const std::string problem = route(text); !problem.empty()) return problem;
   if (text.find("defaults.sh") != std::string_view::npos) {  // what the public scripts' set-up file sets
     limits.restart_after_idle = false;
-    limits.syn_retries_max = 5;
+    limits.syn_retries_max = limits.connect_retries_max = 5;
   }
   while ((at = text.find('=', at)) != std::string_view::npos) {
     std::size_t begin = at;
@@ -349,7 +349,7 @@ std::string Settings::sysctl_linux(std::string_view name, std::string_view value
   } else if (name == "tcp_window_scaling") {
     limits.window_scaling = n != 0;
   } else if (name == "tcp_syn_retries" || name == "tcp_synack_retries") {
-    limits.syn_retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
+    limits.syn_retries_max = limits.connect_retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
   } else if (name == "tcp_retries2") {
     limits.retries_max = static_cast<std::uint8_t>(std::min<std::int64_t>(n, 255));
   } else if (name == "tcp_rto_max_ms") {

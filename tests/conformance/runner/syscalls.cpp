@@ -195,7 +195,8 @@ std::string Calls::set_one(Socket& socket, const std::string& name, const Value&
   else if (name == "TCP_KEEPCNT")
     limits.keepalive_probes = static_cast<std::uint8_t>(std::clamp<std::int64_t>(n, 0, 255));
   else if (name == "TCP_SYNCNT")
-    limits.syn_retries_max = static_cast<std::uint8_t>(std::clamp<std::int64_t>(n, 0, 255));
+    limits.syn_retries_max = limits.connect_retries_max =
+        static_cast<std::uint8_t>(std::clamp<std::int64_t>(n, 0, 255));
   else if (name == "TCP_USER_TIMEOUT")
     limits.user_timeout = socket.user_timeout = std::chrono::milliseconds{n};
   else if (name == "TCP_KEEPINIT")
