@@ -10,7 +10,7 @@ from proxy_case import GREETING, LATE, NOBODY, TRANSFER, ProxyCase
 from traffic import connect
 from transfer import MIB, transfer
 
-STOP_S = 30             # proxy_long.py stops for ten minutes
+STOP_S = 20             # proxy_long.py stops for ten minutes
 RESET_WITHIN_S = 5
 
 
@@ -58,7 +58,7 @@ class Ending(ProxyCase):
         self.assert_server_saw(ok=self.count)
 
     def test_a_client_that_resets(self):
-        for way in ({"up": 32 * MIB}, {"down": 32 * MIB}):  # more than all buffers of the path
+        for way in ({"up": 16 * MIB}, {"down": 16 * MIB}):  # more than all buffers of the path
             with self.subTest(way=way):
                 self.before = self.transfer_server.totals()
                 # late enough that the endpoint's side is open for certain: no buffer holds so much
@@ -66,18 +66,18 @@ class Ending(ProxyCase):
                 self.assert_server_was_reset()
 
     def test_a_server_that_resets(self):
-        for way in ({"up": 32 * MIB}, {"down": 32 * MIB}):
+        for way in ({"up": 16 * MIB}, {"down": 16 * MIB}):
             with self.subTest(way=way):
                 self.before = self.transfer_server.totals()
                 self.assert_broken(self.move(server_reset_after=200_000, **way), self.count)
                 self.assert_server_saw(reset_sent=self.count)
 
     def test_a_client_that_closes_with_unread_data(self):
-        self.assertEqual(self.move(down=32 * MIB, close_after=100_000)["reset_sent"], self.count)
+        self.assertEqual(self.move(down=16 * MIB, close_after=100_000)["reset_sent"], self.count)
         self.assert_server_was_reset()
 
     def test_a_server_that_closes_with_unread_data(self):
-        self.assert_broken(self.move(up=32 * MIB, server_close_after=100_000), self.count)
+        self.assert_broken(self.move(up=16 * MIB, server_close_after=100_000), self.count)
         self.assert_server_saw(reset_sent=self.count)
 
     def test_slow_readers_get_everything(self):
@@ -153,7 +153,7 @@ class EndsOverALossyWire(Ending):
     def test_stopped_readers_hold_up_nobody_and_go_on(self):
         # Two readers on each side, with far more to come than any buffer holds.
         stop = {"stop_after": MIB, "stop_ms": STOP_S * 1000}
-        ways = [{"down": 48 * MIB, **stop}, {"up": 48 * MIB, **{f"server_{name}": n for name, n in stop.items()}}]
+        ways = [{"down": 16 * MIB, **stop}, {"up": 16 * MIB, **{f"server_{name}": n for name, n in stop.items()}}]
         stopped = []
         with concurrent.futures.ThreadPoolExecutor() as pool:
             for way in ways:
