@@ -9,11 +9,11 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <unordered_map>
 
 #include "bench/lab/peers/net.h"
+#include "bench/lab/peers/words.h"
 
 namespace penstock::lab {
 namespace {
@@ -149,11 +149,7 @@ class Proxy {
 
 int main(int argc, char** argv) {
   using namespace penstock::lab;
-  const std::vector<Route> routes = routes_of(argc, argv, 1);
-  if (routes.empty()) {
-    std::fprintf(stderr, "usage: epoll_proxy PORT=ADDRESS:PORT ...\n");
-    return 2;
-  }
+  const std::vector<Route> routes = Words{argc, argv, "epoll_proxy PORT=ADDRESS:PORT ..."}.routes();
   stop_on_signals();
   const auto proxy = std::make_unique<Proxy>(routes);
   proxy->run();

@@ -3,10 +3,10 @@
 //
 // Usage   frame_load send INTERFACE TO-MAC FROM-IP TO-IP TO-PORT SECONDS [--rate FRAMES/S] [--flows N] [--syn]
 //                    prints {"sent": N, "seconds": S}
-//         frame_load count INTERFACE UDP-PORT     prints "ready", and {"received": N} on SIGTERM
+//         frame_load count INTERFACE UDP-PORT
+//                    prints "ready", and {"received": N} for every octet on its input and on SIGTERM
 // Model   frames are written once into the socket's memory, kDistinct of them, and sent again and again: sending costs
-// a
-//         descriptor and a share of a system call. In copy mode the kernel copies every frame.
+//         a descriptor and a share of a system call. In copy mode the kernel copies every frame.
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
@@ -30,6 +30,7 @@
 
 #include "bench/lab/peers/frames.h"
 #include "bench/lab/peers/net.h"
+#include "bench/lab/peers/words.h"
 
 namespace penstock::lab {
 namespace {
@@ -165,6 +166,16 @@ int load_counter(int map, std::uint16_t port) {
   return fd;
 }
 
+void tell_count(int map) {
+  std::vector<std::uint64_t> counts(static_cast<std::size_t>(::libbpf_num_possible_cpus()));
+  const std::uint32_t key = 0;
+  if (::bpf_map_lookup_elem(map, &key, counts.data()) != 0) fail("counter");
+  std::uint64_t sum = 0;
+  for (const std::uint64_t one : counts) sum += one;
+  std::printf("{\"received\": %llu}\n", static_cast<unsigned long long>(sum));
+  std::fflush(stdout);
+}
+
 int count_frames(const char* interface, std::uint16_t port) {
   const int map = ::bpf_map_create(BPF_MAP_TYPE_PERCPU_ARRAY, "lab_count", 4, 8, 1, nullptr);
   LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
@@ -173,24 +184,14 @@ int count_frames(const char* interface, std::uint16_t port) {
     fail(std::string{"counting on "} + interface);
   std::puts("ready");
   std::fflush(stdout);
+  char asked = 0;
+  while (!stopped() && ::read(0, &asked, 1) == 1) tell_count(map);
   while (!stopped()) ::pause();
-  std::vector<std::uint64_t> counts(static_cast<std::size_t>(::libbpf_num_possible_cpus()));
-  const std::uint32_t key = 0;
-  if (::bpf_map_lookup_elem(map, &key, counts.data()) != 0) fail("counter");
-  std::uint64_t sum = 0;
-  for (const std::uint64_t one : counts) sum += one;
-  std::printf("{\"received\": %llu}\n", static_cast<unsigned long long>(sum));
+  tell_count(map);
   return 0;
 }
 
-int usage() {
-  std::fprintf(stderr,
-               "usage: frame_load send INTERFACE TO-MAC FROM-IP TO-IP TO-PORT SECONDS [--rate N] [--flows N] [--syn]\n"
-               "       frame_load count INTERFACE UDP-PORT\n");
-  return 2;
-}
-
-std::uint32_t host_address(const char* text) { return ntohl(address_of(text, 0).sin_addr.s_addr); }
+std::uint32_t host_address(const std::string& text) { return ntohl(address_of(text, 0).sin_addr.s_addr); }
 
 }  // namespace
 }  // namespace penstock::lab
@@ -198,27 +199,27 @@ std::uint32_t host_address(const char* text) { return ntohl(address_of(text, 0).
 int main(int argc, char** argv) {
   using namespace penstock::lab;
   stop_on_signals();
-  const std::vector<std::string> words(argv + 1, argv + argc);
-  if (words.size() == 3 && words[0] == "count")
-    return count_frames(argv[2], static_cast<std::uint16_t>(std::stoi(words[2])));
-  if (words.size() < 7 || words[0] != "send") return usage();
-  Template what{parse_mac(words[2]),
-                mac_of_interface(argv[2]),
-                host_address(argv[4]),
-                host_address(argv[5]),
-                static_cast<std::uint16_t>(std::stoi(words[5])),
-                64,
-                false};
-  double rate = 0;
-  for (std::size_t i = 7; i < words.size(); ++i) {
-    if (words[i] == "--syn")
-      what.syn = true;
-    else if (words[i] == "--rate" && i + 1 < words.size())
-      rate = std::stod(words[++i]);
-    else if (words[i] == "--flows" && i + 1 < words.size())
-      what.flows = static_cast<std::uint32_t>(std::max(1, std::stoi(words[++i])));
-    else
-      return usage();
+  Words words{argc, argv,
+              "frame_load send INTERFACE TO-MAC FROM-IP TO-IP TO-PORT SECONDS [--rate N] [--flows N] [--syn] | "
+              "count INTERFACE UDP-PORT"};
+  const auto rate = words.option("--rate", 0.0);
+  Template what{};
+  what.flows = std::max(1U, words.option("--flows", 64U));
+  what.syn = words.flag("--syn");
+  const bool counts = words.command("count");
+  if (!counts && !words.command("send")) words.refuse("send or count");
+  const std::string interface = words.place("INTERFACE");
+  if (counts) {
+    const std::uint16_t port = words.port();
+    words.end();
+    return count_frames(interface.c_str(), port);
   }
-  return send_frames(argv[2], what, std::stod(words[6]), rate);
+  what.from_mac = mac_of_interface(interface.c_str());
+  what.to_mac = parse_mac(words.place("TO-MAC"));
+  what.from = host_address(words.place("FROM-IP"));
+  what.to = host_address(words.place("TO-IP"));
+  what.to_port = words.port();
+  const auto seconds = words.place_number<double>("SECONDS");
+  words.end();
+  return send_frames(interface.c_str(), what, seconds, rate);
 }

@@ -1,8 +1,7 @@
 // frames.h - 64-octet frames for the generator: UDP of many flows, or SYNs of addresses that nobody has.
 //
-// Model     a Template is one Ethernet frame; stamp() gives the n-th frame of its sequence: source port by n, for SYNs
-// also
-//           source address, with whole checksums.
+// Model     a Template is one Ethernet frame; frame_of() gives the n-th frame of its sequence: source port by n, for
+//           SYNs also source address, with whole checksums.
 // Units     octets; ports in host order.
 // Shape     no I/O.
 // Errors    none: addresses were parsed before.

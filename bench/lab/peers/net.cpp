@@ -30,23 +30,6 @@ sockaddr_in address_of(const std::string& host, std::uint16_t port) {
   return address;
 }
 
-std::vector<Route> routes_of(int argc, char** argv, int first) {
-  std::vector<Route> routes;
-  for (int i = first; i < argc; ++i) {
-    const std::string word = argv[i];
-    const auto equals = word.find('=');
-    const auto colon = word.rfind(':');
-    if (equals == std::string::npos || colon == std::string::npos || colon < equals) {
-      std::fprintf(stderr, "route %s: expected PORT=ADDRESS:PORT\n", word.c_str());
-      std::exit(2);
-    }
-    routes.push_back({static_cast<std::uint16_t>(std::stoi(word)),
-                      address_of(word.substr(equals + 1, colon - equals - 1),
-                                 static_cast<std::uint16_t>(std::stoi(word.substr(colon + 1))))});
-  }
-  return routes;
-}
-
 int listen_on(std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
   const int on = 1;

@@ -1,18 +1,17 @@
 // net.h - what the lab's small programs share: sockets, addresses, a clean end.
 //
-// Model     a Route is "PORT=ADDRESS:PORT" on the command line: where a proxy listens and where it connects to.
+// Model     a Route is where a proxy listens and where it connects to.
 // Units     ports in host order.
 // Shape     plain functions over file descriptors; the caller owns them.
 // Errors    fail() says what and why, and ends the program: these are programs of one job.
 // Limits    IPv4 only.
-// Not here  anything of Penstock: these are peers, measured beside it.
+// Not here  command lines (words.h); anything of Penstock: these are peers, measured beside it.
 #pragma once
 
 #include <netinet/in.h>
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace penstock::lab {
 
@@ -25,7 +24,6 @@ struct Route {
 [[noreturn]] void fail(const std::string& what);
 
 sockaddr_in address_of(const std::string& host, std::uint16_t port);
-std::vector<Route> routes_of(int argc, char** argv, int first);
 
 /// A listening socket on every address of the machine; not blocking.
 int listen_on(std::uint16_t port);

@@ -5,12 +5,14 @@ Usage   peers_test.py BUILD-FOLDER     as root (sockmap loads a BPF program); ev
 import concurrent.futures
 import contextlib
 import hashlib
+import json
 import os
 import pathlib
 import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "tests" / "e2e"))
@@ -108,6 +110,28 @@ class Peers(unittest.TestCase):
         finally:
             echo.terminate()
             self.assertEqual(echo.wait(5), 0)
+
+    def test_bolt_calls_and_heartbeats_are_answered_through_proxies(self):
+        server = subprocess.Popen(self.space.command(BUILD / "conns", "serve", ECHO, "--bolt"))
+        try:
+            wait_for(lambda: self.space.run("ss", "-Hltn", f"sport = :{ECHO}").stdout, 5, "the Bolt server listens")
+            for program in ("epoll_proxy", "sockmap_proxy"):
+                with self.subTest(program=program), self.proxy(program, to=ECHO):
+                    self.answered("call", "127.0.0.1", PROXY, 20, 0.3, "--octets", 3000)
+                    self.answered("hold", "127.0.0.1", PROXY, 20, "--interval", 20)
+        finally:
+            server.terminate()
+            self.assertEqual(server.wait(5), 0)
+
+    def answered(self, *words):
+        child = subprocess.Popen(self.space.command(BUILD / "conns", *words), stdout=subprocess.PIPE, text=True)
+        if words[0] == "hold":
+            time.sleep(0.3)
+            child.terminate()
+        done = json.loads(child.communicate(timeout=10)[0].splitlines()[-1])
+        self.assertEqual((done["alive"], done["wrong"]), (20, 0))
+        self.assertGreater(done["answered"], 100)
+        self.assertLessEqual(done["sent"] - done["answered"], 20)
 
     def converse(self, octets):
         connection = self.space.socket()

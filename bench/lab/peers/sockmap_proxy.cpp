@@ -2,13 +2,11 @@
 // the payload from one socket to the other.
 //
 // Usage   sockmap_proxy PORT=ADDRESS:PORT ...
-// Model   a sockhash holds, under a connection's own addresses and ports, the socket of the other side. Before both are
-// in
-//         it the program passes payload to the socket, and user space carries that once.
-// Limits  payload may still be on its way inside the map when the FIN is seen: the FIN is passed on when the other side
-// was
-//         given as many octets, looked at every kLinger. Octets that arrive while a socket is put into the map are
-//         carried by hand and may, rarely, overtake those behind them. The map takes established sockets only: who
+// Model   a sockhash holds, under a connection's own addresses and ports, the socket of the other side. Before both
+//         are in it the program passes payload to the socket, and user space carries that once.
+// Limits  payload may still be on its way inside the map when the FIN is seen: the FIN is passed on when the other
+//         side was given as many octets, looked at every kLinger. Octets that arrive while a socket is put into the map
+//         are carried by hand and may, rarely, overtake those behind them. The map takes established sockets only: who
 //         half-closes before the server's connection stands is closed. Where one side closes right behind its last
 //         octets, some are lost now and then: good for kept connections, as a peer to measure. IPv4 only.
 #include <bpf/bpf.h>
@@ -24,11 +22,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <cstdio>
 #include <deque>
 #include <unordered_map>
 
 #include "bench/lab/peers/net.h"
+#include "bench/lab/peers/words.h"
 
 namespace penstock::lab {
 namespace {
@@ -244,11 +242,7 @@ class Proxy {
 
 int main(int argc, char** argv) {
   using namespace penstock::lab;
-  const std::vector<Route> routes = routes_of(argc, argv, 1);
-  if (routes.empty()) {
-    std::fprintf(stderr, "usage: sockmap_proxy PORT=ADDRESS:PORT ...\n");
-    return 2;
-  }
+  const std::vector<Route> routes = Words{argc, argv, "sockmap_proxy PORT=ADDRESS:PORT ..."}.routes();
   stop_on_signals();
   Proxy proxy{routes};
   proxy.run();

@@ -2,8 +2,8 @@
 //
 // Usage   uring_proxy [--sqpoll] PORT=ADDRESS:PORT ...     --sqpoll: a kernel thread polls for submissions
 // Model   each leg has one operation in flight that reads from it: receive into the leg's buffer, send that to the
-// other
-//         leg until all of it is gone, receive again. Submissions of one round of completions go in one system call.
+//         other leg until all of it is gone, receive again. Submissions of one round of completions go in one system
+//         call.
 // Limits  16 KiB per leg; a pair is freed when nothing of it is in flight.
 #include <liburing.h>
 #include <sys/socket.h>
@@ -11,11 +11,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 
 #include "bench/lab/peers/net.h"
+#include "bench/lab/peers/words.h"
 
 namespace penstock::lab {
 namespace {
@@ -200,12 +199,9 @@ class Proxy {
 
 int main(int argc, char** argv) {
   using namespace penstock::lab;
-  const bool sqpoll = argc > 1 && std::strcmp(argv[1], "--sqpoll") == 0;
-  const std::vector<Route> routes = routes_of(argc, argv, sqpoll ? 2 : 1);
-  if (routes.empty()) {
-    std::fprintf(stderr, "usage: uring_proxy [--sqpoll] PORT=ADDRESS:PORT ...\n");
-    return 2;
-  }
+  Words words{argc, argv, "uring_proxy [--sqpoll] PORT=ADDRESS:PORT ..."};
+  const bool sqpoll = words.flag("--sqpoll");
+  const std::vector<Route> routes = words.routes();
   stop_on_signals();
   Proxy proxy{routes, sqpoll};
   proxy.run();

@@ -12,6 +12,7 @@
 #include <cstdio>
 
 #include "bench/lab/peers/net.h"
+#include "bench/lab/peers/words.h"
 
 namespace {
 using penstock::lab::fail;
@@ -32,17 +33,16 @@ int load(int map, int slot) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: xdp_redirect INTERFACE INTERFACE\n");
-    return 2;
-  }
+  penstock::lab::Words words{argc, argv, "xdp_redirect INTERFACE INTERFACE"};
+  const std::array<std::string, 2> names{words.place("INTERFACE"), words.place("INTERFACE")};
+  words.end();
   penstock::lab::stop_on_signals();
   const int map = ::bpf_map_create(BPF_MAP_TYPE_DEVMAP, "lab_ports", 4, 4, 2, nullptr);
   if (map < 0) fail("devmap");
   std::array<std::uint32_t, 2> index{};
   for (std::uint32_t slot = 0; slot < 2; ++slot) {
-    index[slot] = ::if_nametoindex(argv[slot + 1]);
-    if (index[slot] == 0 || ::bpf_map_update_elem(map, &slot, &index[slot], 0) != 0) fail(argv[slot + 1]);
+    index[slot] = ::if_nametoindex(names[slot].c_str());
+    if (index[slot] == 0 || ::bpf_map_update_elem(map, &slot, &index[slot], 0) != 0) fail(names[slot]);
   }
   LIBBPF_OPTS(bpf_link_create_opts, options, .flags = XDP_FLAGS_DRV_MODE);
   for (std::size_t slot = 0; slot < 2; ++slot) {

@@ -1,7 +1,8 @@
 """cli.py - the command scripts/lab.
 
 Usage   lab quick [--budget 300]          the usual suspects in five minutes
-        lab full [--rounds 6]             every device, every load; one to two hours
+        lab full [--rounds 6]             every device, every load
+        lab resume RESULTS.json           goes on with a run that was interrupted, or ended by --for; exit 3: still not finished
         lab run --devices A,B --loads X,Y [--rounds N] [--seconds S]
         lab list                          devices and loads
         lab compare BEFORE.json AFTER.json     exit 1 if something got worse
@@ -16,7 +17,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import ROOT, compare, duts, loads, plan, report, runner, scaling, summary
+from . import ROOT, compare, duts, loads, machine, plan, profile, report, runner, scaling, summary
 from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
@@ -24,6 +25,7 @@ QUICK_DEVICES = ("direct", "route", "nft", "haproxy-tcp", "penstock-fullnat", "p
 QUICK_LOADS = ("keepalive", "oneshot", "bulk", "packets")
 QUICK_BUDGET, QUICK_ROUNDS = 300, 4
 FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3 * 3600, 6, 3
+UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
 
 
@@ -43,40 +45,74 @@ def choose(names, table, find):
 
 
 def measure(options, mode, device_names, load_names, rounds, seconds, budget):
+    devices = choose(options.devices, device_names, duts.make)
+    chosen = choose(options.loads, load_names, loads.find)
+    rounds, budget = options.rounds or rounds, options.budget or budget
+    reserved = plan.PROFILE_SECONDS * profile.PROFILES_MAX if options.profile else 0
+    seconds = options.seconds or seconds or plan.seconds_for(budget - reserved, devices, chosen, rounds)
+    if options.plan:
+        show_plan(plan.turns(devices, chosen, rounds), seconds, reserved)
+        return
+    cores = cores_for(os.sched_getaffinity(0))
+    play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget, options.profile, cores), new_place(options.out, mode))
+
+
+def show_plan(turns, seconds, reserved):
+    cells = sum(len(turn.loads) for turn in turns)
+    whole = sum(plan.turn_seconds(turn, seconds) for turn in turns) + reserved
+    print(f"{len(turns)} turns, {cells} measurements of {seconds:g} s: about {plan.minutes(whole)} (minutes:seconds)")
+
+
+def resume(options):
+    """Goes on with a run that was stopped or interrupted, on the same machine and the same tree."""
+    data = Results.read(options.results).data
+    here = machine.describe()
+    for key in (*compare.SAME, "commit"):
+        if data["machine"].get(key) != here.get(key):
+            raise ValueError(f"{options.results} was begun with {key} {data['machine'].get(key)}, here it is {here.get(key)}")
+    play(options, data, pathlib.Path(options.results))
+
+
+def play(options, data, place):
+    """Measures what `data` lacks; its file is whole after every turn."""
     if os.getuid() != 0:
         sys.exit("lab: needs root (network namespaces, cgroups, XDP)")
     from lab import end_on_signals
     end_on_signals()
-    devices = choose(options.devices, device_names, duts.make)
-    chosen = choose(options.loads, load_names, loads.find)
-    rounds = options.rounds or rounds
     if not options.no_build:
         prepare()
-    budget = options.budget or budget
-    seconds = options.seconds or seconds or plan.seconds_for(budget, devices, chosen, rounds)
     groups = Groups()
     try:
         parties = Parties(groups, cores_for(os.sched_getaffinity(0)))
-        results = runner.Runner(parties, groups, say).run(mode, devices, chosen, rounds, seconds, budget, options.profile)
+        results = runner.Runner(parties, groups, say, lambda data: Results(data).write(place)).run(data, options.sitting)
+    except BaseException:
+        if place.exists():
+            print(f"lab: interrupted; scripts/lab resume {place}", file=sys.stderr)
+        raise
     finally:
         groups.close()
-    write(results, options.out)
+    show_results(results, place.with_suffix(".html"))
+    print(f"\n{place}")
+    if not data["plan"]["finished"]:
+        print(f"lab: not finished, {len(runner.turns_of(data)[1])} turns are left: scripts/lab resume {place}")
+        sys.exit(UNFINISHED)
 
 
 def say(text):
     print(text, flush=True)
 
 
-def write(results, out):
+def new_place(out, mode):
     folder = pathlib.Path(out or ROOT / "build" / "lab")
     folder.mkdir(parents=True, exist_ok=True)
-    stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    raw, html = (folder / f"{results.data['mode']}-{stamp}{suffix}" for suffix in (".json", ".html"))
-    results.write(raw)
+    return folder / f"{mode}-{datetime.datetime.now().strftime('%Y%m%d-%H%M%S')}.json"
+
+
+def show_results(results, html):
     html.write_text(report.page(results))
     for line in summary.lines(results):
         print(line)
-    print(f"\n{raw}\n{html}")
+    print(f"\n{html}")
 
 
 def show_list():
@@ -94,12 +130,7 @@ def show_compare(before, after):
 
 
 def show_page(raw, html):
-    results = Results.read(raw)
-    place = pathlib.Path(html or pathlib.Path(raw).with_suffix(".html"))
-    place.write_text(report.page(results))
-    for line in summary.lines(results):
-        print(line)
-    print(place)
+    show_results(Results.read(raw), pathlib.Path(html or pathlib.Path(raw).with_suffix(".html")))
 
 
 def show_scaling(options):
@@ -115,6 +146,11 @@ def show_scaling(options):
         print(line)
 
 
+def sittings(command):
+    command.add_argument("--for", dest="sitting", type=float, help="seconds of this sitting; what is left goes on with resume")
+    command.add_argument("--no-build", action="store_true", help="use what is built")
+
+
 def parser():
     top = argparse.ArgumentParser(prog="lab", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = top.add_subparsers(dest="command", required=True)
@@ -125,9 +161,14 @@ def parser():
         one.add_argument("--rounds", type=int)
         one.add_argument("--seconds", type=float, help="measured seconds per load")
         one.add_argument("--budget", type=float, help="seconds for all of it")
-        one.add_argument("--profile", action="store_true", default=name == "full", help="sample Penstock's core (perf)")
+        one.add_argument("--profile", action=argparse.BooleanOptionalAction, default=name != "run",
+                         help="perf samples Penstock where a target was missed")
         one.add_argument("--out", help="folder of the result files")
-        one.add_argument("--no-build", action="store_true", help="use what is built")
+        one.add_argument("--plan", action="store_true", help="say how much that would be, and end")
+        sittings(one)
+    again = commands.add_parser("resume")
+    again.add_argument("results")
+    sittings(again)
     commands.add_parser("list")
     two = commands.add_parser("compare")
     two.add_argument("before")
@@ -152,6 +193,8 @@ def main(arguments=None):
             measure(options, "full", duts.ALL, loads.ALL, FULL_ROUNDS, FULL_SECONDS, FULL_BUDGET)
         elif options.command == "run":
             measure(options, "run", (), (), QUICK_ROUNDS, None, QUICK_BUDGET)
+        elif options.command == "resume":
+            resume(options)
         elif options.command == "list":
             show_list()
         elif options.command == "scaling":

@@ -11,6 +11,7 @@ SETUP_SECONDS = 2.0   # a bed, its servers and a device: 1 to 3 s on two cores
 IDLE_SECONDS = 1.0
 SECONDS_MIN, SECONDS_MAX = 1.0, 10.0
 REPORT_SECONDS = 5.0
+PROFILE_SECONDS = 9.0   # a bed, a device, and profile.SECONDS of a load
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +68,10 @@ class Progress:
         """Real seconds per planned second so far; 1 before the first turn ended."""
         planned = sum(self.planned[:self.done])
         return (self.clock() - self.start) / planned if planned else 1.0
+
+    def next_seconds(self):
+        """What the next turn will take."""
+        return self.planned[self.done] * max(1.0, self.pace())
 
     def left(self):
         return sum(self.planned[self.done:]) * self.pace()

@@ -1,19 +1,22 @@
 """profile.py - where the device's process spends its time under a load, by perf's clock samples (no hardware counters needed).
 
-Model     after the rounds, one more turn per Penstock device: the load runs, perf samples the device's process beside it.
-Errors    none that end a run: without perf, or without its permission, there is no profile and the page has no such section.
+Model     after the rounds, one more turn for every place where a target was missed: the load runs, or nothing does, and perf
+          samples the device's process beside it.
+Errors    none that end a run: without perf, or without its permission, the page says so in the profile's place.
 """
 import re
 import shutil
+import time
 
 from .procs import LoadError
+from .targets import IDLE
 
 FREQUENCY = 997
+SECONDS = 3
 SYMBOLS_MAX = 18
+PROFILES_MAX = 6
 
-
-def available():
-    return shutil.which("perf") is not None
+__all__ = ["IDLE", "PROFILES_MAX", "parse", "take"]
 
 
 def parse(text):
@@ -22,17 +25,26 @@ def parse(text):
     return [(f"{name}{' (kernel)' if space == 'k' else ''}", float(share)) for share, space, name in rows][:SYMBOLS_MAX]
 
 
-def take(bed, device, load, seconds):
-    """{"device", "load", "how", "symbols"} of one run of `load`."""
+def take(bed, device, load):
+    """{"device", "load", "how", "symbols"} of one run of `load`; None: of nothing."""
+    if shutil.which("perf") is None:
+        raise LoadError("perf is missing: package linux-perf")
     data = bed.lab.directory / "perf.data"
-    words = ["perf", "record", "-q", "-e", "cpu-clock", "-F", FREQUENCY, "-p", device.pid(), "-o", data, "--", "sleep", seconds]
+    if load:
+        if device.offloads is None:
+            bed.use_offloads(load.offloads)
+        load.prepare(bed, device)
+    words = ["perf", "record", "-q", "-e", "cpu-clock", "-F", FREQUENCY, "-p", device.pid(), "-o", data, "--", "sleep", SECONDS]
     recorder = bed.start("lab", bed.lab.node, *words)
-    load.run(bed, device, seconds + 0.5)
+    if load:
+        load.run(bed, device, SECONDS + 0.5)
+    else:
+        time.sleep(SECONDS + 0.5)
     bed.lab.end(recorder)
     if not data.exists():
         raise LoadError("perf recorded nothing")
     text = bed.run("lab", bed.lab.node, "perf", "report", "--stdio", "-q", "-F", "overhead,sym", "--percent-limit", "0.7", "-i", data,
                    timeout=60)
-    return {"device": device.name, "load": load.name, "symbols": parse(text),
-            "how": f"perf record -e cpu-clock -F {FREQUENCY} of its process, {seconds:g} s, with what the kernel did on its behalf and in "
+    return {"device": device.name, "load": load.name if load else IDLE, "symbols": parse(text),
+            "how": f"perf record -e cpu-clock -F {FREQUENCY} of its process, {SECONDS} s, with what the kernel did on its behalf and in "
                    "softirqs that interrupted it"}

@@ -92,9 +92,13 @@ def verdict_section(results):
 
 
 def target_section(results):
-    rows = [[esc(row.text), esc(row.wanted), esc(row.found), f'<b class="v-{row.word}">{esc(row.say)}</b>', esc(row.why)]
-            for row in check_targets(results)]
-    return table(["target", "wanted", "found", "", "why"], rows, 5) if rows else ""
+    profiles = {(profile["device"], profile["load"]) for profile in results.data.get("profiles", [])}
+    rows = []
+    for row in check_targets(results):
+        link = f' <a href="#{profile_id(row.device, row.load)}">profile</a>' if (
+            row.word == "missed" and (row.device, row.load) in profiles) else ""
+        rows.append([esc(row.text), esc(row.wanted), esc(row.found), f'<b class="v-{row.word}">{esc(row.say)}</b>', esc(row.why) + link])
+    return table(["target", "wanted", "found", "", "why"], rows, 5) if rows else "<p>This run measured no target.</p>"
 
 
 def idle_section(results):
@@ -134,18 +138,24 @@ def machine_section(results):
             for key, value in machine.items()]
     rows += [["cores of", esc(", ".join(f"{party} {cores}" for party, cores in plan["cores"].items()))],
              ["rounds", f"{plan.get('rounds_done', '?')} of {plan['rounds']}, {number(plan['seconds'])} s per load, "
-                        f"{number(plan.get('took_seconds'))} s in all"]]
+                        f"{number(plan.get('took_seconds'))} s in all, in {max(1, len(plan.get('sittings', [])))} sittings"
+                        + ("" if plan.get("finished", True) else ": not finished")]]
     rows += [[f"device {esc(name)}", esc("; ".join(filter(None, [info["title"], info["kind"], info["notes"]])))]
              for name, info in results.devices().items()]
     return table(["", ""], rows, 9)
 
 
+def profile_id(device, load):
+    return f"profile-{device}-{load}"
+
+
 def profile_section(results):
+    """Where each missed target was missed."""
     out = ""
     for profile in results.data.get("profiles", []):
         rows = [[esc(name), percent(share)] for name, share in profile["symbols"]]
-        out += (f'<h4>{esc(profile["device"])} under {esc(profile["load"])}</h4><p>{esc(profile["how"])}</p>'
-                + table(["symbol", "share"], rows))
+        out += (f'<h4 id="{profile_id(profile["device"], profile["load"])}">{esc(profile["device"])} under {esc(profile["load"])}</h4>'
+                f'<p>{esc(profile["how"])}</p>' + (table(["symbol", "share"], rows) if rows else ""))
     return f"<h2>Profiles</h2>{out}" if out else ""
 
 

@@ -34,7 +34,10 @@ class Results:
             raise ValueError(f"{path}: {error}") from None
 
     def write(self, path):
-        pathlib.Path(path).write_text(json.dumps(self.data, indent=1))
+        """All of it or nothing: whoever reads, or is interrupted, finds a whole file."""
+        fresh = pathlib.Path(f"{path}.new")
+        fresh.write_text(json.dumps(self.data, indent=1))
+        fresh.replace(path)
 
     def devices(self):
         return self.data["devices"]

@@ -82,6 +82,31 @@ class Pages(unittest.TestCase):
         for part in re.findall(r"<svg.*?</svg>", page, re.S):
             tree.fromstring(part)
 
+    def test_a_missed_target_leads_to_its_profile(self):
+        results = run(COSTS)
+        self.assertEqual(targets.missed_places(results), [("penstock-fullnat", "keepalive")])
+        results.data["profiles"].append({"device": "penstock-fullnat", "load": "keepalive", "how": "perf", "symbols": [("copy", 41.0)]})
+        page = report.page(results)
+        self.assertEqual(page.count('href="#profile-penstock-fullnat-keepalive"'), 1)
+        self.assertIn('id="profile-penstock-fullnat-keepalive"', page)
+
+    def test_every_chart_is_there_and_inside_its_frame(self):
+        page = report.page(run(COSTS))
+        self.assertEqual(set(re.findall(r'href="#([^"]+)"', page)) - set(re.findall(r'id="([^"]+)"', page)), set())
+        figures = [tree.fromstring(part) for part in re.findall(r"<svg.*?</svg>", page, re.S)]
+        self.assertEqual(len(figures), 4)  # throughput, latency, CPU split, idle
+        for figure in figures:
+            width, height = map(float, figure.get("viewBox").split()[2:])
+            marks = [mark for mark in figure.iter() if mark.tag in ("rect", "line", "circle", "text")]
+            self.assertGreater(len(marks), 5)
+            for mark in marks:
+                for name, most in (("x", width), ("x1", width), ("x2", width), ("cx", width), ("y", height), ("y1", height),
+                                   ("y2", height), ("cy", height)):
+                    if mark.get(name) is not None:
+                        self.assertTrue(0 <= float(mark.get(name)) <= most, (mark.tag, mark.attrib))
+                if mark.tag == "rect":
+                    self.assertLessEqual(float(mark.get("x")) + float(mark.get("width")), width)
+
     def test_the_summary_names_every_device(self):
         text = "\n".join(summary.lines(run(COSTS)))
         for name in DEVICES:

@@ -1,71 +1,94 @@
 """runner.py - plays a plan: a fresh bed per turn, idle first, then each load under the CPU meter.
 
+Model     the run is the data of its result file: run() plays the turns that the data does not hold yet, and hands the data
+          to keep() after each, so that a run may end anywhere and go on later (sittings).
 Errors    a device that does not start, or a load that fails, is recorded in its cell and the run goes on; the
           namespaces and processes of a turn are gone before the next one begins.
-Limits    a turn ends with its loads' own time-outs; a budget ends the run between two rounds.
+Limits    a turn ends with its loads' own time-outs; a budget ends the run between two rounds, an allowance the sitting
+          between two turns.
 """
 import datetime
 import subprocess
 import time
 
-from . import duts, machine, plan, profile
+from . import duts, loads as catalogue, machine, plan, profile
 from .formats import figure
 from .procs import LoadError
 from .results import FORMAT, Results
+from .targets import missed_places
 from .topology import Bed
 
 FAILURES = (LoadError, RuntimeError, OSError, TimeoutError, ValueError, KeyError, AttributeError, subprocess.SubprocessError)
 
-PROFILE_SECONDS = 3
+
+def now():
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+
+
+def fresh(mode, devices, loads, rounds, seconds, budget, profiles, cores):
+    """The data of a run that has not begun."""
+    return {
+        "format": FORMAT, "created": now(), "mode": mode, "machine": machine.describe(),
+        "plan": {"rounds": rounds, "seconds": seconds, "budget": budget, "profiles": profiles, "rounds_done": 0, "took_seconds": 0.0,
+                 "finished": False, "turns_done": [], "sittings": [],
+                 "cores": {party: sorted(own) for party, own in cores.items()}},
+        "devices": {device.name: {"title": device.title, "kind": device.kind, "notes": device.notes()} for device in devices},
+        "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve,
+                              "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "headline": m.headline}
+                                          for m in load.metrics]} for load in loads},
+        "cells": [], "idle": [], "profiles": []}
+
+
+def turns_of(data):
+    """(every turn, those that are still to be played)."""
+    every = plan.turns([duts.make(name) for name in data["devices"]], [catalogue.find(name) for name in data["loads"]],
+                       data["plan"]["rounds"])
+    done = {tuple(key) for key in data["plan"]["turns_done"]}
+    return every, [turn for turn in every if (turn.round, turn.device.name) not in done]
 
 
 class Runner:
-    def __init__(self, parties, groups, say, clock=time.monotonic):
-        self.parties, self.groups, self.say, self.clock = parties, groups, say, clock
+    def __init__(self, parties, groups, say, keep, clock=time.monotonic):
+        self.parties, self.groups, self.say, self.keep, self.clock = parties, groups, say, keep, clock
 
-    def start(self, mode, devices, loads, rounds, seconds):
-        self.seconds = seconds
-        cores = {party: sorted(cores) for party, cores in self.parties.cores.items()}
-        self.data = {
-            "format": FORMAT, "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "mode": mode,
-            "machine": machine.describe(), "plan": {"rounds": rounds, "seconds": seconds, "cores": cores},
-            "devices": {device.name: {"title": device.title, "kind": device.kind, "notes": device.notes()} for device in devices},
-            "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve,
-                                  "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "headline": m.headline}
-                                              for m in load.metrics]} for load in loads},
-            "cells": [], "idle": [], "profiles": []}
-
-    def run(self, mode, devices, loads, rounds, seconds, budget, profiles=False):
-        """All rounds that fit into the budget; the Results."""
-        self.start(mode, devices, loads, rounds, seconds)
-        turns = plan.turns(devices, loads, rounds)
-        progress = plan.Progress(turns, seconds, self.clock)
-        begun = -1
-        for number, turn in enumerate(turns, 1):
-            if turn.round != begun:
-                in_round = sum(other.round == turn.round for other in turns)
-                if begun >= 0 and not progress.round_fits(in_round, budget):
-                    self.say(f"time is up after {begun + 1} of {rounds} rounds")
-                    break
-                begun = turn.round
-            self.say(f"[{number}/{len(turns)}] round {turn.round + 1}: {turn.device.name:18} {plan.minutes(progress.left())} left")
+    def run(self, data, allowance=None):
+        """Plays what is missing, at most for `allowance` seconds; Results. data["plan"]["finished"] tells whether all is done."""
+        self.data, self.plan, self.seconds = data, data["plan"], data["plan"]["seconds"]
+        begun, before = self.clock(), self.plan["took_seconds"]
+        self.plan["sittings"].append(now())
+        every, left = turns_of(data)
+        progress = plan.Progress(left, self.seconds, self.clock)
+        for turn in left:
+            number = len(self.plan["turns_done"]) + 1
+            if self.over(turn, left, progress, before):
+                self.say(f"time is up after {self.plan['rounds_done']} of {self.plan['rounds']} rounds")
+                break
+            if allowance and self.clock() - begun + progress.next_seconds() > allowance:
+                return Results(data)
+            self.say(f"[{number}/{len(every)}] round {turn.round + 1}: {turn.device.name:18} {plan.minutes(progress.left())} left")
             self.turn(turn)
             progress.finished()
-        if profiles:
-            self.profiles(devices, loads)
-        self.data["plan"]["rounds_done"] = begun + 1
-        self.data["plan"]["took_seconds"] = round(self.clock() - progress.start, 1)
-        return Results(self.data)
+            self.plan["turns_done"].append([turn.round, turn.device.name])
+            self.plan["rounds_done"] = min((turn.round for turn in turns_of(data)[1]), default=self.plan["rounds"])
+            self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
+            self.keep(data)
+        if not self.plan["profiles"] or self.profiles(begun, allowance):
+            self.plan["finished"] = True
+        self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
+        self.keep(data)
+        return Results(data)
+
+    def over(self, turn, left, progress, before):
+        """Would the round that begins with this turn end later than the budget? The first round is always played."""
+        begun = any(done[0] == turn.round for done in self.plan["turns_done"])
+        in_round = sum(other.round == turn.round for other in left)
+        return turn.round > 0 and not begun and not progress.round_fits(in_round, self.plan["budget"] - before)
 
     def turn(self, turn):
         device = duts.make(turn.device.name)  # a fresh one: no state from the round before
         try:
             with Bed(self.parties, name="lab") as bed:
-                if device.flat:
-                    bed.flatten()
-                if device.offloads == "off":
-                    bed.use_offloads("off")
-                device.start(bed)
+                self.stand(bed, device)
                 self.idle(turn, bed, device)
                 for load in turn.loads:
                     if device.offloads is None:
@@ -79,20 +102,35 @@ class Runner:
                     self.record(turn, load, error=f"{type(error).__name__}: {error}"[:500])
             self.say(f"    {device.name}: {type(error).__name__}: {str(error)[:200]}")
 
-    def profiles(self, devices, loads):
-        """One more turn for each device of ours, under the first load that fits."""
-        for chosen in devices:
-            fitting = plan.loads_for(chosen, loads)
-            if not chosen.name.startswith("penstock") or not fitting or not profile.available():
+    @staticmethod
+    def stand(bed, device):
+        if device.flat:
+            bed.flatten()
+        if device.offloads == "off":
+            bed.use_offloads("off")
+        device.start(bed)
+
+    def profiles(self, begun, allowance):
+        """A profile of every place where a target was missed; False when time ran out before the last."""
+        have = {(row["device"], row["load"]) for row in self.data["profiles"]}
+        for name, load in missed_places(Results(self.data))[:profile.PROFILES_MAX]:
+            if (name, load) in have:
                 continue
-            device = duts.make(chosen.name)
-            self.say(f"profile of {device.name} under {fitting[0].name}")
-            try:
-                with Bed(self.parties, name="lab") as bed:
-                    device.start(bed)
-                    self.data["profiles"].append(profile.take(bed, device, fitting[0], PROFILE_SECONDS))
-            except FAILURES as error:
-                self.say(f"    no profile: {str(error)[:150]}")
+            if allowance and self.clock() - begun + plan.PROFILE_SECONDS > allowance:
+                return False
+            self.say(f"profile of {name} under {load}")
+            self.data["profiles"].append(self.profile(name, load))
+        return True
+
+    def profile(self, name, load):
+        device = duts.make(name)
+        try:
+            with Bed(self.parties, name="lab") as bed:
+                self.stand(bed, device)
+                return profile.take(bed, device, None if load == profile.IDLE else catalogue.find(load))
+        except FAILURES as error:
+            self.say(f"    no profile: {str(error)[:150]}")
+            return {"device": name, "load": load, "symbols": [], "how": f"no profile: {str(error)[:200]}"}
 
     def idle(self, turn, bed, device):
         time.sleep(0.3)

@@ -18,6 +18,8 @@ class Outcome:
     word: str  # met, missed, refused
     say: str
     why: str
+    device: str = ""   # where to look for the reason, when missed
+    load: str = ""
 
 
 # (text, load, metric, device, peer, least or greatest ratio of medians, what limits it when missed)
@@ -37,12 +39,14 @@ RATIOS = (
     ("HTTP: a request adds half of nginx's CPU", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 0.5,
      "see the profile"),
 )
+IDLE = "idle"  # the place of a target that is missed without a load
 ADDED_P50_US = 20.0
 IDLE_MAX_PERCENT = 2.0
 
 
-def outcome(text, wanted, found, holds, why):
-    return Outcome(text, wanted, found, "met" if holds else "missed", "met" if holds else "missed", "" if holds else why)
+def outcome(text, wanted, found, holds, why, place):
+    word = "met" if holds else "missed"
+    return Outcome(text, wanted, found, word, word, "" if holds else why, *place)
 
 
 def refuse(text, wanted, why):
@@ -67,7 +71,7 @@ def check_ratio(results, text, load, metric, device, peer, bound, limit, why):
     found = f"{ratio(stats.median(b) / stats.median(a))} ({ratio(low)} to {ratio(high)})"
     if low <= limit < high:
         return dataclasses.replace(refuse(text, wanted, "the range holds the limit"), found=found)
-    return outcome(text, wanted, found, high <= limit if bound == "at most" else low >= limit, why)
+    return outcome(text, wanted, found, high <= limit if bound == "at most" else low >= limit, why, (device, load))
 
 
 def check_added(results, device):
@@ -80,7 +84,7 @@ def check_added(results, device):
         return refuse(text, wanted, "no figures")
     added = stats.median(b) - stats.median(a)
     return outcome(text, wanted, seconds(added / 1e6), added <= ADDED_P50_US,
-                   "a sleeping worker is woken by the scheduler on every lone request, once per leg")
+                   "a sleeping worker is woken by the scheduler on every lone request, once per leg", (device, "latency"))
 
 
 def check_idle(results, device):
@@ -89,7 +93,7 @@ def check_idle(results, device):
         return None
     found = stats.median(samples)
     return outcome(f"{device}: idle CPU", f"at most {IDLE_MAX_PERCENT:g} % of a core", percent(found), found <= IDLE_MAX_PERCENT,
-                   "the worker polls; see penstock status, sleep seconds")
+                   "the worker polls; see penstock status, sleep seconds", (device, IDLE))
 
 
 def check_targets(results):
@@ -97,3 +101,8 @@ def check_targets(results):
     found = [check_ratio(results, *row) for row in RATIOS]
     found += [check(results, name) for name in ours for check in (check_added, check_idle)]
     return [row for row in found if row is not None]
+
+
+def missed_places(results):
+    """(device, load) of every missed target, each once."""
+    return list(dict.fromkeys((row.device, row.load) for row in check_targets(results) if row.word == "missed"))

@@ -21,9 +21,10 @@ UNBOUND = ("tx", "on", "tso", "on", "gso", "on")
 DIRECT_CLIENT, DIRECT_SERVER = "10.10.3.2", "10.10.3.11"
 FLOOD = "10.50.0.0/16"  # frames.h
 FLAT_CLIENT = "10.10.2.2"  # the client's address when the device forwards frames without looking at addresses
-WEB, BULK, ECHO, SINK = 8080, 5201, 7000, 9000
+WEB, H2, BULK, RPC, SINK = 8080, 8082, 5201, 12200, 9000
 # (name, port of the service, port of the endpoint, protocol)
-SERVICES = (("web", 80, WEB, "tcp"), ("bulk", BULK, BULK, "tcp"), ("echo", ECHO, ECHO, "tcp"), ("sink", SINK, SINK, "udp"))
+SERVICES = (("web", 80, WEB, "tcp"), ("bulk", BULK, BULK, "tcp"), ("rpc", RPC, RPC, "tcp"), ("h2", 82, H2, "tcp"),
+            ("sink", SINK, SINK, "udp"))
 PEERS = "bench/lab/peers"
 
 
@@ -86,7 +87,7 @@ class Bed:
         directory.chmod(0o755)
         lab.directory.chmod(0o755)
         config = directory / "nginx.conf"
-        places = [f"{address}:{WEB}" for address in (server4(1), DIRECT_SERVER)]
+        places = [place for address in (server4(1), DIRECT_SERVER) for place in (f"{address}:{WEB}", f"{address}:{H2} http2")]
         text = servers.nginx_config(directory, "web1", places, servers.bodies(lab.directory))
         files = self.parties.open_files
         config.write_text(f"user root; worker_rlimit_nofile {files};\n" + text.replace("worker_connections 8192",
@@ -94,9 +95,9 @@ class Bed:
         web = self.start("servers", lab.servers, "nginx", "-p", directory, "-e", directory / "error.log", "-c", config,
                          log=directory / "out.log")
         servers.wait_listening(lab, web, WEB, "-Hltn", directory / "error.log")
-        echo = self.start("servers", lab.servers, peer("conns"), "serve", ECHO)
+        rpc = self.start("servers", lab.servers, peer("conns"), "serve", RPC, "--bolt")
         bulk = self.start("servers", lab.servers, "iperf3", "-s")
-        for child, port in ((bulk, BULK), (echo, ECHO)):
+        for child, port in ((bulk, BULK), (rpc, RPC)):
             wait_for(lambda: child.poll() is None and self.listens(lab.servers, port), 10, f"port {port} is served")
 
     def meter(self):
@@ -143,8 +144,12 @@ class Bed:
         client.ip("addr flush dev eth0", f"addr add {FLAT_CLIENT}/24 dev eth0")
 
 
+def service(name):
+    return next(row for row in SERVICES if row[0] == name)
+
+
 def services(protocols=("tcp",)):
     return [row for row in SERVICES if row[3] in protocols]
 
 
-__all__ = ["Bed", "DIRECT_SERVER", "ROOT", "VIP4", "peer", "server4", "services", "wait_for", "WEB", "BULK", "ECHO", "SINK"]
+__all__ = ["Bed", "DIRECT_SERVER", "ROOT", "VIP4", "peer", "server4", "services", "wait_for", "WEB", "H2", "BULK", "RPC", "SINK"]

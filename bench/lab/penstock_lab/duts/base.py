@@ -8,6 +8,8 @@ from lab import VIP4, server4, wait_for
 
 from ..procs import LoadError
 
+STREAMS = ("web", "bulk", "rpc", "h2")  # rows of topology.SERVICES
+ANY = (*STREAMS, "sink")
 KINDS = ("none", "frames", "packets", "connections", "requests")
 
 
@@ -15,7 +17,7 @@ class Device:
     name = ""
     title = ""
     kind = "packets"
-    serves = ("web", "bulk", "echo")
+    serves = STREAMS
     flat = False              # client and server share a subnet
     offloads = None           # "off" when it cannot work with them
     polls = False             # keeps its core busy whatever happens

@@ -5,10 +5,8 @@ from lab import NODE_SERVERS4, VIP4, server4
 
 from ..procs import LoadError
 from ..topology import DIRECT_SERVER, services
-from .base import Device
+from .base import ANY, Device
 from .proxies import HAProxyTcp
-
-ANY = ("web", "bulk", "echo", "sink")
 
 
 class Direct(Device):

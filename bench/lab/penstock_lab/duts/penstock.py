@@ -3,9 +3,7 @@ from lab import VIP4, binary, server4
 
 from ..patterns import pattern_of
 from ..topology import services
-from .base import Device
-
-ANY = ("web", "bulk", "echo", "sink")
+from .base import ANY, STREAMS, Device
 
 
 class FullNat(Device):
@@ -44,7 +42,7 @@ class Dnat(FullNat):
 
 class Proxy(FullNat):
     name, title, kind = "penstock-proxy", "Penstock, mode: proxy (our TCP), one worker", "connections"
-    serves, extra = ("web", "bulk", "echo"), {"mode": "proxy"}
+    serves, extra = STREAMS, {"mode": "proxy"}
 
     def configuration(self, bed, weight=1):
         config = super().configuration(bed, weight)

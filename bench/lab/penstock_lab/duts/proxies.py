@@ -4,7 +4,7 @@ import signal
 from lab import VIP4
 
 from ..patterns import pattern_of
-from ..topology import services
+from ..topology import service as service_named, services
 from .base import Device
 
 
@@ -32,23 +32,33 @@ class HAProxyTcp(Device):
                  "  timeout client 1h", "  timeout server 1h", *self.more()]
         for row in self.rows():
             (address, port), (server, to) = self.bind(row), self.endpoint(row)
-            lines += [f"listen {row[0]}", f"  bind {address}:{port} backlog 16384", f"  server s {server}:{to}"]
+            lines += [f"listen {row[0]}", f"  bind {address}:{port} backlog 16384{self.bind_more(row)}", f"  server s {server}:{to}"]
         return "\n".join(lines) + "\n"
 
     def more(self):
         return []
+
+    def bind_more(self, _service):
+        return ""
 
     def pid(self):
         return self.child.pid
 
 
 class HAProxyHttp(HAProxyTcp):
-    name, title, kind, mode, serves = "haproxy-http", "HAProxy, mode http, one thread", "requests", "http", ("web",)
+    name, title, kind, mode, serves = "haproxy-http", "HAProxy, mode http, one thread", "requests", "http", ("web", "h2")
 
     routes = 0
 
     def more(self):
         return ["  http-reuse always", "  option http-keep-alive"]
+
+    def endpoint(self, service):
+        """HTTP/1.1 towards the server, whatever the client speaks: as nginx does."""
+        return super().endpoint(service_named("web") if service[0] == "h2" else service)
+
+    def bind_more(self, service):
+        return " proto h2" if service[0] == "h2" else ""
 
     def set_routes(self, bed, count):
         """Another process with so many path_reg rules, each to a backend; the last one is asked for."""
@@ -99,7 +109,7 @@ events {{ worker_connections {open_files - 100}; }}
 
 
 class NginxHttp(NginxStream):
-    name, title, kind, serves = "nginx-http", "nginx http proxy, one worker, upstream keep-alive", "requests", ("web",)
+    name, title, kind, serves = "nginx-http", "nginx http proxy, one worker, upstream keep-alive", "requests", ("web", "h2")
 
     routes = 0
 
@@ -115,7 +125,7 @@ class NginxHttp(NginxStream):
         return "".join(f"    location ~ {pattern_of(index)} {{ {passing} }}\n" for index in range(self.routes))
 
     def body(self, directory):
-        row = services()[0]
+        row, h2 = (next(row for row in services() if row[0] == name) for name in self.serves)
         temp = " ".join(f"{kind}_temp_path {directory}/tmp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         server, to = self.endpoint(row)
         return f"""http {{
@@ -123,6 +133,7 @@ class NginxHttp(NginxStream):
   upstream web {{ server {server}:{to}; keepalive 512; keepalive_requests 10000000; }}
   server {{
     listen {VIP4}:{row[1]} backlog=16384;
+    listen {VIP4}:{h2[1]} http2 backlog=16384;
 {self.locations()}  }}
 }}
 """

@@ -6,14 +6,14 @@ from traffic import connect
 
 from ..procs import LoadError
 from ..topology import peer, services
-from .base import Device
+from .base import ANY, Device
 
 PMD = "net_af_xdp{slot},iface={name},busy_budget=0"
 
 
 class Raw(Device):
     kind, flat, offloads = "frames", True, "off"
-    serves = ("web", "bulk", "echo", "sink")
+    serves = ANY
 
     def place(self, service):
         return self.endpoint(service)

@@ -9,7 +9,6 @@ Errors    LoadError: no figure; failures of single operations make one as well, 
 import dataclasses
 
 from ..procs import LoadError
-from ..topology import SERVICES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +17,6 @@ class Metric:
     unit: str
     better: str = "higher"
     headline: bool = False
-
-
-def service(name):
-    return next(row for row in SERVICES if row[0] == name)
 
 
 class Load:

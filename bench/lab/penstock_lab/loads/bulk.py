@@ -1,7 +1,8 @@
 """bulk.py - one TCP connection that moves as much as it can (iperf3), with veth's offloads and without."""
 import json
 
-from .base import Load, Metric, service
+from .base import Load, Metric
+from ..topology import service
 
 
 def parse_iperf(text):

@@ -1,5 +1,5 @@
-"""conns.py - connections that say little (bench/lab/peers/conns): ten thousand at rest, a thousand with heartbeats; and
-requests while the device's configuration changes."""
+"""conns.py - connections that say little (bench/lab/peers/conns): ten thousand at rest, a thousand with Bolt heartbeats; Bolt
+calls; and requests while the device's configuration changes."""
 import contextlib
 import json
 import pathlib
@@ -7,9 +7,9 @@ import signal
 import threading
 import time
 
-from .base import Load, Metric, service
+from .base import Load, Metric
 from .web import Web
-from ..topology import peer
+from ..topology import peer, service
 
 
 def resident_octets(pid):
@@ -64,24 +64,48 @@ class Idle(Load):
 
 
 class Heartbeats(Load):
-    name, title, operation, service = "heartbeats", "1,000 connections, a heartbeat of 16 octets each every 100 ms", "heartbeat", "echo"
+    name, title, operation = "heartbeats", "RPC: 1,000 connections, a Bolt heartbeat (22 octets) on each every 100 ms", "heartbeat"
+    service = "rpc"
     count, interval_ms = 1000, 100
     metrics = (Metric("p50", "us", "lower", headline=True), Metric("p90", "us", "lower"), Metric("p99", "us", "lower"),
                Metric("rate", "answers/s"))
     overhead = 1.0
 
     def run(self, bed, device, seconds):
-        address, port = device.place(service("echo"))
+        address, port = device.place(service("rpc"))
         with held(bed, address, port, self.count, "--interval", self.interval_ms) as (_opened, report):
             meter = bed.meter()
             begun = time.monotonic()
             time.sleep(seconds)
             cpu, took = meter.since(), time.monotonic() - begun
             done = report()
-        self.need(done["alive"] == self.count, f"{self.count - done['alive']} connections were lost")
-        self.need(done["answered"] > 0, "no heartbeat was answered")
+        self.whole(done, self.count)
         return {"operations": done["answered"], "errors": done["sent"] - done["answered"], "rate": done["answered"] / took,
                 "p50": done["p50"], "p90": done["p90"], "p99": done["p99"], "cpu": cpu}
+
+
+    def whole(self, done, count):
+        """Every connection lives, every answer was right."""
+        self.need(done["alive"] == count, f"{count - done['alive']} of {count} connections were lost")
+        self.need(done["wrong"] == 0, f"{done['wrong']} answers were wrong")
+        self.need(done["answered"] > 0, "nothing was answered")
+
+
+class Calls(Heartbeats):
+    name, title, operation = "rpc", "RPC: Bolt calls of 1 KiB, 32 connections, one in flight on each", "call"
+    count, octets = 32, 1024
+    metrics = (Metric("rate", "calls/s", headline=True), Metric("p50", "us", "lower"), Metric("p90", "us", "lower"),
+               Metric("p99", "us", "lower"))
+    overhead = 0.5
+
+    def run(self, bed, device, seconds):
+        address, port = device.place(service("rpc"))
+        text = bed.run("client", bed.lab.client, peer("conns"), "call", address, port, self.count, seconds, "--octets", self.octets,
+                       timeout=seconds + 25)
+        done = json.loads(text.splitlines()[-1])
+        self.whole(done, self.count)
+        return {"operations": done["answered"], "errors": 0, "rate": done["answered"] / done["seconds"],
+                **{name: done[name] for name in ("p50", "p90", "p99")}}
 
 
 class Churn(Web):
@@ -123,4 +147,4 @@ class Churn(Web):
         return values
 
 
-LOADS = (Idle(), Heartbeats(), Churn())
+LOADS = (Idle(), Heartbeats(), Calls(), Churn())

@@ -1,16 +1,22 @@
 """packets.py - frames of 64 octets from an AF_XDP generator (bench/lab/peers/frame_load), counted and dropped in XDP at the
-server; and a SYN flood beside honest new connections."""
+server: as many as go, and the rate at which none is lost; and a SYN flood beside honest new connections."""
+import contextlib
 import json
+import subprocess
 import time
 
-from lab import CLIENT4
+from lab import CLIENT4, wait_for
 
-from ..procs import LoadError
-from ..topology import DIRECT_CLIENT, FLAT_CLIENT, SINK, peer
-from .base import Load, Metric, service
+from ..topology import DIRECT_CLIENT, FLAT_CLIENT, SINK, peer, service
+from .base import Load, Metric
 from .web import parse_wrk
 
 FLOOD_RATE = 20000
+DRAIN_SECONDS = 0.1
+TRIAL_SECONDS = 0.3
+RESOLUTION = 0.05         # of the rate; the search ends there
+LEAST_RATE = 5000         # frames/s; who loses at that has no such rate
+BACK_OFF, CONFIRMATIONS_MAX = 0.1, 5
 
 
 def sender_place(bed, device):
@@ -32,33 +38,110 @@ def send_words(bed, device, to, seconds, *options):
     return [peer("frame_load"), "send", interface, mac, address, to[0], to[1], seconds, *options]
 
 
+class Counter:
+    """Counts what arrives at the server; a context manager."""
+
+    def __init__(self, bed, device):
+        self.bed, self.device, self.log = bed, device, bed.lab.directory / "count.log"
+        self.to = device.place(service("sink"))
+        self.log.write_text("")
+        interface = "direct0" if device.kind == "none" else "eth0"
+        self.child = bed.start("servers", bed.lab.servers, peer("frame_load"), "count", interface, SINK, log=self.log,
+                               stdin=subprocess.PIPE)
+
+    def __enter__(self):
+        try:
+            self.bed.ready(self.child, self.log, "ready")
+            self.send(0.3, "--rate", 1000)  # flows exist, ARP is done
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.bed.lab.end(self.child)
+        self.child.stdin.close()
+
+    def send(self, seconds, *options):
+        """{"sent", "seconds"}"""
+        return json.loads(self.bed.run("client", self.bed.lab.client, *send_words(self.bed, self.device, self.to, seconds, *options),
+                                       timeout=seconds + 8))
+
+    def received(self):
+        """All so far, after what is under way has arrived."""
+        time.sleep(DRAIN_SECONDS)
+        lines = len(self.log.read_text().splitlines())
+        self.child.stdin.write(b"?")
+        self.child.stdin.flush()
+        wait_for(lambda: len(self.log.read_text().splitlines()) > lines, 5, "the counter answers", 0.005)
+        return json.loads(self.log.read_text().splitlines()[-1])["received"]
+
+    def trial(self, seconds, *options):
+        """(frames sent, frames received, seconds) of one burst."""
+        before = self.received()
+        sent = self.send(seconds, *options)
+        return sent["sent"], min(self.received() - before, sent["sent"]), sent["seconds"]
+
+
 class Packets(Load):
     service, operation, offloads, late = "sink", "packet", "off", True
     name, title = "packets", "frames of 64 octets, UDP, 64 flows, as many as the generator sends"
     metrics = (Metric("rate", "packets/s", headline=True), Metric("sent", "packets/s"), Metric("lost", "%", "lower"))
 
     def run(self, bed, device, seconds):
-        lab, log = bed.lab, bed.lab.directory / "count.log"
-        interface = "direct0" if device.kind == "none" else "eth0"
-        counter = bed.start("servers", lab.servers, peer("frame_load"), "count", interface, SINK, log=log)
-        try:
-            bed.ready(counter, log, "ready")
-            to = device.place(service("sink"))
-            bed.run("client", lab.client, *send_words(bed, device, to, 0.3, "--rate", 1000), timeout=5)  # flows exist, ARP is done
+        with Counter(bed, device) as counter:
+            before = counter.received()
             meter = bed.meter()
-            before = time.monotonic()
-            sent = json.loads(bed.run("client", lab.client, *send_words(bed, device, to, seconds), timeout=seconds + 8))
-            took = time.monotonic() - before
+            sent = counter.send(seconds)
             cpu = meter.since()
-            time.sleep(0.2)
-        finally:
-            lab.end(counter)
-        received = json.loads(log.read_text().splitlines()[-1])["received"] - 300
-        if received <= 0:
-            raise LoadError(f"nothing of {sent['sent']} frames arrived")
-        received = min(received, sent["sent"])
-        return {"operations": received, "errors": 0, "rate": received / sent["seconds"], "sent": sent["sent"] / sent["seconds"],
-                "lost": 100 * (1 - received / sent["sent"]), "took": took, "cpu": cpu}
+            received = min(counter.received() - before, sent["sent"])
+        return self.values(sent["sent"], received, sent["seconds"], cpu)
+
+    def values(self, sent, received, took, cpu):
+        self.need(received > 0, f"nothing of {sent} frames arrived")
+        return {"operations": received, "errors": 0, "rate": received / took, "sent": sent / took,
+                "lost": 100 * (1 - received / sent), "cpu": cpu}
+
+
+def search(trial, top, least, resolution=RESOLUTION):
+    """The greatest rate in (0, top] at which trial(rate) loses nothing, as RFC 2544 (s26.1) searches it; 0 when even `least` loses.
+    `top` has been tried and loses."""
+    good, bad = 0.0, top
+    while bad - good > resolution * bad:
+        if good == 0 and bad <= least:
+            return 0.0
+        rate = (good + bad) / 2
+        if trial(rate):
+            good = rate
+        else:
+            bad = rate
+    return good
+
+
+class LossFree(Packets):
+    """Binary search over short trials, then one of the run's length at what was found; a little less as long as that loses."""
+
+    name, title = "lossless", "frames of 64 octets, UDP, 64 flows, at the greatest rate that loses none"
+    metrics = (Metric("rate", "packets/s", headline=True), Metric("limit", "packets/s"))
+    overhead = 8.0
+
+    def run(self, bed, device, seconds):
+        with Counter(bed, device) as counter:
+            def lossless(rate, length=TRIAL_SECONDS):
+                sent, received, _took = counter.trial(length, "--rate", rate)
+                return received == sent
+            sent, received, took = counter.trial(TRIAL_SECONDS)
+            top = sent / took
+            rate = top if received == sent else search(lossless, top, LEAST_RATE)
+            self.need(rate > 0, f"frames are lost even at {LEAST_RATE:,} a second")
+            for _attempt in range(CONFIRMATIONS_MAX):
+                meter = bed.meter()
+                sent, received, took = counter.trial(seconds, "--rate", rate)
+                cpu = meter.since()
+                if sent == received:
+                    return {**self.values(sent, received, took, cpu), "limit": top}
+                rate *= 1 - BACK_OFF
+        self.need(False, f"no steady rate: frames are lost at {rate:,.0f} a second, which short trials carried")
 
 
 class Flood(Load):
@@ -85,4 +168,4 @@ class Flood(Load):
                 **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
 
 
-LOADS = (Packets(), Flood())
+LOADS = (Packets(), LossFree(), Flood())

@@ -14,4 +14,4 @@ class Routes(Web):
         device.set_routes(bed, self.count)
 
 
-LOADS = tuple(Routes(count) for count in (1, 100, 1000, 10000))
+LOADS = tuple(Routes(count) for count in (1, 10, 100, 1000, 10000))

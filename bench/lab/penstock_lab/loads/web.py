@@ -1,7 +1,9 @@
-"""web.py - HTTP by wrk against nginx: kept connections, one connection per request, body sizes, numbers of connections."""
+"""web.py - HTTP by wrk and h2load against nginx: kept connections, one connection per request, body sizes, numbers of connections,
+HTTP/2 without TLS."""
 import re
 
-from .base import Load, Metric, service
+from .base import Load, Metric
+from ..topology import service
 
 UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6, "m": 60e6}
 
@@ -52,6 +54,41 @@ class Web(Load):
                 **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
 
 
+def parse_h2load(text):
+    """{"rate", "requests", "errors"} of what h2load prints."""
+    rate = re.search(r"finished in .*?, ([\d.]+) req/s", text)
+    counts = re.search(r"requests: .*?(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", text)
+    good, *bad = map(int, counts.groups())
+    return {"rate": float(rate.group(1)), "requests": good, "errors": sum(bad)}
+
+
+def percentiles(samples):
+    """{"p50", "p90", "p99"}"""
+    ordered = sorted(samples)
+    return {f"p{percent}": ordered[percent * (len(ordered) - 1) // 100] for percent in (50, 90, 99)}
+
+
+class Http2(Load):
+    """Latencies from h2load's log: one line per request, its third word in microseconds."""
+
+    name, title, service = "h2", "HTTP/2 without TLS: 8 connections with 16 streams each (h2load)", "h2"
+    metrics = (Metric("rate", "requests/s", headline=True), Metric("p50", "us", "lower"), Metric("p90", "us", "lower"),
+               Metric("p99", "us", "lower"))
+    connections, streams = 8, 16
+
+    def run(self, bed, device, seconds):
+        address, port = device.place(service("h2"))
+        log = bed.lab.directory / "h2load.log"
+        log.write_text("")
+        log.chmod(0o666)
+        done = parse_h2load(bed.run("client", bed.lab.client, "h2load", "-D", max(1, round(seconds)), "-c", self.connections, "-m",
+                                    self.streams, "-t", 1, "--log-file", log, f"http://{address}:{port}/", timeout=seconds + 8))
+        self.need(done["requests"] > 0, "no request was answered")
+        self.need(done["errors"] <= done["requests"] / 1000, f"{done['errors']} of {done['requests']} requests failed")
+        times = [int(line.split("\t")[2]) for line in log.read_text().splitlines()]
+        return {"operations": done["requests"], "errors": done["errors"], "rate": done["rate"], **percentiles(times)}
+
+
 LOADS = (
     Web("keepalive", "HTTP, 32 kept connections, tiny answer"),
     Web("oneshot", "HTTP, one connection per request", close=True),
@@ -62,5 +99,8 @@ LOADS = (
     Web("body-1k", "HTTP, bodies of 1 KiB", path="/body/1k", curve=("body octets", 1 << 10)),
     Web("body-64k", "HTTP, bodies of 64 KiB", path="/body/64k", curve=("body octets", 1 << 16)),
     Web("body-1m", "HTTP, bodies of 1 MiB", path="/body/1m", connections=8, curve=("body octets", 1 << 20)),
+    Web("oneshot-1k", "HTTP, one connection per request, bodies of 1 KiB", path="/body/1k", close=True),
     Web("oneshot-64k", "HTTP, one connection per request, bodies of 64 KiB", path="/body/64k", close=True),
+    Web("oneshot-1m", "HTTP, one connection per request, bodies of 1 MiB", path="/body/1m", connections=8, close=True),
+    Http2(),
 )

@@ -1,0 +1,102 @@
+"""runner_test.py - a run may end between any two turns and go on later, without playing one twice."""
+import pathlib
+import tempfile
+import unittest
+import unittest.mock
+
+from penstock_lab import duts, loads, plan, runner, targets
+from penstock_lab.results import Results
+
+CORES = {"client": {0}, "servers": {0}, "device": {1}, "lab": {0}}
+DEVICES, LOADS = ("direct", "nft", "penstock-fullnat"), ("keepalive", "oneshot")
+
+
+def setUpModule():
+    described = unittest.mock.patch.object(runner.machine, "describe", lambda: {"cpu": "x"})
+    described.start()
+    unittest.addModuleCleanup(described.stop)
+
+
+class Played(runner.Runner):
+    """Writes down what it would measure; a turn takes `takes` seconds."""
+
+    def __init__(self, keep, takes=1.0):
+        super().__init__(None, None, lambda _text: None, keep, clock=lambda: self.now)
+        self.now, self.takes, self.turns, self.profiled = 0.0, takes, [], []
+
+    def turn(self, turn):
+        self.turns.append((turn.round, turn.device.name))
+        self.now += self.takes
+
+    def profile(self, name, load):
+        self.now += self.takes
+        self.profiled.append((name, load))
+        return {"device": name, "load": load, "how": "", "symbols": []}
+
+
+def fresh(rounds=2, budget=1000, profiles=False):
+    return runner.fresh("run", [duts.make(name) for name in DEVICES], [loads.find(name) for name in LOADS], rounds, 1, budget, profiles,
+                        CORES)
+
+
+class Sittings(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.place = pathlib.Path(self.folder.name, "r.json")
+
+    def keep(self, data):
+        Results(data).write(self.place)
+
+    def test_all_in_one_sitting(self):
+        one = Played(self.keep)
+        results = one.run(fresh())
+        self.assertEqual(len(one.turns), 6)
+        self.assertEqual(results.data["plan"]["rounds_done"], 2)
+        self.assertTrue(Results.read(self.place).data["plan"]["finished"])
+
+    def test_an_allowance_ends_a_sitting_and_the_next_goes_on(self):
+        planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)
+        first = Played(self.keep, planned)
+        first.run(fresh(), allowance=4.5 * planned)
+        data = Results.read(self.place).data
+        self.assertEqual((len(first.turns), data["plan"]["rounds_done"], data["plan"]["finished"]), (4, 1, False))
+        second = Played(self.keep, planned)
+        second.run(data)
+        self.assertEqual(len(set(first.turns + second.turns)), 6)
+        self.assertEqual(len(second.turns), 2)
+        data = Results.read(self.place).data
+        self.assertEqual((data["plan"]["finished"], len(data["plan"]["sittings"])), (True, 2))
+        self.assertAlmostEqual(data["plan"]["took_seconds"], 6 * planned, 0)
+
+    def test_an_interrupted_turn_is_played_again(self):
+        class Interrupted(Played):
+            def turn(self, turn):
+                if len(self.turns) == 2:
+                    raise KeyboardInterrupt
+                super().turn(turn)
+        with self.assertRaises(KeyboardInterrupt):
+            Interrupted(self.keep).run(fresh())
+        second = Played(self.keep)
+        second.run(Results.read(self.place).data)
+        self.assertEqual(len(second.turns), 4)
+
+    def test_a_round_that_would_end_late_does_not_begin(self):
+        planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)
+        one = Played(self.keep, planned)
+        results = one.run(fresh(rounds=3, budget=7 * planned))
+        self.assertEqual((len(one.turns), results.data["plan"]["rounds_done"], results.data["plan"]["finished"]), (6, 2, True))
+
+    def test_missed_targets_are_profiled_once(self):
+        data = fresh(profiles=True)
+        data["idle"] = [{"device": "penstock-fullnat", "round": 0, "device_percent": 90.0}]
+        first = Played(self.keep)
+        first.run(data)
+        self.assertEqual(first.profiled, [("penstock-fullnat", targets.IDLE)])
+        second = Played(self.keep)
+        second.run(Results.read(self.place).data)
+        self.assertEqual((second.turns, second.profiled), ([], []))
+
+
+if __name__ == "__main__":
+    unittest.main()
