@@ -1,4 +1,5 @@
-// flow_bench: what finding a flow costs, ours against rte_hash, at growing table sizes.
+// flow_bench: what finding a flow costs, ours against rte_hash, at growing table sizes; and what goes with a flow: its
+// timer, its source port, a cached decision, the way to another worker.
 //
 // Both look up the directions of N connections (2N keys, order shuffled) in bursts of 32. Ours also touches the
 // record and its partner, which rte_hash leaves to its user; RteHash_record adds that for a fair comparison.
@@ -10,9 +11,13 @@
 #include <random>
 #include <vector>
 
+#include "dataplane/core/spsc_ring.h"
+#include "dataplane/flow/decision_cache.h"
 #include "dataplane/flow/flow_table.h"
 #include "dataplane/flow/rte_hash_baseline.h"
+#include "dataplane/flow/source_port.h"
 #include "dataplane/flow/test_arena.h"
+#include "dataplane/flow/timer_wheel.h"
 
 namespace penstock::flow {
 namespace {
@@ -99,6 +104,80 @@ void FlowTable_insert_erase(benchmark::State& state) {
   }
 }
 
+/// A timer that fires and is armed again: what every flow costs once per idle time.
+void TimerWheel_fire_and_arm(benchmark::State& state) {
+  const auto flows = static_cast<std::uint32_t>(state.range(0));
+  TestArena arena{flows};
+  FlowTable table{arena.bytes(), {.seed = {11, 12}}};
+  CoarseMs now{0};
+  TimerWheel wheel{table, now};
+  for (std::uint32_t i = 0; i < flows; ++i) {
+    const FlowIndex flow = table.begin(test_key(i), test_reverse(i));
+    table.commit(flow);
+    wheel.arm(flow, CoarseMs{TimerWheel::kSlotMs * (i % 1024)});
+  }
+  std::uint64_t fired = 0;
+  for (auto _ : state) {
+    now.ms += TimerWheel::kSlotMs;
+    fired +=
+        wheel.advance(now, 32, [&](FlowIndex flow) { wheel.arm(flow, CoarseMs{now.ms + 1024 * TimerWheel::kSlotMs}); });
+  }
+  state.counters["per_timer"] =
+      benchmark::Counter(static_cast<double>(fired), benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
+/// The first free port of a range of which half is taken.
+void SourcePorts_choose(benchmark::State& state) {
+  const auto flows = static_cast<std::uint32_t>(state.range(0));
+  TestArena arena{flows};
+  FlowTable table{arena.bytes(), {.seed = {11, 12}}};
+  SourcePorts ports{1};
+  const std::array addresses{IpAddress::v4(10, 10, 2, 1)};
+  const SourceSpace space{addresses, 20000, static_cast<std::uint16_t>(20000 + 2 * flows), 0, 1};
+  const IpAddress endpoint = IpAddress::v4(10, 10, 2, 11);
+  const Be16 port = Be16::from_host(8080);
+  for (std::uint32_t i = 0; i < flows; ++i) {
+    const auto choice = ports.choose(table, space, endpoint, port, IpProto::tcp);
+    table.commit(table.begin(test_key(i, false, IpProto::tcp), choice.reverse));
+  }
+  for (auto _ : state) {
+    const auto choice = ports.choose(table, space, endpoint, port, IpProto::tcp);
+    if (!choice.found) state.SkipWithError("no port is free");
+    benchmark::DoNotOptimize(choice.reverse);
+  }
+}
+
+void DecisionCache_find(benchmark::State& state) {
+  const auto clients = static_cast<std::uint32_t>(state.range(0));
+  DecisionCache cache{4096, 1};
+  for (std::uint32_t i = 0; i < clients; ++i)
+    cache.put(7, IpPrefix{IpAddress::v4(10, static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i), 0), 24},
+              {}, Instant{std::chrono::hours{1}});
+  std::uint32_t i = 0, found = 0;
+  for (auto _ : state) {
+    const IpAddress source = IpAddress::v4(10, static_cast<std::uint8_t>(i >> 8), static_cast<std::uint8_t>(i), 9);
+    found += cache.find(7, source, Instant{}).has_value();
+    i = i + 1 == clients ? 0 : i + 1;
+  }
+  if (found == 0) state.SkipWithError("nothing was found");
+}
+
+/// A burst of 32 handed to the other end of a ring, by one thread: no line travels between cores.
+void SpscRing_burst(benchmark::State& state) {
+  RingControl control;
+  std::vector<std::uint32_t> slots(static_cast<std::size_t>(state.range(0)) + 24);
+  SpscRing<std::uint32_t> producer{control, slots}, consumer{control, slots};
+  std::uint64_t sum = 0;
+  for (auto _ : state) {
+    for (std::uint32_t i = 0; i < kLookupBatch; ++i) benchmark::DoNotOptimize(producer.push(i));
+    producer.publish();
+    for (std::uint32_t item = 0; consumer.pop(item);) sum += item;
+  }
+  benchmark::DoNotOptimize(sum);
+  state.counters["per_item"] = benchmark::Counter(static_cast<double>(state.iterations()) * kLookupBatch,
+                                                  benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
 void sizes(benchmark::internal::Benchmark* b) {
   for (const int flows : {1, 1000, 65536, 1'000'000}) b->Arg(flows);
 }
@@ -107,6 +186,10 @@ BENCHMARK(FlowTable_lookup<true>)->Apply(sizes);
 BENCHMARK(RteHash_lookup<false>)->Apply(sizes);
 BENCHMARK(RteHash_lookup<true>)->Apply(sizes);
 BENCHMARK(FlowTable_insert_erase)->Apply(sizes);
+BENCHMARK(TimerWheel_fire_and_arm)->Arg(1000)->Arg(65536)->Arg(1000000);
+BENCHMARK(SourcePorts_choose)->Arg(1000)->Arg(6000);
+BENCHMARK(DecisionCache_find)->Arg(1000);
+BENCHMARK(SpscRing_burst)->Arg(1000);
 
 }  // namespace
 }  // namespace penstock::flow

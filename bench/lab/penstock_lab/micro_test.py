@@ -3,7 +3,7 @@ import pathlib
 import tempfile
 import unittest
 
-from penstock_lab import micro
+from penstock_lab import ROOT, bars, micro
 
 
 def report(*times, unit="ns", name="lookup/64"):
@@ -60,6 +60,26 @@ class Micro(unittest.TestCase):
         other["machine"]["cores"] = 64
         self.assertEqual(len(micro.differences(record(), other)), 1)
         self.assertEqual(micro.machine("model name : Some CPU\n")["cpu"], "Some CPU")
+
+
+class Bars(unittest.TestCase):
+    bar = bars.Bar("x", "l4_bench", "rewrite/ipv4_tcp", "", 10e-9, "")
+
+    def test_a_bar_reads_its_case_and_counter(self):
+        report = {"benchmarks": [{"run_name": "a/1", "run_type": "iteration", "cpu_time": 2.0, "time_unit": "us", "net_ns": 30.0},
+                                 {"run_name": "a/10", "run_type": "iteration", "cpu_time": 9.0, "time_unit": "us", "net_ns": 90.0}]}
+        self.assertAlmostEqual(bars.value_of(report, bars.Bar("x", "p", "a/1", "", 1, "")), 2e-6)
+        self.assertAlmostEqual(bars.value_of(report, bars.Bar("x", "p", "a/1", "net_ns", 1, "")), 30e-9)
+        self.assertRaisesRegex(ValueError, "no case b", bars.value_of, report, bars.Bar("x", "p", "b", "", 1, ""))
+
+    def test_met_and_missed_need_every_sample_on_one_side(self):
+        for samples, word in (([8e-9, 9e-9], "met"), ([11e-9, 12e-9], "missed"), ([9.5e-9, 10.5e-9], "refused"), ([4e-9, 9e-9], "refused")):
+            self.assertEqual(bars.judge(self.bar, samples)[0], word)
+
+    def test_every_bar_names_a_bench_program_of_the_tree(self):
+        text = "".join(path.read_text() for top in ("dataplane", "l7", "bench") for path in (ROOT / top).rglob("CMakeLists.txt"))
+        for bar in bars.BARS:
+            self.assertIn(f"penstock_bench({bar.program} ", text)
 
 
 if __name__ == "__main__":

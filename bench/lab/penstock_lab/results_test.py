@@ -63,6 +63,18 @@ class Reading(unittest.TestCase):
         self.assertEqual({row.word for row in targets.check_targets(results) if "CPU" in row.text and "idle" not in row.text},
                          {"refused"})
 
+    def test_costs_and_route_tables_are_judged_by_limits_of_their_own(self):
+        results = run({**COSTS, "penstock-http": 26e-6})
+        results.devices()["penstock-http"] = {"title": "h", "kind": "requests", "notes": ""}
+        for load, cost in (("routes-1", 30e-6), ("routes-1000", 31e-6), ("routes-10000", 60e-6)):
+            results.loads()[load] = results.loads()["keepalive"]
+            results.data["cells"] += [{**cell("penstock-http", turn, 10000, cost), "load": load} for turn in range(4)]
+        found = {row.text: row.word for row in targets.check_targets(results)}
+        self.assertEqual(found["HTTP: 140,000 requests per CPU second"], "met")
+        self.assertEqual(found["HTTP: 1,000 regular expressions cost no more than one"], "met")
+        self.assertEqual(found["HTTP: 10,000 regular expressions cost no more than one"], "missed")
+        self.assertIn(("penstock-http", "routes-10000"), targets.missed_places(results))
+
     def test_failed_cells_are_told_and_not_counted(self):
         results = run(COSTS)
         results.data["cells"].append(cell("nft", 9, 0, 0, error="wrk did not end"))

@@ -39,6 +39,17 @@ RATIOS = (
     ("HTTP: a request adds half of nginx's CPU", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 0.5,
      "see the profile"),
 )
+# (text, load, device, greatest added CPU seconds per operation, what limits it when missed): 1 / so many a CPU-second
+COSTS = (
+    ("HTTP: 140,000 requests per CPU second", "keepalive", "penstock-http", 1 / 140e3,
+     "see the profile: the kernel's copy-mode veth costs more per request than ours does"),
+    ("RPC: 150,000 calls of 1 KiB per CPU second", "rpc", "penstock-proxy", 1 / 150e3,
+     "see the profile: the same frames as HTTP, and nothing of Penstock reads Bolt yet"),
+    ("RPC: a million heartbeats per CPU second", "heartbeats", "penstock-proxy", 1 / 1e6,
+     "a heartbeat is relayed to the server like any payload; nothing of Penstock answers it"),
+)
+ROUTES_SAME = 1.1  # cost of a request among many routes, beside one route
+ROUTES = (1000, 10000)
 IDLE = "idle"  # the place of a target that is missed without a load
 ADDED_P50_US = 20.0
 IDLE_MAX_PERCENT = 2.0
@@ -74,6 +85,39 @@ def check_ratio(results, text, load, metric, device, peer, bound, limit, why):
     return outcome(text, wanted, found, high <= limit if bound == "at most" else low >= limit, why, (device, load))
 
 
+def check_cost(results, text, load, device, limit, why):
+    """What the device adds per operation, in CPU seconds of this machine."""
+    wanted = f"at most {seconds(limit)} added"
+    if load not in results.loads() or device not in results.devices():
+        return None
+    samples = results.samples(device, load, "cost_added")
+    noisy = stats.noise(results.steadiness(device, load, "cost_added"), results.foreign(device, load)) if samples else "no figures"
+    if noisy:
+        return refuse(text, wanted, noisy)
+    found = f"{seconds(stats.median(samples))} ({seconds(min(samples))} to {seconds(max(samples))})"
+    if min(samples) <= limit < max(samples):
+        return dataclasses.replace(refuse(text, wanted, "the range holds the limit"), found=found)
+    return outcome(text, wanted, found, max(samples) <= limit, why, (device, load))
+
+
+def check_routes(results, count):
+    """A request among `count` routes beside one among one, by the whole machine's CPU."""
+    load, base, device = f"routes-{count}", "routes-1", "penstock-http"
+    text, wanted = f"HTTP: {count:,} regular expressions cost no more than one", f"at most {ROUTES_SAME:g} of one route"
+    if not all(name in results.loads() for name in (load, base)) or device not in results.devices():
+        return None
+    a, b = (results.samples(device, name, "cost_machine") for name in (base, load))
+    for name, samples in ((base, a), (load, b)):
+        noisy = stats.noise(samples, results.foreign(device, name)) if samples else "no figures"
+        if noisy:
+            return refuse(text, wanted, f"{name}: {noisy}")
+    low, high = stats.bootstrap_ratio(a, b)
+    found = f"{ratio(stats.median(b) / stats.median(a))} ({ratio(low)} to {ratio(high)})"
+    if low <= ROUTES_SAME < high:
+        return dataclasses.replace(refuse(text, wanted, "the range holds the limit"), found=found)
+    return outcome(text, wanted, found, high <= ROUTES_SAME, "see the profile: the route table's automata", (device, load))
+
+
 def check_added(results, device):
     """Added median latency of one connection, beside kernel routing."""
     text, wanted = f"{device}: added p50 at low load", f"at most {ADDED_P50_US:g} us over route"
@@ -99,6 +143,7 @@ def check_idle(results, device):
 def check_targets(results):
     ours = [name for name in results.devices() if name.startswith("penstock")]
     found = [check_ratio(results, *row) for row in RATIOS]
+    found += [check_cost(results, *row) for row in COSTS] + [check_routes(results, count) for count in ROUTES]
     found += [check(results, name) for name in ours for check in (check_added, check_idle)]
     return [row for row in found if row is not None]
 

@@ -123,8 +123,8 @@ class Bed:
         else:
             lab.node.ip(f"route replace {FLOOD} via {CLIENT4}")
 
-    def start(self, party, space, *command, log=None):
-        return self.parties.start(self.lab, party, space, *command, log=log)
+    def start(self, party, space, *command, log=None, stdin=None):
+        return self.parties.start(self.lab, party, space, *command, log=log, stdin=stdin)
 
     def run(self, party, space, *command, timeout):
         return self.parties.run(party, space, *command, timeout=timeout)
