@@ -34,6 +34,12 @@ Trouble check_listener(const HttpTables& http, std::size_t cluster_count, std::s
     return bad("a time is not 1.." + std::to_string(kTimeoutMsMax) + " ms");
   if (record.stream_idle_ms > kTimeoutMsMax) return bad("stream_idle_ms is above " + std::to_string(kTimeoutMsMax));
   if (record.access_log_samples > kPerMillion) return bad("access_log_samples is above a million");
+  if (record.x_forwarded_for > SenderList::off || record.forwarded > SenderList::off)
+    return bad("rule for a list of senders is unknown");
+  if (record.trusted_hops > kTrustedHopsMax) return bad("trusted_hops is above " + std::to_string(kTrustedHopsMax));
+  if ((record.flags & ~unsigned{kHttpTrace}) != 0) return bad("flag is unknown");
+  if (record.trace_samples > kPerMillion) return bad("trace_samples is above a million");
+  if (!inside(record.via.offset, record.via.octets, http.texts.size())) return bad("via ends behind its section");
   return std::nullopt;
 }
 

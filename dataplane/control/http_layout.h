@@ -18,6 +18,16 @@ struct TextRef {
   std::uint32_t octets{0};
 };
 
+/// What becomes of a request's list of senders (x-forwarded-for, Forwarded) on its way to the endpoint.
+enum class SenderList : std::uint8_t {
+  append,   ///< the peer is added
+  replace,  ///< the peer alone
+  off       ///< as it came
+};
+enum HttpListenerFlags : std::uint8_t {
+  kHttpTrace = 1  ///< a request without a valid traceparent gets one
+};
+
 struct HttpListenerRecord {
   std::uint64_t table_offset;        ///< of the image in route_images, a multiple of 64
   std::uint64_t table_octets;        ///< above 0
@@ -31,8 +41,14 @@ struct HttpListenerRecord {
   std::uint32_t stream_idle_ms;      ///< no octet either way during a request, for routes without a time of their own
   std::uint32_t requests_max;        ///< of one client connection, then it is closed; 0 = any number
   std::uint32_t access_log_samples;  ///< requests of a million that leave an AccessRecord
+  SenderList x_forwarded_for{SenderList::append};
+  SenderList forwarded{SenderList::off};  ///< RFC 7239
+  std::uint8_t trusted_hops{0};           ///< proxies in front of us whose element of x-forwarded-for is believed
+  std::uint8_t flags{0};                  ///< HttpListenerFlags
+  std::uint32_t trace_samples{0};         ///< traces of a million begun here that are marked as sampled
+  TextRef via{};                          ///< pseudonym in Via; empty: none
 };
-static_assert(sizeof(HttpListenerRecord) == 56);
+static_assert(sizeof(HttpListenerRecord) == 72);
 
 /// How requests are spread over a cluster's endpoints. Connections that carry no HTTP always go by Maglev.
 enum class LbPolicy : std::uint8_t { round_robin, least_request, random, maglev, ring_hash };

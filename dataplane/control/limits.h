@@ -43,6 +43,7 @@ inline constexpr std::size_t kClusterRingPointMax = 262144;  ///< points of one 
 inline constexpr std::size_t kTextOctetsMax = 1u << 20;
 inline constexpr std::size_t kHttpSlotMax = 2048;        ///< counter blocks for routes, clusters and listeners of HTTP
 inline constexpr std::size_t kAccessRingSlots = 1024;    ///< access records under way from one worker, power of two
+inline constexpr std::uint8_t kTrustedHopsMax = 16;      ///< elements of x-forwarded-for that are believed
 inline constexpr std::uint32_t kPerMillion = 1'000'000;  ///< unit of sampling
 
 }  // namespace penstock::control

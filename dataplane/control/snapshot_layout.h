@@ -15,7 +15,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x3170616e'736e6570;  // "pensnap1", little-endian
-inline constexpr std::uint32_t kSnapshotLayout = 3;
+inline constexpr std::uint32_t kSnapshotLayout = 4;
 
 enum class SnapshotSection : std::uint8_t {
   node,            ///< NodeRecord, exactly one

@@ -304,7 +304,7 @@ using enum SnapshotSection;
 
 const BytesRow kBytesRows[] = {
     {"magic", [](auto& h, auto&) { h.magic = 0; }, "magic is wrong"},
-    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 3"},
+    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 4"},
     {"reserved", [](auto& h, auto&) { h.zero = 1; }, "header: reserved field"},
     {"too few octets", [](auto&, auto& b) { b.pop_back(); }, "octets, there are"},
     {"entry size", [](auto& h, auto&) { section(h, endpoints).entry_octets = 28; },

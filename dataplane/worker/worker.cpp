@@ -30,7 +30,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
       http{{.connections_max = c.proxy_connections_max, .upstreams_max = c.proxy_connections_max},
            http_legs,
            wiring.block->counters,
-           c.seed[0] ^ 0x68747470u},
+           c.seed[0] ^ (c.seed[1] * (c.index + 1u))},  // of each worker its own: numbers of requests are unique
       questions{wiring.block->question_control, wiring.block->questions},
       answers{wiring.block->answer_control, wiring.block->answers} {
   require(c.worker_count >= 1 && c.worker_count <= control::kWorkerMax && c.index < c.worker_count,

@@ -1,5 +1,6 @@
 // Which endpoint: by the cluster's policy, and never one that is ejected while others are there.
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/control/hash.h"
 #include "l7/proxy/proxy.h"
@@ -19,6 +20,7 @@ EndpointState& HttpProxy::state_of(const control::EndpointRecord& endpoint) {
 
 bool HttpProxy::is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint) {
   if (!control::takes_flows(*view.record, endpoint)) return false;
+  if (std::find(failed_.begin(), failed_.end(), endpoint.id) != failed_.end()) return false;
   EndpointState& state = state_of(endpoint);
   if (!state.ejected) return true;
   if (now_ms_.since(state.ejected_until) < 0) return false;
@@ -35,9 +37,8 @@ std::uint64_t HttpProxy::hash_of_request(const Connection& c, const ClusterView&
   for (const control::HashPolicyRecord& policy : cluster.hash_policies) {
     const std::string_view name = config_->snapshot.text(policy.name);
     std::string_view value;
-    const IpAddress client = legs_.client(c.leg);
     if (policy.source == control::HashSource::source_ip)
-      value = {reinterpret_cast<const char*>(client.octets.data()), client.octets.size()};
+      value = {reinterpret_cast<const char*>(c.client.octets.data()), c.client.octets.size()};
     for (const route::HeaderField& field : view.headers) {
       if (policy.source == control::HashSource::header && route::equals_folded(field.name, name)) value = field.value;
       if (policy.source == control::HashSource::cookie && route::equals_folded(field.name, "cookie"))
@@ -68,9 +69,13 @@ std::string_view HttpProxy::cookie_of(std::string_view cookies, std::string_view
 const control::EndpointRecord* HttpProxy::usable_from(ClusterState& cluster, const ClusterView& view,
                                                       std::size_t start) {
   const std::size_t count = view.endpoints.size();
-  for (std::size_t n = 0; n < count; ++n) {
-    const control::EndpointRecord& endpoint = view.endpoints[(start + n) % count];
-    if (is_usable(cluster, view, endpoint)) return &endpoint;
+  for (;;) {
+    for (std::size_t n = 0; n < count; ++n) {
+      const control::EndpointRecord& endpoint = view.endpoints[(start + n) % count];
+      if (is_usable(cluster, view, endpoint)) return &endpoint;
+    }
+    // All have failed this request: then one of them once more.
+    if (std::exchange(failed_, {}).empty()) break;
   }
   for (std::size_t n = 0; n < count; ++n)
     if (control::takes_flows(*view.record, view.endpoints[(start + n) % count]))
@@ -111,6 +116,7 @@ const control::EndpointRecord* HttpProxy::round_robin(ClusterState& cluster, con
 
 const control::EndpointRecord* HttpProxy::pick(const Connection& c, ClusterState& cluster, const ClusterView& view) {
   if (view.endpoints.empty()) return nullptr;
+  failed_ = {c.failed_ids.data(), c.failed_count};
   switch (view.policy->lb_policy) {
     case control::LbPolicy::round_robin:
       return round_robin(cluster, view);

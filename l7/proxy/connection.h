@@ -49,6 +49,8 @@ struct Connection {
   std::uint32_t upstream{kNone};
   std::uint32_t cluster{kNone};  ///< state of the cluster that serves this request
   std::uint32_t listener_id{};
+  IpAddress peer;    ///< who connected
+  IpAddress client;  ///< whom the request is from: the peer, or whom trusted proxies name
 
   http1::Exchange exchange;
   http1::RequestParser request_parser;
@@ -70,6 +72,9 @@ struct Connection {
   std::array<std::uint16_t, route::kRetryStatusMax> retry_statuses{};
   std::uint8_t retries_left{}, tries{};
   std::uint64_t hash{};
+  std::uint32_t endpoint_id{};                        ///< of the last try
+  std::array<std::uint32_t, kTriesMax> failed_ids{};  ///< endpoints that failed this request
+  std::uint8_t failed_count{};
 
   // Accounts.
   std::uint32_t requests{};

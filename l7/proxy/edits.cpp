@@ -46,7 +46,8 @@ void HttpProxy::add_edit(std::size_t& count, HeaderEditMode mode, std::string_vi
 }
 
 /// The route's edits, then what every proxy tells: who asked, how, and a number for the request.
-std::size_t HttpProxy::request_edits(const Connection& c, const route::MatchedRoute& matched) {
+std::size_t HttpProxy::request_edits(const Connection& c, const ListenerView& listener,
+                                     const route::MatchedRoute& matched, const route::RequestView& view) {
   std::size_t count = 0;
   const http1::RequestHead& head = request_head_;
   const auto has = [&](std::string_view name) { return has_field(head.text, head.fields, name); };
@@ -58,22 +59,9 @@ std::size_t HttpProxy::request_edits(const Connection& c, const route::MatchedRo
     const std::string_view name = matched.host.at(edit.name);
     add_edit(count, HeaderEditMode{static_cast<std::uint8_t>(edit.mode)}, name, matched.host.at(edit.value), has(name));
   }
-  stream::Writer out{forwarded_};
-  const auto put_if = [&](std::string_view text) {
-    if (!out.text().empty()) out.put(", ");
-    out.put(text);
-  };
-  for (std::uint32_t i = 0; i < head.fields.count; ++i)
-    if (route::equals_folded(head.fields.fields[i].name.in(head.text), "x-forwarded-for"))
-      put_if(head.fields.fields[i].value.in(head.text));
-  put_if({client_text_.data(), write_address(legs_.client(c.leg), client_text_)});
-  if (out.ok()) add_edit(count, HeaderEditMode::set, "x-forwarded-for", out.text(), true);
-  add_edit(count, HeaderEditMode::add_if_absent, "x-forwarded-proto", "http", has("x-forwarded-proto"));
-  if (!has("x-request-id")) {
-    const std::uint64_t words[2] = {random(), random()};
-    for (std::size_t i = 0; i < 32; ++i) request_id_[i] = "0123456789abcdef"[words[i / 16] >> 4 * (i % 16) & 15];
-    add_edit(count, HeaderEditMode::add, "x-request-id", {request_id_.data(), 32}, false);
-  }
+  sender_edits(c, *listener.http, view.host, count);
+  request_number_edit(count);
+  trace_edits(*listener.http, count);
   return count;
 }
 
@@ -123,23 +111,6 @@ std::size_t HttpProxy::response_edits(const Connection& c, const http1::Response
     if (count == kNone) return kNone;
   }
   return count;
-}
-
-std::size_t HttpProxy::write_address(const IpAddress& address, std::span<char> out) {
-  stream::Writer text{out};
-  if (address.is_v4()) {
-    for (std::size_t i = 12; i < 16; ++i) {
-      if (i != 12) text.put('.');
-      text.put_decimal(address.octets[i]);
-    }
-    return text.text().size();
-  }
-  // Groups without leading zeros, uncompressed: unambiguous, if not the shortest form.
-  for (std::size_t i = 0; i < 16; i += 2) {
-    if (i != 0) text.put(':');
-    text.put_hex(unsigned{address.octets[i]} << 8 | address.octets[i + 1]);
-  }
-  return text.text().size();
 }
 
 }  // namespace penstock::proxy

@@ -18,6 +18,8 @@ inline constexpr std::size_t kBufferOctets = 24 * 1024;
 /// Lines of a response that our own edits may add or set, kept until its head has come.
 inline constexpr std::size_t kKeptEditOctets = 2 * 1024;
 inline constexpr std::size_t kTrailerOctets = 1024;
+/// x-forwarded-for, Forwarded: what is longer is replaced by our own element.
+inline constexpr std::size_t kSenderListOctets = 4 * 1024;
 /// Text in a buffer with an open head; behind it stand the marks of what was scanned.
 inline constexpr std::size_t kHeadTextOctets = 20 * 1024;
 /// The next request of a pipeline is begun when less than this is still to be sent to the client.

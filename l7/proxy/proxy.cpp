@@ -101,6 +101,7 @@ void HttpProxy::accept(Leg leg) {
   Connection& c = connections_[index];
   c.leg = leg;
   c.listener_id = listener->id;
+  c.peer = c.client = legs_.client(leg);
   c.moved = now_ms_;
   c.head_ms = listener->http->header_timeout_ms;
   c.keep_ms = listener->http->idle_timeout_ms;

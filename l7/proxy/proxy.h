@@ -94,7 +94,7 @@ class HttpProxy {
   void route_request(std::uint32_t index, const ListenerView& listener);
   void forward_request(std::uint32_t index, const ListenerView& listener, const route::RequestView& view,
                        const route::MatchResult& found);
-  [[nodiscard]] bool write_request_head(Connection& c, const route::MatchedRoute& matched,
+  [[nodiscard]] bool write_request_head(Connection& c, const ListenerView& listener, const route::MatchedRoute& matched,
                                         const route::RequestView& view, std::uint16_t& refused);
   void take_policy(Connection& c, const route::RouteRecord& record, const ListenerView& listener);
   [[nodiscard]] route::RequestView view_of_request(const http1::RequestHead& head);
@@ -109,13 +109,22 @@ class HttpProxy {
   void drop_replay(Connection& c);
 
   // edits.cpp
-  [[nodiscard]] std::size_t request_edits(const Connection& c, const route::MatchedRoute& matched);
+  [[nodiscard]] std::size_t request_edits(const Connection& c, const ListenerView& listener,
+                                          const route::MatchedRoute& matched, const route::RequestView& view);
   void keep_response_edits(Connection& c, const route::MatchedRoute& matched);
   [[nodiscard]] std::size_t response_edits(const Connection& c, const http1::ResponseHead& head);
   void add_edit(std::size_t& count, route::HeaderEditMode mode, std::string_view name, std::string_view value,
                 bool present);
 
-  [[nodiscard]] static std::size_t write_address(const IpAddress& address, std::span<char> out);
+  // forwarding.cpp
+  void find_client(Connection& c, const ListenerView& listener);
+  [[nodiscard]] std::string_view sender_list(http1::KnownField field, bool append, std::string_view element,
+                                             std::span<char> room);
+  void sender_edits(const Connection& c, const control::HttpListenerRecord& http, std::string_view host,
+                    std::size_t& count);
+  void trace_edits(const control::HttpListenerRecord& http, std::size_t& count);
+  void request_number_edit(std::size_t& count);
+  [[nodiscard]] std::string_view via_of(const ListenerView* listener) const;
 
   // response.cpp
   [[nodiscard]] bool read_response(std::uint32_t index);
@@ -175,6 +184,7 @@ class HttpProxy {
   Instant now_{};
   CoarseMs now_ms_{};
   std::uint64_t random_;
+  std::span<const std::uint32_t> failed_{};  ///< endpoints that failed the request for which one is chosen
   bool reused_{};  ///< of the try that is about to fail: its connection was kept and had not answered
 
   const http1::HeadLimits heads_{};
@@ -203,8 +213,9 @@ class HttpProxy {
   std::array<char, 64 * 1024 + 8 * 1024> out_;
   std::array<char, 16 * 1024> target_;
   std::array<char, 8 * 1024> path_;
-  std::array<char, 4 * 1024> forwarded_;
+  std::array<char, 3 * kSenderListOctets> forwarded_;  ///< two lists, an element
   std::array<char, 32> request_id_;
+  std::array<char, 55> traceparent_;
   std::array<char, 48> client_text_;
 };
 

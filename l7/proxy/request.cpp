@@ -128,7 +128,7 @@ void HttpProxy::begin_access(Connection& c, const ListenerView& listener, const 
   control::AccessRecord& record = (*access_log_)[c.access];
   record.listener_id = listener.id;
   record.epoch = config_->snapshot.epoch();
-  record.client = legs_.client(c.leg);
+  record.client = c.client;
   record.http_minor = request_head_.minor;
 }
 
@@ -143,6 +143,7 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
   const bool has_body = c.exchange.state() == ExchangeState::sending || c.exchange.state() == ExchangeState::expecting;
   c.request = has_body ? Phase::body : Phase::none;
   const route::RequestView view = view_of_request(request_head_);
+  find_client(c, listener);
   begin_access(c, listener, view);
   const route::MatchResult found = route::match(*listener.table, view, *scratch_, random());
   switch (found.status) {
@@ -183,10 +184,11 @@ void HttpProxy::take_policy(Connection& c, const route::RouteRecord& record, con
   c.retry_status_count = std::min(record.retry_status_count, std::uint32_t{route::kRetryStatusMax});
   std::copy_n(record.retry_statuses.begin(), c.retry_status_count, c.retry_statuses.begin());
   c.tries = 0;
+  c.failed_count = 0;
 }
 
-bool HttpProxy::write_request_head(Connection& c, const route::MatchedRoute& matched, const route::RequestView& view,
-                                   std::uint16_t& refused) {
+bool HttpProxy::write_request_head(Connection& c, const ListenerView& listener, const route::MatchedRoute& matched,
+                                   const route::RequestView& view, std::uint16_t& refused) {
   std::string_view target;
   const bool rewrites = (matched.route.flags & (route::kPrefixRewrite | route::kRegexRewrite)) != 0;
   if (rewrites) {
@@ -198,16 +200,18 @@ bool HttpProxy::write_request_head(Connection& c, const route::MatchedRoute& mat
     target = {target_.data(), written.octets};
   }
   const std::string_view host = route::upstream_host(matched, view);
-  const std::size_t edit_count = request_edits(c, matched);
+  const std::size_t edit_count = request_edits(c, listener, matched, view);
   if (edit_count == kNone) {
     refused = 500;
     return false;
   }
   stream::Writer out{{buffer(c.replay), kBufferOctets}};
-  const http1::WriteStatus status = http1::write_request(
-      request_head_, policy_,
-      {.edits = {edits_.data(), edit_count}, .target = target, .host = host == view.host ? std::string_view{} : host},
-      out);
+  const http1::WriteStatus status = http1::write_request(request_head_, policy_,
+                                                         {.edits = {edits_.data(), edit_count},
+                                                          .target = target,
+                                                          .host = host == view.host ? std::string_view{} : host,
+                                                          .via = via_of(&listener)},
+                                                         out);
   if (status != http1::WriteStatus::ok) {
     refused = status == http1::WriteStatus::no_room ? 431 : 400;
     return false;
@@ -231,7 +235,7 @@ void HttpProxy::forward_request(std::uint32_t index, const ListenerView& listene
   c.replay = take_buffer();
   if (c.replay == kNone) return answer(index, 503, ResponseDetail::overflow);
   std::uint16_t refused = 0;
-  if (!write_request_head(c, matched, view, refused)) {
+  if (!write_request_head(c, listener, matched, view, refused)) {
     drop_replay(c);
     return answer(index, refused, refused == 400 ? ResponseDetail::bad_rewrite : ResponseDetail::bad_request);
   }

@@ -39,6 +39,7 @@ void HttpProxy::dispatch(std::uint32_t index, bool fresh) {
   if (state.requests >= share(cluster.policy->max_requests)) return fail(ResponseDetail::overflow);
   const control::EndpointRecord* const endpoint = pick(c, state, cluster);
   if (endpoint == nullptr) return fail(ResponseDetail::no_healthy_upstream);
+  c.endpoint_id = endpoint->id;
   std::uint32_t upstream = fresh ? kNone : take_idle(*endpoint);
   if (upstream == kNone) {
     if (state.connections >= share(cluster.policy->max_connections)) {
@@ -272,6 +273,7 @@ void HttpProxy::retry(std::uint32_t index, bool fresh) {
   // One that a closing kept connection caused is free: the request had never been looked at.
   if (!fresh) {
     --c.retries_left;
+    if (c.failed_count < c.failed_ids.size()) c.failed_ids[c.failed_count++] = c.endpoint_id;
     if (!std::exchange(c.retrying, true)) ++clusters_[c.cluster].retries;
   }
   for (const std::uint32_t slot : {c.listener_slot, c.route_slot, c.cluster_slot})

@@ -91,6 +91,16 @@ void HttpBuilder::add_route_slots(const config::Listener& listener) {
     }
 }
 
+/// What requests tell their endpoints about where they came from.
+void HttpBuilder::add_forwarding(const config::Http& http, control::HttpListenerRecord& record) {
+  record.x_forwarded_for = http.x_forwarded_for;
+  record.forwarded = http.forwarded;
+  record.trusted_hops = static_cast<std::uint8_t>(http.xff_num_trusted_hops);
+  if (http.trace_context) record.flags = static_cast<std::uint8_t>(record.flags | unsigned{control::kHttpTrace});
+  record.trace_samples = http.trace_samples;
+  if (!http.via.empty()) record.via = control::add_text(content_, http.via);
+}
+
 std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
                                         const std::function<std::uint32_t(const std::string&)>& cluster_index) {
   const auto routes = tables_.get(listener);
@@ -117,6 +127,7 @@ std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
   record.stream_idle_ms = count_ms(listener.http.stream_idle_timeout);
   record.requests_max = listener.http.max_requests_per_connection;
   record.access_log_samples = listener.http.access_log_samples;
+  add_forwarding(listener.http, record);
   control::add_route_image(content_, (*routes)->image.bytes(), record);
   content_.http_listeners.push_back(record);
   return size_of(content_.http_listeners) - 1;

@@ -49,6 +49,7 @@ class HttpBuilder {
  private:
   [[nodiscard]] std::uint32_t slot_of(const std::string& key, HttpSlotInfo info);
   void add_route_slots(const config::Listener& listener);
+  void add_forwarding(const config::Http& http, control::HttpListenerRecord& record);
 
   IdRegistry& slots_;
   RouteTables& tables_;

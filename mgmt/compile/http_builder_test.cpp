@@ -78,7 +78,17 @@ TEST(HttpCompile, requests_reach_the_clusters_that_the_configuration_names) {
 
 TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
   config::Config config = shop_config();
-  config.listeners[0].http = {config::seconds{1}, config::seconds{2}, config::seconds{3}, 4, 5};
+  config.listeners[0].http = {config::seconds{1},
+                              config::seconds{2},
+                              config::seconds{3},
+                              4,
+                              5,
+                              control::SenderList::replace,
+                              control::SenderList::append,
+                              6,
+                              true,
+                              7,
+                              "edge"};
   config::Cluster& web = config.clusters[0];
   web.lb_policy = control::LbPolicy::ring_hash;
   web.ring_size = 64;
@@ -97,6 +107,12 @@ TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
   EXPECT_EQ(http.stream_idle_ms, 3000u);
   EXPECT_EQ(http.requests_max, 4u);
   EXPECT_EQ(http.access_log_samples, 5u);
+  EXPECT_EQ(http.x_forwarded_for, control::SenderList::replace);
+  EXPECT_EQ(http.forwarded, control::SenderList::append);
+  EXPECT_EQ(http.trusted_hops, 6u);
+  EXPECT_EQ(http.flags, control::kHttpTrace);
+  EXPECT_EQ(http.trace_samples, 7u);
+  EXPECT_EQ(taken.view.text(http.via), "edge");
   const auto& policy = taken.view.policy_of(0);
   EXPECT_EQ(policy.lb_policy, control::LbPolicy::ring_hash);
   ASSERT_EQ(taken.view.hash_policies_of(policy).size(), 2u);

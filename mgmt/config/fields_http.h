@@ -17,6 +17,9 @@ inline constexpr Text kRouteName{route::kNameOctetsMax};
 inline constexpr Text kRouteText{route::kTextOctetsMax};
 inline constexpr Span kRequestTime{0, control::kTimeoutMsMax};
 
+inline constexpr std::array kSenderLists{ChoiceName<control::SenderList>{control::SenderList::append, "append"},
+                                         ChoiceName<control::SenderList>{control::SenderList::replace, "replace"},
+                                         ChoiceName<control::SenderList>{control::SenderList::off, "off"}};
 template <>
 struct Table<Http> {
   static constexpr std::string_view name = "http";
@@ -31,6 +34,18 @@ struct Table<Http> {
           "max_requests_per_connection", optional, "then the client's connection is closed; 0 means any number"),
       field<&Http::access_log_samples, Integer{0, control::kPerMillion}>(
           "access_log_samples", optional, "requests of a million that are logged ([observability](observability.md))"),
+      field<&Http::x_forwarded_for, Choice<&kSenderLists>{}>(
+          "x_forwarded_for", optional,
+          "`append` adds the client's address, `replace` believes nobody, `off` leaves the field as it came"),
+      field<&Http::forwarded, Choice<&kSenderLists>{}>("forwarded", optional, "the same for `Forwarded` (RFC 7239)"),
+      field<&Http::xff_num_trusted_hops, Integer{0, control::kTrustedHopsMax}>(
+          "xff_num_trusted_hops", optional,
+          "proxies in front: the client of a request is so far from the right in its `x-forwarded-for`"),
+      field<&Http::trace_context, Flag{}>("trace_context", optional,
+                                          "a request without a valid `traceparent` gets a new one (W3C)"),
+      field<&Http::trace_samples, Integer{0, control::kPerMillion}>(
+          "trace_samples", optional, "new traces of a million that are marked as sampled"),
+      field<&Http::via, Text{63}>("via", optional, "name for `Via` in both directions; without it none is added"),
   };
 };
 

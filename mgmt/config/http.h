@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "dataplane/control/http_layout.h"
 #include "mgmt/config/durations.h"
 
 namespace penstock::config {
@@ -16,6 +17,12 @@ struct Http {
   milliseconds stream_idle_timeout{minutes{5}};
   std::uint32_t max_requests_per_connection{0};  ///< 0 = any number
   std::uint32_t access_log_samples{0};           ///< of a million requests
+  control::SenderList x_forwarded_for{control::SenderList::append};
+  control::SenderList forwarded{control::SenderList::off};
+  std::uint32_t xff_num_trusted_hops{0};
+  bool trace_context{true};
+  std::uint32_t trace_samples{1'000'000};  ///< of a million traces begun here
+  std::string via{};                       ///< empty = none
   friend bool operator==(const Http&, const Http&) = default;
 };
 

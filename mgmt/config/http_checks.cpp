@@ -62,6 +62,13 @@ class RouteClusters {
   std::span<const std::string_view> names_;
 };
 
+/// As it may stand in Via (RFC 9110 s7.6.3).
+bool is_pseudonym(const std::string& via) {
+  return std::all_of(via.begin(), via.end(), [](unsigned char c) {
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' || c == '_';
+  });
+}
+
 void check_not_http(const YamlNode& text, Reader& reader) {
   for (const char* key : {"virtual_hosts", "http"})
     if (const YamlNode* at = text.find(key))
@@ -104,6 +111,8 @@ void check_http_listener(const Listener& listener, const YamlNode& text, Reader&
   if (hosts == nullptr)
     return reader.problem(text.place, "protocol http without `virtual_hosts`",
                           "add `virtual_hosts: [{name: all, domains: [\"*\"], routes: [...]}]`");
+  if (const YamlNode* http = text.find("http"); http != nullptr && !is_pseudonym(listener.http.via))
+    reader.problem(place_of(*http, "via"), "via `" + listener.http.via + "` is no name", "letters, digits, - and .");
   if (reader.is_bad(*hosts)) return;
   if (listener.virtual_hosts.empty())
     return reader.problem(hosts->place, "no virtual host: every request would get 404", "add one");

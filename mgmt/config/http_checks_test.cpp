@@ -21,7 +21,8 @@ const std::string kWhole = kHead + R"yaml(  - name: shop
     address: 10.96.0.1
     port: 80
     protocol: http
-    http: {header_timeout: 2s, idle_timeout: 3s, stream_idle_timeout: 4s, max_requests_per_connection: 5, access_log_samples: 6}
+    http: {header_timeout: 2s, idle_timeout: 3s, stream_idle_timeout: 4s, max_requests_per_connection: 5, access_log_samples: 6,
+           x_forwarded_for: replace, forwarded: append, xff_num_trusted_hops: 7, trace_context: false, trace_samples: 8, via: edge-1}
     virtual_hosts:
       - name: all
         domains: ["*.example", shop.example]
@@ -56,7 +57,8 @@ TEST(HttpConfig, a_whole_listener_becomes_the_values_that_it_says) {
   EXPECT_EQ(l.protocol, IpProto::tcp);
   EXPECT_EQ(l.mode, control::ListenerMode::proxy) << "implied";
   EXPECT_EQ(l.cluster, "");
-  EXPECT_EQ(l.http, (Http{seconds{2}, seconds{3}, seconds{4}, 5, 6}));
+  EXPECT_EQ(l.http, (Http{seconds{2}, seconds{3}, seconds{4}, 5, 6, control::SenderList::replace,
+                          control::SenderList::append, 7, false, 8, "edge-1"}));
   EXPECT_EQ(clusters_of(l), (std::vector<std::string_view>{"web", "api"}));
   ASSERT_EQ(l.virtual_hosts.size(), 1u);
   ASSERT_EQ(l.virtual_hosts[0].routes.size(), 4u);
@@ -220,6 +222,8 @@ const Row kListenerRows[] = {
     {"domain_twice",
      listener("virtual_hosts: [{name: a, domains: [x.y], routes: []}, {name: b, domains: [X.y], routes: []}]"),
      "f:7:138: virtual host \"b\": domain \"X.y\" belongs to virtual host \"a\" already (remove one of the two)"},
+    {"via", listener("http: {via: a b}, virtual_hosts: [{name: a, domains: [b], routes: []}]"),
+     "f:7:76: via `a b` is no name (letters, digits, - and .)"},
     {"hosts_of_tcp",
      kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, virtual_hosts: []}\n",
      "f:7:89: `virtual_hosts` is given, but the protocol is not http (write `protocol: http`, or remove it)"},

@@ -59,8 +59,9 @@ std::vector<std::string> yaml_blocks(const char* path) {
 }
 
 TEST(Reference, the_configurations_inside_the_guides_pages_load) {
-  for (const char* path : {"docs/guide/health.md", "docs/guide/load_balancing.md", "docs/guide/migration.md",
-                           "docs/guide/observability.md", "docs/guide/proxy.md", "docs/guide/quickstart.md"}) {
+  for (const char* path :
+       {"docs/guide/health.md", "docs/guide/http.md", "docs/guide/load_balancing.md", "docs/guide/migration.md",
+        "docs/guide/observability.md", "docs/guide/proxy.md", "docs/guide/quickstart.md"}) {
     const auto blocks = yaml_blocks(path);
     EXPECT_FALSE(blocks.empty()) << path;
     for (const std::string& text : blocks) {

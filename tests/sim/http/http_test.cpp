@@ -72,6 +72,85 @@ TEST(Http, sampled_requests_leave_a_record_each) {
   EXPECT_EQ(block.counters.http.access_records.read(), 2u);
 }
 
+/// What the endpoint of a request with these header lines sees, and the access record of it.
+struct Seen {
+  HttpMessage request;
+  control::AccessRecord access{};
+};
+Seen seen(HttpRunOptions options, const std::string& headers) {
+  options.listener.access_log_samples = control::kPerMillion;
+  HttpWorld run{options, {{{.headers = headers, .answer_body = 1}}}};
+  EXPECT_EQ(run.run(), "");
+  Seen out{run.last_request(), {}};
+  control::WorkerBlock& block = run.world().block(0);
+  EXPECT_TRUE((SpscRing<control::AccessRecord>{block.access_control, block.access}.pop(out.access)));
+  return out;
+}
+
+TEST(Http, endpoints_learn_who_sent_the_request) {
+  const std::string list = "X-Forwarded-For: 192.0.2.7, 192.0.2.8\r\nX-Forwarded-For: 192.0.2.9\r\n";
+  HttpRunOptions options;
+  Seen got = seen(options, list);
+  EXPECT_EQ(got.request.field("x-forwarded-for"), "192.0.2.7, 192.0.2.8, 192.0.2.9, 10.1.0.2");
+  EXPECT_EQ(got.request.field("forwarded") + got.request.field("via"), "");
+  EXPECT_EQ(got.access.client, *IpAddress::parse("10.1.0.2"));
+  options.listener.trusted_hops = 2;
+  options.listener.forwarded = control::SenderList::append;
+  options.via = "edge";
+  got = seen(options, list + "Forwarded: for=_a\r\n");
+  EXPECT_EQ(got.access.client, *IpAddress::parse("192.0.2.8"));
+  EXPECT_EQ(got.request.field("forwarded"), "for=_a, for=10.1.0.2;host=\"svc.test\";proto=http");
+  EXPECT_EQ(got.request.field("via"), "1.1 edge");
+  options.listener.trusted_hops = 4;
+  EXPECT_EQ(seen(options, list).access.client, *IpAddress::parse("10.1.0.2")) << "there are not so many";
+  options.listener.x_forwarded_for = options.listener.forwarded = control::SenderList::replace;
+  got = seen(options, list + "X-Forwarded-Proto: https\r\nForwarded: for=_a\r\n");
+  EXPECT_EQ(got.request.field("x-forwarded-for"), "10.1.0.2");
+  EXPECT_EQ(got.request.field("x-forwarded-proto"), "http");
+  EXPECT_EQ(got.request.field("forwarded").substr(0, 4), "for=");
+  got = seen({}, "X-Forwarded-For: " + std::string(6000, '1') + "\r\n");
+  EXPECT_EQ(got.request.field("x-forwarded-for"), "10.1.0.2") << "too long a list is not passed on unsigned";
+}
+
+TEST(Http, a_trace_goes_on_or_begins) {
+  const std::string parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+  HttpRunOptions options;
+  options.listener.flags = control::kHttpTrace;
+  HttpMessage got = seen(options, "Traceparent: " + parent + "\r\nTracestate: a=1\r\n").request;
+  EXPECT_EQ(got.field("traceparent"), parent);
+  EXPECT_EQ(got.field("tracestate"), "a=1");
+  got = seen(options, "Traceparent: " + parent + "x\r\nTracestate: a=1\r\n").request;
+  EXPECT_EQ(got.field("traceparent").size(), 55u);
+  EXPECT_EQ(got.field("traceparent").substr(52), "-00");
+  EXPECT_NE(got.field("traceparent").substr(0, 35), parent.substr(0, 35));
+  EXPECT_EQ(got.field("tracestate"), "") << "it belongs to a trace that nobody knows";
+  options.listener.trace_samples = control::kPerMillion;
+  EXPECT_EQ(seen(options, "").request.field("traceparent").substr(52), "-01");
+  got = seen(options, "Traceparent: " + parent + "\r\nTracestate: A=1\r\n").request;
+  EXPECT_EQ(got.field("traceparent") + got.field("tracestate"), parent);
+  options.listener.flags = 0;
+  EXPECT_EQ(seen(options, "").request.field("traceparent"), "");
+}
+
+TEST(Http, a_retry_goes_to_another_endpoint) {
+  for (const auto policy : {control::LbPolicy::round_robin, control::LbPolicy::random, control::LbPolicy::least_request,
+                            control::LbPolicy::maglev}) {
+    HttpRunOptions options;
+    options.policy.lb_policy = policy;
+    options.table = forward({.timeout_ms = 0, .retry = {.on = route::kRetry5xx, .retries = 1}});
+    for (options.seed = 1; options.seed <= 5; ++options.seed) {
+      HttpWorld run{options, {{{.answer_body = 9, .fault = ServerFault::answer_503}}}};
+      EXPECT_EQ(run.run(), "");
+      EXPECT_EQ(run.served(0), 1u);
+      EXPECT_EQ(run.served(1), 1u);
+    }
+    options.endpoints = 1;
+    HttpWorld alone{options, {{{.answer_body = 9, .fault = ServerFault::answer_503}}}};
+    EXPECT_EQ(alone.run(), "") << "the only one is asked again";
+    EXPECT_EQ(alone.served(0), 2u);
+  }
+}
+
 TEST(Http, connections_to_endpoints_are_kept_and_used_again) {
   HttpRunOptions options;
   options.endpoints = 1;

@@ -91,6 +91,7 @@ void HttpWorld::configure() {
     const auto view = route::TableView::open(image);
     control::HttpListenerRecord http = options_.listener;
     control::add_route_image(content, image, http);
+    if (!options_.via.empty()) http.via = control::add_text(content, options_.via);
     http.first_cluster = http.first_route = 0;
     http.cluster_count = static_cast<std::uint32_t>(view->cluster_count());
     http.route_count = static_cast<std::uint32_t>(view->route_count());
@@ -294,6 +295,7 @@ void HttpWorld::ask(Socket& socket) {
   else if (plan.body != 0 || plan.method == "POST")
     text += "Content-Length: " + std::to_string(plan.body) + "\r\n";
   if (plan.expect) text += "Expect: 100-continue\r\n";
+  text += plan.headers;
   text += "X-Filler: " + std::string(random_.below(200), 'f') + "\r\n\r\n";
   text += plan.chunked ? chunked(body, random_) : body;
   if (options_.head_cut != 0 && socket.asked == 0) text.resize(options_.head_cut);

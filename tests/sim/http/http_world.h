@@ -29,7 +29,8 @@ enum class ServerFault : std::uint8_t { none, close_unanswered, reset_unanswered
 
 struct RequestPlan {
   std::string method{"GET"};
-  std::string path{};  ///< behind "/<number>"
+  std::string path{};     ///< behind "/<number>"
+  std::string headers{};  ///< whole lines
   std::size_t body{};
   bool chunked{};
   bool expect{};
@@ -54,6 +55,7 @@ struct HttpRunOptions {
   route::RouteTable table{};  ///< empty: everything to cluster "c"
   control::ClusterPolicyRecord policy{};
   control::HttpListenerRecord listener{};
+  std::string via{};
 };
 
 class HttpWorld {
