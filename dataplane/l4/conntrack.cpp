@@ -24,7 +24,8 @@ constexpr std::array kRules{
     // forged sources is gone after one tcp_syn timeout.
     Rule{syn_sent, forward_syn, syn_sent, refresh},
     Rule{syn_sent, reverse_syn_ack, syn_received, refresh},
-    Rule{syn_sent, forward_rst, reset, hold},
+    // forward_rst: no rule. An endpoint that still holds an older connection of this source port, in TIME_WAIT say,
+    // answers a SYN with an ACK; the client's RST clears that, and its next SYN must meet the same port.
     Rule{syn_sent, reverse_rst, reset, hold},
 
     Rule{syn_received, forward_syn, syn_received, refresh},

@@ -4,7 +4,8 @@
 //           This follows the end hosts, it does not police them: windows and sequence numbers are theirs.
 // Rules     RFC 9293 s3.3.2 seen from the middle. A SYN on a flow that is over starts a new flow. A RST only
 //           shortens the timeout, because it may be forged (RFC 5961 s3): later segments from downstream keep the flow
-//           and one from the endpoint revives it.
+//           and one from the endpoint revives it. Before the endpoint's SYN-ACK it changes nothing: it answers a
+//           challenge, and the SYN that follows belongs to the same flow (and source port).
 // Errors    TCP events on a UDP flow and the reverse have no rule: FlowAction::refuse.
 // Not here  flow storage and timers (dataplane/flow).
 #pragma once

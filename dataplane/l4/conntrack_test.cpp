@@ -16,7 +16,7 @@ namespace {
 // A cell is the next state; suffix ! = refresh, nothing = hold, ~ = restart; "-" = refuse.
 constexpr const char* kReviewed = R"(
 free           -        -    -     -     -    |  -    -      -     -     -    |  -    -
-syn_sent       syn!     syn  syn   syn   rst  |  syn  rcvd!  syn   syn   rst  |  -    -
+syn_sent       syn!     syn  syn   syn   syn  |  syn  rcvd!  syn   syn   rst  |  -    -
 syn_received   rcvd!    rcvd est!  finf! rst  |  rcvd rcvd   rcvd  finr! rst  |  -    -
 established    est      est  est!  finf! rst  |  est  est    est!  finr! rst  |  -    -
 fin_forward    finf     finf finf! finf! rst  |  finf finf   finf! clo!  rst  |  -    -
@@ -103,6 +103,16 @@ TEST(Conntrack, a_forged_reset_does_not_end_a_connection_that_goes_on) {
   EXPECT_EQ(after({reverse_syn_ack, forward_segment, reverse_rst, forward_segment, reverse_segment}),
             FlowState::established);
   EXPECT_EQ(after({forward_rst, reverse_syn_ack, forward_segment}), FlowState::established);
+}
+
+TEST(Conntrack, a_challenged_syn_is_reset_and_sent_again_on_the_same_flow) {
+  using enum FlowEvent;
+  // The ACK comes from the endpoint's older connection (RFC 9293 s3.10.7.4); the client's RST is the answer to it.
+  EXPECT_EQ(after({reverse_segment, forward_rst}), FlowState::syn_sent);
+  EXPECT_EQ(transition(FlowState::syn_sent, forward_rst).action, FlowAction::hold);
+  EXPECT_EQ(transition(FlowState::syn_sent, forward_syn).action, FlowAction::refresh);
+  EXPECT_EQ(after({reverse_segment, forward_rst, forward_syn, reverse_syn_ack, forward_segment}),
+            FlowState::established);
 }
 
 TEST(Conntrack, downstream_alone_never_makes_a_connection_established) {

@@ -16,6 +16,8 @@ STALL_MAX = 8.0      # longest wait of an established connection: retransmission
 
 class Survival(case.LabTest):
     tag = "srv"
+    # Few, so that a new dataplane meets ports that the servers still hold in TIME_WAIT from before.
+    node = {"source_ports": "20000-21023"}
 
     def load(self):
         """New connections every 10 ms, and 24 long-lived connections with sequence-checked messages."""
@@ -183,9 +185,8 @@ class Survival(case.LabTest):
         self.end_load()
         self.assertLess(self.prober.first_success_after(moment), GAP_MAX)
         late = [attempt for attempt in self.prober.failed() if attempt.start > moment + 0.05]
-        # The new dataplane knows nothing of what servers still hold from before: one in a hundred may meet that.
-        print(f"both killed: {len(late)} of {len(self.prober.attempts)} attempts failed later: {late}")
-        self.assertLessEqual(len(late), len(self.prober.attempts) // 100)
+        print(f"both killed: {len(self.prober.slow(0.5))} of {len(self.prober.attempts)} requests slow")
+        self.assertEqual(late, [])
 
 
 class ShortWatchdog(case.LabTest):

@@ -150,6 +150,33 @@ TEST(Spread, new_flows_follow_the_weights) {
   world.check();
 }
 
+/// An endpoint whose source ports are all taken by connections that it remembers and the worker does not, as after a
+/// restart: their first SYN earns an ACK, the RST for that frees the port, the repeated SYN is accepted.
+TEST(Challenge, a_port_that_the_endpoint_remembers_costs_one_repetition_of_the_syn) {
+  for (const IpFamily family : {IpFamily::v4, IpFamily::v6}) {
+    World world;
+    const Shape shape{IpProto::tcp, family, Forwarding::fullnat};
+    world.listeners = {make_listener(shape, 3)};
+    world.publish();
+    const Seen first = world.pass(kDownstream, from_client(shape, 40000, "S").seq(100).build());
+    const Seen challenge = world.pass(kUpstream, reply_to(first, "A").seq(5000).ack(9000).build());
+    EXPECT_EQ(challenge.port, kDownstream);
+    EXPECT_EQ(challenge.info.tcp_flags, wire::kTcpAck);
+    const Seen reset = world.pass(kDownstream, from_client(shape, 40000, "R").seq(9000).build());
+    EXPECT_EQ(reset.port, kUpstream);
+    EXPECT_EQ(reset.info.tcp_flags, wire::kTcpRst);
+    EXPECT_EQ(reset.src_port(), first.src_port()) << "the older connection's";
+    world.advance(std::chrono::seconds{1});
+    const Seen second = world.pass(kDownstream, from_client(shape, 40000, "S").seq(100).build());
+    EXPECT_EQ(second.info.dst, first.info.dst);
+    EXPECT_EQ(second.src_port(), first.src_port()) << "another port may be as taken as this one was";
+    EXPECT_EQ(world.pass(kUpstream, reply_to(second, "SA").build()).port, kDownstream);
+    EXPECT_EQ(world.flows(), 1u);
+    EXPECT_EQ(world.sum(&control::WorkerCounters::flows_created), 1u);
+    world.check();
+  }
+}
+
 TEST(TcpReset, an_unknown_segment_is_answered_by_a_reset_of_the_service) {
   World world;
   world.listeners = {make_listener({}, 1)};
