@@ -11,17 +11,21 @@ spec = importlib.util.spec_from_loader("check_docs", loader)
 check_docs = importlib.util.module_from_spec(spec)
 loader.exec_module(check_docs)
 
+LAB = "#!/bin/sh\necho 'device  nft  packets'\necho 'load  oneshot  request'\n"
 OTHER = "# Other page\n\n## What it `does`, and why\n"
 
 
 class Pages(unittest.TestCase):
     def check(self, text):
         with tempfile.TemporaryDirectory() as root:
-            files = {"docs/page.md": text, "docs/guide/other.md": OTHER, "dataplane/wire/tcp.h": ""}
+            files = {"docs/page.md": text, "docs/guide/other.md": OTHER, "dataplane/wire/tcp.h": "", "scripts/lab": LAB,
+                     "bench/scenario/CMakeLists.txt": "penstock_bench(worker_bench worker_bench.cpp)\n",
+                     "bench/scenario/worker_bench.cpp": 'run("Established");', "bench/veth/CMakeLists.txt": "add_executable(veth_forward x.cpp)\n"}
             for name, content in files.items():
                 path = pathlib.Path(root, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(content)
+                path.chmod(0o755)
             return check_docs.Checker(root).run()
 
     def test_what_exists_is_no_violation(self):
@@ -33,6 +37,22 @@ class Pages(unittest.TestCase):
                            ("[a](guide/other.md#nothing)\n", "no such heading"),
                            ("[a](#nothing)\n", "no such heading"),
                            ("see `dataplane/wire/udp.h`\n", "docs/page.md:1: [path] dataplane/wire/udp.h")):
+            with self.subTest(text=text):
+                problems = self.check(text)
+                self.assertEqual(len(problems), 1, problems)
+                self.assertIn(part, problems[0])
+
+    def test_figures_with_an_experiment_are_no_violation(self):
+        self.assertEqual(self.check("# A\n30 ns, by `worker_bench` `Established/1000`.\n# B\n`veth_forward` shows 2 Mpps.\n"
+                                    "# C\n17 us: `scripts/lab run --devices nft --loads oneshot`\n# D\na timeout of 200 ms\n"), [])
+
+    def test_figures_from_nowhere_and_what_cannot_be_run_are_told(self):
+        for text, part in (("# A\nfast\n\n# B\n\nIt takes 30 ns.\n", "docs/page.md:6: [figure] 30 ns"),
+                           ("`other_bench`\n", "[bench] other_bench is no bench"),
+                           ("`worker_bench` `NewFlow/1`\n", "[bench] worker_bench has no case NewFlow"),
+                           ("scripts/frobnicate now\n", "[command] there is no scripts/frobnicate"),
+                           ("scripts/lab run --devices nft,envoy --loads oneshot\n", "[command] scripts/lab has no device envoy"),
+                           ("scripts/lab run --devices nft --loads many\n", "[command] scripts/lab has no load many")):
             with self.subTest(text=text):
                 problems = self.check(text)
                 self.assertEqual(len(problems), 1, problems)

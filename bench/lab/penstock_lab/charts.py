@@ -6,9 +6,10 @@ Model     every function returns one <svg> as text. Colours are CSS classes c0..
 import html
 import math
 
-from .formats import number
+from .formats import microseconds, number
 
 WIDTH, LABEL, RIGHT = 720, 190, 90
+COLOURS_COUNT = 8
 ROW, GAP, AXIS = 20, 6, 22
 
 
@@ -96,8 +97,13 @@ def stacked(rows, names, show=number):
 
 
 def legend(names):
-    return '<p class="legend">' + " ".join(f'<span><i class="b{index}"></i>{esc(name)}</span>'
+    return '<p class="legend">' + " ".join(f'<span><i class="b{index % COLOURS_COUNT}{dash_of(index)}"></i>{esc(name)}</span>'
                                            for index, name in enumerate(names)) + "</p>"
+
+
+def dash_of(index):
+    """Series beyond the colours are dashed."""
+    return " dash" if index >= COLOURS_COUNT else ""
 
 
 def scale(low, high, left=LABEL, right=WIDTH - RIGHT):
@@ -127,10 +133,10 @@ def curves(series, x_name, y_name, log_y=False, show=number):
     parts += [text((left + right) / 2, height + 32, x_name, "middle", "tick"), text(left, height + 32, y_name, "start", "tick")]
     for index, (name, points) in enumerate(series.items()):
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points if y > 0)
-        parts.append(f'<polyline points="{path}" class="l{index % 8}"/>')
-        parts += [f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" class="c{index % 8}"><title>'
+        parts.append(f'<polyline points="{path}" class="l{index % COLOURS_COUNT}{dash_of(index)}"/>')
+        parts += [f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" class="c{index % COLOURS_COUNT}"><title>'
                   f"{esc(name)}: {show(y)} at {number(x)}</title></circle>" for x, y in points if y > 0]
-    return svg(height + 40, parts) + legend(list(series)[:8])
+    return svg(height + 40, parts) + legend(list(series))
 
 
 def latencies(rows):
@@ -141,12 +147,12 @@ def latencies(rows):
     ticks = log_ticks(min(row[1] for row in rows), max(row[3] for row in rows))
     place = log_scale(ticks[0], ticks[-1], LABEL, WIDTH - RIGHT)
     height = len(rows) * (ROW + GAP)
-    parts = axis(ticks, place, height)
+    parts = axis(ticks, place, height, microseconds)
     for index, (name, p50, p90, p99) in enumerate(rows):
         y = index * (ROW + GAP) + GAP / 2
-        title = f"{name}: p50 {number(p50)} us, p90 {number(p90)} us, p99 {number(p99)} us"
+        title = f"{name}: p50 {microseconds(p50)}, p90 {microseconds(p90)}, p99 {microseconds(p99)}"
         parts += [text(LABEL - 8, y + 14, name, "end"), rect(place(p50), y + 3, max(2, place(p99) - place(p50)), ROW - 6, "c1", title),
                   line(place(p90), y + 1, place(p90), y + ROW - 1, "whisker"),
                   f'<circle cx="{place(p50):.1f}" cy="{y + ROW / 2:.1f}" r="5" class="c0"><title>{esc(title)}</title></circle>',
-                  text(place(p99) + 6, y + 14, f"{number(p50)} / {number(p99)}", "start", "value")]
+                  text(place(p99) + 6, y + 14, f"{microseconds(p50)} / {microseconds(p99)}", "start", "value")]
     return svg(height + AXIS, parts)

@@ -30,12 +30,17 @@ def seconds(value):
     return f"{number(value)} s"
 
 
+def microseconds(value):
+    return "-" if value is None else seconds(value / 1e6)
+
+
+def bare(value, unit):
+    """With a unit of its own where that is a time, without where the heading names it."""
+    return {"s": seconds, "us": microseconds}.get(unit, number)(value)
+
+
 def figure(value, unit):
-    if unit == "s":
-        return seconds(value)
-    if unit == "us":
-        return seconds(value / 1e6)
-    return f"{number(value)} {unit}"
+    return bare(value, unit) + ("" if unit in ("s", "us") else f" {unit}")
 
 
 def percent(value):

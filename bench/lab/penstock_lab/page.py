@@ -12,7 +12,7 @@ h1,h2,h3 { line-height:1.2; } h2 { margin-top:2em; border-bottom:1px solid var(-
 th,td { text-align:left; padding:3px 10px 3px 0; border-bottom:1px solid var(--grid); vertical-align:top; }
 td.n { font-variant-numeric:tabular-nums; } small { color:var(--soft); display:block; }
 svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; }
-svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; }
+svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .dash { stroke-dasharray:6 3; outline:1px dashed var(--fg); }
 .legend span { margin-right:14px; font-size:12px; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; }
 .v-better,.v-met { color:var(--good); } .v-worse,.v-missed { color:var(--bad); } .v-same,.v-refused { color:var(--soft); font-weight:400; }
 """ + "".join(f".c{i} {{ fill:{c}; }} .b{i} {{ background:{c}; }} .l{i} {{ stroke:{c}; }}\n" for i, c in enumerate(COLOURS))
@@ -41,6 +41,10 @@ one kind.</li>
 favours whatever never looks at packets.</li>
 <li>Client, servers and device share caches and memory bandwidth; on two cores client and servers share one core and are often what limits
 a row. Look at CPU per operation, not at the rate alone.</li>
+<li>Penstock has no tier that forwards inside XDP or splices in the kernel, and none that reads HTTP/2 or Bolt: those loads pass through
+its packet and TCP tiers as octets. On veth the kernel's own forwarding is hard to beat by any program in user space.</li>
+<li>The loss-free rate comes from trials of a third of a second and one of the run's length; RFC 2544 asks for a minute. The generator
+shares its core with what receives, so what it sends is no upper limit of a wire.</li>
 <li>Nothing here shows more than one worker, NUMA, or line rate: see docs/architecture/scaling.md.</li>
 <li>Latencies are closed-loop: a slow device is asked less often, so its worst cases are under-represented (coordinated omission).</li>
 <li>The tick samples softirq time; short runs carry an error of about one percent of a core.</li></ul>"""

@@ -5,7 +5,7 @@ Order     verdicts first, then each load (throughput, latency, CPU split, table)
 """
 from . import charts, stats
 from .charts import esc
-from .formats import figure, number, percent, ratio, seconds
+from .formats import bare, number, percent, ratio, seconds
 from .page import CAVEATS, CLASSES, METHOD, STYLE
 from .targets import check_targets
 from .verdict import beside_peers, quietness
@@ -28,8 +28,13 @@ def table(head, rows, numeric_from=1):
 def summary_of(samples, unit):
     if not samples:
         return "-"
-    return f"{figure(stats.median(samples), unit)}<small> {number(min(samples))} to {number(max(samples))}</small>" \
-        if unit != "s" else f"{seconds(stats.median(samples))}<small> {seconds(min(samples))} to {seconds(max(samples))}</small>"
+    return f"{bare(stats.median(samples), unit)}<small>{bare(min(samples), unit)} to {bare(max(samples), unit)}</small>"
+
+
+def title_of(metric, operation):
+    """With the unit, unless every figure carries it."""
+    unit = "" if metric["unit"] in ("s", "us") else f", {metric['unit']}"
+    return metric.get("title", metric["name"]).format(op=operation) + unit
 
 
 def split_of(cells):
@@ -46,10 +51,12 @@ def load_section(results, load):
         samples = results.samples(name, load, head["name"])
         if samples:
             rows.append((name, stats.median(samples), min(samples), max(samples), name.startswith("penstock")))
-    out.append(f'<h4>{esc(head["unit"])}, median and range over the rounds</h4>' + charts.bars(rows, head["unit"]))
+    timed = head["unit"] in ("s", "us")
+    out.append(f'<h4>{esc(head["name"] if timed else head["unit"])}, median and range over the rounds</h4>'
+               + charts.bars(rows, "" if timed else head["unit"], lambda value: bare(value, head["unit"])))
     if any(metric["name"] == "p99" for metric in info["metrics"]):
         found = [(name, *(middle(results, name, load, key) for key in ("p50", "p90", "p99"))) for name in names]
-        out.append("<h4>latency in microseconds: p50 (dot), p90 (line), p99 (end)</h4>" + charts.latencies(found))
+        out.append("<h4>latency: p50 (dot), p90 (line), p99 (end)</h4>" + charts.latencies(found))
     parts = [(name, split_of(results.good(name, load))) for name in names if results.good(name, load)]
     out.append(f'<h4>CPU seconds per {esc(info["operation"])}, the whole machine, by who used them</h4>'
                + charts.stacked(parts, [title for _key, title in SPLIT], seconds))
@@ -72,7 +79,7 @@ def load_table(results, load, names):
         note = esc("; ".join(filter(None, [why and f"noisy: {why}", errors and f"{len(errors)} failed: {errors[0][:160]}"])))
         rows.append([esc(name), *(summary_of(results.samples(name, load, metric["name"]), metric["unit"]) for metric in metrics),
                      note or "ok"])
-    titles = [metric.get("title", metric["name"]).format(op=results.loads()[load]["operation"]) for metric in metrics]
+    titles = [title_of(metric, results.loads()[load]["operation"]) for metric in metrics]
     return table(["device", *titles, "quality"], rows)
 
 
