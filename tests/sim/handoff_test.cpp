@@ -1,6 +1,9 @@
 // Several workers: every flow has one owner, whatever queue its frames come in on.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdio>
+
 #include "tests/sim/world.h"
 
 namespace penstock::sim {
@@ -66,6 +69,32 @@ TEST_P(Handoff, flows_survive_a_crash_of_all_workers) {
     EXPECT_EQ(world.pass(kUpstream, reply_to(syn, "A").build()).dst_port(), p);
   }
   world.check();
+}
+
+/// What docs/architecture/scaling.md says of many workers: prints the figures, and holds them to its formula.
+TEST(ManyWorkers, flows_spread_as_chance_has_it_and_a_card_that_hashes_otherwise_costs_hand_offs) {
+  constexpr std::uint32_t kFlows = 4096;
+  const Shape shape{.proto = IpProto::udp, .forwarding = control::Forwarding::dnat};
+  for (const std::uint16_t workers :
+       {std::uint16_t{2}, std::uint16_t{4}, std::uint16_t{8}, std::uint16_t{control::kWorkerMax}}) {
+    World world{{.workers = workers, .queues = workers, .flows = 2 * kFlows / workers}};
+    world.listeners = {make_listener(shape, 8)};
+    world.publish();
+    for (std::uint32_t i = 0; i < kFlows; ++i)  // queues in turn: nothing that the owner depends on
+      world.inject(kDownstream, from_client(shape, static_cast<std::uint16_t>(10000 + i)).build(), i % workers);
+    world.settle();
+    EXPECT_EQ(world.flows(), kFlows);
+    std::uint32_t fullest = 0;
+    for (const auto& worker : world.workers) fullest = std::max(fullest, worker->flow_count());
+    const double imbalance = static_cast<double>(fullest) * workers / kFlows;
+    const double expected = 1 + std::sqrt(2 * std::log(workers) * workers / kFlows);
+    const double handed = static_cast<double>(world.sum(&WorkerCounters::handoff_out)) / kFlows;
+    std::printf("%u workers: fullest %.2f of the mean (formula %.2f), %.1f %% of frames handed over\n",
+                unsigned{workers}, imbalance, expected, 100 * handed);
+    EXPECT_LT(imbalance, 1 + 1.5 * (expected - 1));
+    EXPECT_NEAR(handed, 1 - 1.0 / workers, 0.03);
+    world.check();
+  }
 }
 
 TEST(HandoffLimits, a_full_ring_drops_the_newest_and_counts_it) {
