@@ -142,7 +142,8 @@ def show_scaling(options):
         for line in scaling.lines_of_measured(scaling.measure(program, rounds=options.rounds)):
             print(line)
         print()
-    for line in scaling.lines_of_model(options.worker_ns, options.device_ns, options.flows, options.entries, options.gbit):
+    for line in scaling.lines_of_model(options.worker_ns, options.device_ns, options.flows, options.entries, options.gbit,
+                                       options.handoff_ns):
         print(line)
 
 
@@ -179,6 +180,7 @@ def parser():
     scale = commands.add_parser("scaling")
     scale.add_argument("--rounds", type=int, default=3, help="0: the model alone")
     for name, default, text in (("worker-ns", 30, "a packet of a known flow"), ("device-ns", 25, "receive and transmit"),
+                                ("handoff-ns", 0, "a frame of another worker's flow"),
                                 ("flows", 1_000_000, ""), ("entries", 128, "of the card's indirection table"), ("gbit", 100, "")):
         scale.add_argument(f"--{name}", type=type(default) if name in ("flows", "entries") else float, default=default, help=text)
     return top

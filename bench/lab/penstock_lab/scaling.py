@@ -2,8 +2,9 @@
 
 Measured  `worker_bench`, one process per core at once: workers share nothing but caches and memory, so the sum over the
           processes, against as many times one alone, is how far the machine itself lets them scale. No device is in it.
-Model     packets/s = cores / (worker ns + device ns) / imbalance, capped by the line. Imbalance: hash of flows over
-          queues, and a table of entries that may not divide evenly.
+Model     packets/s = cores / (worker ns + device ns + handed-over share x hand-off ns) / imbalance, capped by the line.
+          Imbalance: hash of flows over queues, and a table of entries that may not divide evenly. Share: what the card's
+          hash brings to a queue that is not the flow's owner's, (cores - 1) / cores where the two know nothing of each other.
 Units     ns per packet, Mpps, Gbit/s
 Not here  NUMA, PCIe, a real card: docs/architecture/scaling.md says so
 """
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 
 LINE_OVERHEAD = 20  # preamble and gap, octets
+WORKERS_MAX = 16    # PENSTOCK_WORKER_MAX: what one node can be told today
 CASES = ("Established/udp4/1000", "Established/udp4/1000000")
 
 
@@ -33,9 +35,9 @@ def table_imbalance(entries, queues):
     return math.ceil(entries / queues) * queues / entries
 
 
-def predicted_mpps(cores, worker_ns, device_ns, flows=1_000_000, entries=128):
+def predicted_mpps(cores, worker_ns, device_ns, flows=1_000_000, entries=128, handoff_ns=0):
     imbalance = hash_imbalance(flows, cores) * table_imbalance(entries, cores)
-    return cores * 1e3 / (worker_ns + device_ns) / imbalance
+    return cores * 1e3 / (worker_ns + device_ns + handoff_ns * (1 - 1 / cores)) / imbalance
 
 
 def cores_for_line(gbit, frame_octets, worker_ns, device_ns, most=256, **options):
@@ -86,14 +88,15 @@ def lines_of_measured(found):
                    f"{middle / one:>11.2f}")
 
 
-def lines_of_model(worker_ns, device_ns, flows, entries, gbit=100):
-    yield (f"model: worker {worker_ns:g} ns, device {device_ns:g} ns, {flows:,} flows, table of {entries} entries; "
+def lines_of_model(worker_ns, device_ns, flows, entries, gbit=100, handoff_ns=0):
+    yield (f"model: worker {worker_ns:g} ns, device {device_ns:g} ns, hand-off {handoff_ns:g} ns, {flows:,} flows, table of {entries} entries; "
            f"{gbit} Gbit/s carries {line_rate_mpps(gbit, 64):.1f} Mpps of 64 and {line_rate_mpps(gbit, 1518):.2f} of 1,518 octets")
     yield f"{'cores':>6}{'fullest queue':>15}{'Mpps':>9}{'of 64-octet line':>18}"
     for cores in (1, 2, 8, 16, 32, 48, 64):
-        rate = predicted_mpps(cores, worker_ns, device_ns, flows, entries)
+        rate = predicted_mpps(cores, worker_ns, device_ns, flows, entries, handoff_ns)
         imbalance = hash_imbalance(flows, cores) * table_imbalance(entries, cores)
-        yield f"{cores:>6}{imbalance:>15.2f}{rate:>9.1f}{min(1.0, rate / line_rate_mpps(gbit, 64)):>18.0%}"
+        yield (f"{cores:>6}{imbalance:>15.2f}{rate:>9.1f}{min(1.0, rate / line_rate_mpps(gbit, 64)):>18.0%}"
+               + (f"   more than the {WORKERS_MAX} workers a node has today" if cores > WORKERS_MAX else ""))
     for frame in (64, 256, 1518):
-        need = cores_for_line(gbit, frame, worker_ns, device_ns, flows=flows, entries=entries)
+        need = cores_for_line(gbit, frame, worker_ns, device_ns, flows=flows, entries=entries, handoff_ns=handoff_ns)
         yield f"cores for a full line of {frame} octets: {need or 'never'}"

@@ -1,7 +1,7 @@
 """scaling_test.py - the model's arithmetic against figures that are known."""
 import unittest
 
-from penstock_lab import scaling
+from penstock_lab import ROOT, scaling
 
 
 class Scaling(unittest.TestCase):
@@ -22,6 +22,14 @@ class Scaling(unittest.TestCase):
 
     def test_one_core_is_its_time_per_packet(self):
         self.assertAlmostEqual(scaling.predicted_mpps(1, 30, 20), 20.0)
+
+    def test_what_is_handed_over_costs_its_share(self):
+        self.assertAlmostEqual(scaling.predicted_mpps(1, 30, 20, handoff_ns=100), 20.0)
+        self.assertAlmostEqual(scaling.predicted_mpps(2, 30, 20, handoff_ns=100) / scaling.predicted_mpps(2, 30, 20), 0.5)
+
+    def test_the_greatest_number_of_workers_is_the_dataplanes(self):
+        text = (ROOT / "bpf" / "abi" / "steer.h").read_text()
+        self.assertRegex(text, rf"PENSTOCK_WORKER_MAX = {scaling.WORKERS_MAX},")
 
     def test_cores_for_a_line(self):
         need = scaling.cores_for_line(100, 64, 30, 20)
