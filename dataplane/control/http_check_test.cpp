@@ -45,6 +45,18 @@ SnapshotContent example() {
   c.cluster_policies[1].ring_point_count = 2;
   c.hash_policies = {{HashSource::header, kHashTerminal, 0, add_text(c, "x-user")}, {HashSource::source_ip, 0, 0, {}}};
   c.rings = {{5, 0}, {9, 0}};
+  const IpAddress none{};
+  c.policy_terms = {{TermKind::source, 0, 8, 0, {}, {}, ip("10.0.0.0")},
+                    {TermKind::header_exact, kTermInvert, 0, 0, add_text(c, "x-a"), add_text(c, "b"), none}};
+  c.authorization_rules = {{0, 2, PolicyAction::deny, {}}};
+  c.rate_limits = {{7, 1000, 10, 0}};
+  c.http_policies = {{.rule_count = 1, .client_rate_limit = 0}, {.first_fault_term = 1, .fault_term_count = 1}};
+  c.http_policies[1].delay_millionths = c.http_policies[1].abort_millionths = 10;
+  c.http_policies[1].delay_ms = 5;
+  c.http_policies[1].abort_status = 503;
+  c.http_policies[1].mirror_cluster = 1;
+  c.route_policies = {kNoPolicy, 0, 1};
+  c.http_listeners[0].policy = 0;
   return c;
 }
 
@@ -120,7 +132,7 @@ const Row kRows[] = {
      "snapshot: http_listeners[0]: trace_samples is above a million"},
     {"via",
      [](auto& c) {
-       c.http_listeners[0].via = {3, 4};
+       c.http_listeners[0].via = {3, 400};
      },
      "snapshot: http_listeners[0]: via ends behind its section"},
     {"policies", [](auto& c) { c.cluster_policies.resize(3); },
@@ -142,7 +154,7 @@ const Row kRows[] = {
      "snapshot: cluster_policies[1]: hash policies are too many or end behind their section"},
     {"hash source", [](auto& c) { c.hash_policies[0].source = HashSource{3}; },
      "snapshot: hash_policies[0]: source is unknown"},
-    {"hash name", [](auto& c) { c.hash_policies[0].name.octets = 7; },
+    {"hash name", [](auto& c) { c.hash_policies[0].name.octets = 100; },
      "snapshot: hash_policies[0]: name ends behind its section"},
     {"hash without name", [](auto& c) { c.hash_policies[0].name.octets = 0; },
      "snapshot: hash_policies[0]: a header or cookie has a name, the source address has none"},
@@ -167,13 +179,67 @@ const Row kRows[] = {
      "snapshot: listeners[1]: shares its http with another listener"},
 };
 
+const Row kPolicyRows[] = {
+    {"kind", [](auto& c) { c.policy_terms[0].kind = TermKind{7}; }, "snapshot: policy_terms[0]: kind is unknown"},
+    {"flag", [](auto& c) { c.policy_terms[0].flags = kTermInvert; },
+     "snapshot: policy_terms[0]: flag is unknown, or not for this kind"},
+    {"text", [](auto& c) { c.policy_terms[1].value.octets = 100; },
+     "snapshot: policy_terms[1]: a text ends behind its section"},
+    {"name", [](auto& c) { c.policy_terms[1].name.octets = 0; },
+     "snapshot: policy_terms[1]: a header has a name, nothing else has"},
+    {"bits", [](auto& c) { c.policy_terms[0].source_bits = 33; },
+     "snapshot: policy_terms[0]: prefix is longer than an address"},
+    {"host bits", [](auto& c) { c.policy_terms[0].source_bits = 4; },
+     "snapshot: policy_terms[0]: prefix has bits beyond its length"},
+    {"action", [](auto& c) { c.authorization_rules[0].action = PolicyAction{9}; },
+     "snapshot: authorization_rules[0]: action is unknown"},
+    {"terms", [](auto& c) { c.authorization_rules[0].term_count = 3; },
+     "snapshot: authorization_rules[0]: terms end behind their section"},
+    {"token", [](auto& c) { c.rate_limits[0].token_ns = 0; },
+     "snapshot: rate_limits[0]: token_ns is not 1..3600000000000"},
+    {"burst", [](auto& c) { c.rate_limits[0].burst = 0; }, "snapshot: rate_limits[0]: burst is not 1..1000000"},
+    {"week",
+     [](auto& c) {
+       c.rate_limits[0] = {7, kTokenNsMax, 1000, 0};
+     },
+     "snapshot: rate_limits[0]: takes more than a week to fill"},
+    {"rules", [](auto& c) { c.http_policies[0].first_rule = 1; },
+     "snapshot: http_policies[0]: rules end behind their section"},
+    {"limit", [](auto& c) { c.http_policies[0].rate_limit = 1; },
+     "snapshot: http_policies[0]: a rate limit does not exist"},
+    {"fault terms", [](auto& c) { c.http_policies[1].first_fault_term = 2; },
+     "snapshot: http_policies[1]: terms of the fault end behind their section"},
+    {"fault term", [](auto& c) { c.http_policies[1].first_fault_term = 0; },
+     "snapshot: http_policies[1]: a fault depends on something else than a header"},
+    {"share", [](auto& c) { c.http_policies[1].mirror_millionths = kPerMillion + 1; },
+     "snapshot: http_policies[1]: a share is above a million"},
+    {"delay", [](auto& c) { c.http_policies[1].delay_ms = 0; },
+     "snapshot: http_policies[1]: delay is not 1..604800000 ms"},
+    {"status", [](auto& c) { c.http_policies[1].abort_status = 199; },
+     "snapshot: http_policies[1]: status of the fault is not 200..599"},
+    {"mirror", [](auto& c) { c.http_policies[1].mirror_cluster = 2; },
+     "snapshot: http_policies[1]: the cluster of its mirror does not exist"},
+    {"mirror of the other family",
+     [](auto& c) {
+       c.endpoints[1].address = ip("fd10::1");
+       c.route_clusters = {0, 0};
+     },
+     "snapshot: listeners[0]: a mirror has endpoints of the other address family"},
+    {"routes", [](auto& c) { c.route_policies.push_back(0); },
+     "snapshot: route_policies[0]: are not as many as there are routes"},
+    {"policy", [](auto& c) { c.route_policies[1] = 2; }, "snapshot: route_policies[1]: does not exist"},
+    {"listener's policy", [](auto& c) { c.http_listeners[0].policy = 2; },
+     "snapshot: http_listeners[0]: policy does not exist, or a reserved field is not 0"},
+};
+
 TEST(HttpSnapshot, refuses_records_that_break_a_rule_and_names_them) {
   ASSERT_EQ(error_of(example()), "");
-  for (const Row& row : kRows) {
-    SnapshotContent c = example();
-    row.damage(c);
-    EXPECT_EQ(error_of(c), row.error) << row.name;
-  }
+  for (const auto rows : {std::span<const Row>{kRows}, std::span<const Row>{kPolicyRows}})
+    for (const Row& row : rows) {
+      SnapshotContent c = example();
+      row.damage(c);
+      EXPECT_EQ(error_of(c), row.error) << row.name;
+    }
 }
 
 TEST(HttpStats, buckets_are_powers_of_two) {

@@ -10,13 +10,9 @@
 #pragma once
 #include <cstdint>
 
-namespace penstock::control {
+#include "dataplane/control/policy_layout.h"
 
-/// A text in the section `texts`.
-struct TextRef {
-  std::uint32_t offset{0};
-  std::uint32_t octets{0};
-};
+namespace penstock::control {
 
 /// What becomes of a request's list of senders (x-forwarded-for, Forwarded) on its way to the endpoint.
 enum class SenderList : std::uint8_t {
@@ -47,8 +43,10 @@ struct HttpListenerRecord {
   std::uint8_t flags{0};                  ///< HttpListenerFlags
   std::uint32_t trace_samples{0};         ///< traces of a million begun here that are marked as sampled
   TextRef via{};                          ///< pseudonym in Via; empty: none
+  std::uint32_t policy{kNoPolicy};        ///< into http_policies: rate limits of all its requests; kNoPolicy
+  std::uint32_t zero{0};
 };
-static_assert(sizeof(HttpListenerRecord) == 72);
+static_assert(sizeof(HttpListenerRecord) == 80);
 
 /// How requests are spread over a cluster's endpoints. Connections that carry no HTTP always go by Maglev.
 enum class LbPolicy : std::uint8_t { round_robin, least_request, random, maglev, ring_hash };

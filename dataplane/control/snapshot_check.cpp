@@ -43,6 +43,11 @@ constexpr std::array<SectionRule, kSnapshotSectionCount> kSectionRules{{
     {"rings", sizeof(RingPoint), 0, kRingPointMax},
     {"texts", 1, 0, kTextOctetsMax},
     {"route_images", 1, 0, kRouteImageOctetsMax},
+    {"route_policies", sizeof(std::uint32_t), 0, kRouteMax},
+    {"http_policies", sizeof(HttpPolicyRecord), 0, kHttpPolicyMax},
+    {"authorization_rules", sizeof(AuthorizationRule), 0, kAuthorizationRuleMax},
+    {"policy_terms", sizeof(PolicyTerm), 0, kPolicyTermMax},
+    {"rate_limits", sizeof(RateLimitRecord), 0, kRateLimitMax},
 }};
 
 Problem header_problem(std::string what) { return {"snapshot: header", std::move(what), ""}; }
@@ -325,6 +330,7 @@ Status check_tables(const SnapshotTables& tables) {
   if (auto trouble = check_clusters(tables)) return *std::move(trouble);
   if (auto trouble = check_listeners(tables)) return *std::move(trouble);
   if (auto trouble = check_http(tables)) return *std::move(trouble);
+  if (auto trouble = check_policies(tables)) return *std::move(trouble);
   if (auto trouble = check_identities(tables)) return *std::move(trouble);
   const std::size_t listeners = tables.listeners.size();
   if (auto trouble = check_slots(tables.listener_slots, Section::listener_slots, listeners, true))

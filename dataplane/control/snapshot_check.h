@@ -26,6 +26,8 @@ struct HttpTables {
   std::span<const RingPoint> rings;
   std::string_view texts;
   ByteView route_images;
+  std::span<const std::uint32_t> route_policies;
+  PolicyTables policies;
 };
 
 /// The sections as typed records.
@@ -45,6 +47,8 @@ struct SnapshotTables {
 [[nodiscard]] Status check_tables(const SnapshotTables& tables);
 /// The part of check_tables() that is about HTTP (http_check.cpp); clusters and endpoints are sound already.
 [[nodiscard]] std::optional<Problem> check_http(const SnapshotTables& tables);
+/// The part about policies of requests (policy_check.cpp); check_http() held.
+[[nodiscard]] std::optional<Problem> check_policies(const SnapshotTables& tables);
 
 [[nodiscard]] const char* name_of(SnapshotSection section);
 [[nodiscard]] Problem snapshot_problem(SnapshotSection section, std::size_t record, std::string what);

@@ -35,6 +35,12 @@ enum class SnapshotSection : std::uint8_t {
   rings,             ///< RingPoint, grouped by cluster
   texts,             ///< octets
   route_images,      ///< octets: images of l7/route, each at a multiple of 64
+  // Policies of requests (policy_layout.h).
+  route_policies,       ///< std::uint32_t: index into http_policies or kNoPolicy, beside route_slots
+  http_policies,        ///< HttpPolicyRecord
+  authorization_rules,  ///< AuthorizationRule, grouped by policy
+  policy_terms,         ///< PolicyTerm, grouped by rule
+  rate_limits,          ///< RateLimitRecord
   count
 };
 inline constexpr std::size_t kSnapshotSectionCount = static_cast<std::size_t>(SnapshotSection::count);

@@ -27,7 +27,13 @@ HttpTables http_tables(ByteView bytes, const SnapshotHeader& header) {
           records<HashPolicyRecord>(bytes, header, SnapshotSection::hash_policies),
           records<RingPoint>(bytes, header, SnapshotSection::rings),
           {texts.data(), texts.size()},
-          records<std::byte>(bytes, header, SnapshotSection::route_images)};
+          records<std::byte>(bytes, header, SnapshotSection::route_images),
+          records<std::uint32_t>(bytes, header, SnapshotSection::route_policies),
+          {records<HttpPolicyRecord>(bytes, header, SnapshotSection::http_policies),
+           records<AuthorizationRule>(bytes, header, SnapshotSection::authorization_rules),
+           records<PolicyTerm>(bytes, header, SnapshotSection::policy_terms),
+           records<RateLimitRecord>(bytes, header, SnapshotSection::rate_limits),
+           {texts.data(), texts.size()}}};
 }
 
 struct Halves {

@@ -65,6 +65,11 @@ class SnapshotView {
   [[nodiscard]] std::span<const std::uint16_t> route_slots_of(const HttpListenerRecord& http) const {
     return http_.route_slots.subspan(http.first_route, http.route_count);
   }
+  /// By route number of the table: index into policies().policies, or kNoPolicy.
+  [[nodiscard]] std::span<const std::uint32_t> route_policies_of(const HttpListenerRecord& http) const {
+    return http_.route_policies.subspan(http.first_route, http.route_count);
+  }
+  [[nodiscard]] const PolicyTables& policies() const { return http_.policies; }
   /// The listener of a service, or nullptr.
   [[nodiscard]] const ListenerRecord* find_listener(const IpAddress& address, Be16 port, IpProto proto) const;
   /// True when some listener has this address (for ARP, neighbour discovery and echo).

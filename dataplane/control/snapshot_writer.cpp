@@ -74,6 +74,8 @@ std::vector<std::byte> write_snapshot(const SnapshotContent& content, std::uint6
   const std::vector<std::uint32_t> addresses = address_slots(content.listeners);
   std::vector<ClusterPolicyRecord> policies = content.cluster_policies;
   policies.resize(std::max(policies.size(), content.clusters.size()));
+  std::vector<std::uint32_t> route_policies = content.route_policies;
+  route_policies.resize(std::max(route_policies.size(), content.route_slots.size()), kNoPolicy);
   // In the order of SnapshotSection.
   const std::array<SectionBytes, kSnapshotSectionCount> sections{section_of(node),
                                                                  section_of(content.node_addresses),
@@ -90,7 +92,12 @@ std::vector<std::byte> write_snapshot(const SnapshotContent& content, std::uint6
                                                                  section_of(content.hash_policies),
                                                                  section_of(content.rings),
                                                                  section_of(content.texts),
-                                                                 section_of(content.route_images)};
+                                                                 section_of(content.route_images),
+                                                                 section_of(route_policies),
+                                                                 section_of(content.http_policies),
+                                                                 section_of(content.authorization_rules),
+                                                                 section_of(content.policy_terms),
+                                                                 section_of(content.rate_limits)};
 
   SnapshotHeader header{};
   header.magic = kSnapshotMagic;

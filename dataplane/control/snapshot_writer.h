@@ -29,6 +29,11 @@ struct SnapshotContent {
   std::vector<RingPoint> rings;
   std::vector<char> texts;
   std::vector<std::byte> route_images;
+  std::vector<std::uint32_t> route_policies;  ///< routes beyond its end have none
+  std::vector<HttpPolicyRecord> http_policies;
+  std::vector<AuthorizationRule> authorization_rules;
+  std::vector<PolicyTerm> policy_terms;
+  std::vector<RateLimitRecord> rate_limits;
 };
 
 /// Appends a text to `texts`.

@@ -8,11 +8,12 @@ Config make_config(const control::SnapshotView& snapshot, const route::ListenerT
   Config out;
   out.snapshot = snapshot;
   out.workers = workers;
+  out.policies = snapshot.policies();
   for (const control::ListenerRecord& listener : snapshot.listeners()) {
     if (listener.http == control::kNoIndex) continue;
     const control::HttpListenerRecord& http = snapshot.http_listeners()[listener.http];
-    out.listeners.push_back(
-        {listener.id, &http, &tables[listener.http], snapshot.route_clusters_of(http), snapshot.route_slots_of(http)});
+    out.listeners.push_back({listener.id, &http, &tables[listener.http], snapshot.route_clusters_of(http),
+                             snapshot.route_slots_of(http), snapshot.route_policies_of(http)});
   }
   std::sort(out.listeners.begin(), out.listeners.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   for (std::size_t i = 0; i < snapshot.clusters().size(); ++i) {

@@ -31,8 +31,9 @@ struct ListenerView {
   std::uint32_t id{};
   const control::HttpListenerRecord* http{};
   const route::LoadedTable* table{};
-  std::span<const std::uint32_t> clusters{};     ///< by the table's number of a cluster: index into Config::clusters
-  std::span<const std::uint16_t> route_slots{};  ///< by the table's number of a route: counter block
+  std::span<const std::uint32_t> clusters{};        ///< by the table's number of a cluster: index into Config::clusters
+  std::span<const std::uint16_t> route_slots{};     ///< by the table's number of a route: counter block
+  std::span<const std::uint32_t> route_policies{};  ///< by the same: index into Config::policies, or kNoPolicy
 };
 
 struct Config {
@@ -40,6 +41,7 @@ struct Config {
   std::vector<ClusterView> clusters{};    ///< as in the snapshot
   control::SnapshotView snapshot{};       ///< where all of it lies
   std::uint32_t workers{1};               ///< that share the limits of a cluster
+  control::PolicyTables policies{};
 };
 
 /// `tables` were loaded from `snapshot`; both outlive the result.

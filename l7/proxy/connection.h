@@ -44,6 +44,16 @@ struct BodyRelay {
   BodyRelay(const http1::BodyLimits& limits, const http1::Classifier& classifier) : reader{limits, classifier, {}} {}
 };
 
+/// A request that a policy makes wait. Its head still lies in front of the leg, and is read again when it goes on.
+struct Hold {
+  enum class Reason : std::uint8_t { none, delay };
+  enum Passed : std::uint8_t { kAuthorized = 1, kDelayed = 2 };
+  Reason reason{Reason::none};
+  std::uint8_t passed{};  ///< Passed: what need not be asked again
+  CoarseMs until;
+  std::uint32_t head_octets{};  ///< of the head in front of the leg
+};
+
 struct Connection {
   Leg leg{kNoLeg};
   std::uint32_t upstream{kNone};
@@ -64,6 +74,10 @@ struct Connection {
   bool replay_whole{};         ///< nothing is missing in it
   std::uint32_t edits{kNone};  ///< buffer with the response's edits
   std::uint32_t edit_octets{};
+  Hold hold;
+  std::uint32_t mirror{kNone};  ///< buffer with a copy of the request for a mirror, while it is not complete
+  std::uint32_t mirror_octets{};
+  std::uint32_t mirror_cluster{kNone};
 
   // The route's decisions.
   std::uint32_t timeout_ms{}, idle_ms{}, try_ms{};
@@ -121,6 +135,7 @@ struct Upstream {
   UpstreamState state{UpstreamState::free};
   bool ended{};     ///< the endpoint will send no more
   bool answered{};  ///< an octet of the current response has come
+  bool mirror{};    ///< carries a copy: nobody waits for the answer
 };
 
 struct EndpointState {

@@ -26,6 +26,10 @@ inline constexpr std::size_t kHeadTextOctets = 20 * 1024;
 inline constexpr std::size_t kPipelineQueuedMax = 64 * 1024;
 /// Endpoints that may be tried for one request, the first included.
 inline constexpr std::uint32_t kTriesMax = 8;
+/// A copy of a request for a mirror takes one buffer, head and body; longer ones are not mirrored.
+inline constexpr std::size_t kMirrorOctets = kBufferOctets;
+/// How long a mirror may take to answer.
+inline constexpr std::uint32_t kMirrorMs = 15'000;
 /// Idle connections of one endpoint are closed from the oldest when there are more.
 inline constexpr std::uint32_t kIdlePerEndpointMax = 256;
 

@@ -21,6 +21,7 @@ HttpProxy::HttpProxy(const ProxyLimits& limits, Legs& legs, control::WorkerCount
       upstreams_{limits.upstreams_max},
       buffers_{std::make_unique_for_overwrite<char[]>(limits.buffers_max * kBufferOctets)},
       buffers_max_{limits.buffers_max},
+      rates_{seed},
       endpoints_(control::kStatSlotMax),
       cluster_index_(4 * control::kClusterMax, kNone) {
   policy_.upgrade_tokens = upgrades_;
@@ -34,6 +35,7 @@ void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
   scratch_ = scratch;
   for (ClusterState& cluster : clusters_) cluster.view = kNone;
   if (config == nullptr) return;
+  rates_.configure(config->policies.rate_limits, config->workers);
   for (std::uint32_t v = 0; v < config->clusters.size(); ++v) {
     const std::uint32_t state = cluster_state(config->clusters[v].id);
     if (state != kNone) clusters_[state].view = v;
@@ -125,6 +127,7 @@ void HttpProxy::on_downstream(std::uint32_t index, const LegEvents& events) {
 
 void HttpProxy::on_upstream(std::uint32_t index, const LegEvents& events) {
   Upstream& up = upstreams_[index];
+  if (up.mirror) return on_mirror(index, events);
   if (events.lost) return upstream_lost(index);
   if (events.connected && up.state == UpstreamState::connecting) {
     up.state = UpstreamState::busy;
@@ -166,6 +169,8 @@ void HttpProxy::forget_connection(std::uint32_t index) {
   Connection& c = connections_[index];
   end_account(c);
   if (c.waiting) stop_waiting(index);
+  if (c.hold.reason != Hold::Reason::none) end_hold(index);
+  drop_mirror(c);
   require(c.upstream == kNone, "a connection is forgotten with its upstream");
   for (std::uint32_t* buffer :
        {&c.request_gather, &c.response_gather, &c.replay, &c.edits, &c.up.trailer, &c.down.trailer})
@@ -261,7 +266,9 @@ void HttpProxy::next_request(std::uint32_t index) {
   c.response_begun = false;
   c.cluster = kNone;
   c.tries = 0;
+  c.hold = Hold{};
   drop_replay(c);
+  drop_mirror(c);
   for (std::uint32_t* buffer : {&c.edits, &c.up.trailer, &c.down.trailer}) free_buffer(*buffer);
   c.edit_octets = 0;
   c.up.octets = c.down.octets = 0;
@@ -274,7 +281,9 @@ void HttpProxy::arm(std::uint32_t index) {
     const CoarseMs at{from.ms + ms};
     if (ms != 0 && at.since(deadline) < 0) deadline = at;
   };
-  if (!c.counted) {
+  if (c.hold.reason != Hold::Reason::none) {
+    deadline = c.hold.until;
+  } else if (!c.counted) {
     if (c.gathered[0] != 0)
       sooner(c.head_since, c.head_ms);
     else
@@ -295,6 +304,10 @@ void HttpProxy::expired(std::uint32_t index) {
   const auto passed = [&](CoarseMs from, std::uint32_t ms) {
     return ms != 0 && now_ms_.since(CoarseMs{from.ms + ms}) >= 0;
   };
+  if (c.hold.reason != Hold::Reason::none) {
+    if (now_ms_.since(c.hold.until) >= 0) resume(index, Hold::kDelayed);
+    return;
+  }
   if (!c.counted && c.gathered[0] != 0 && passed(c.head_since, c.head_ms)) {
     if (const ListenerView* const listener = find_listener(c.listener_id)) begin_account(c, *listener);
     c.detail = ResponseDetail::request_timeout;

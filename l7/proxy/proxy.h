@@ -19,6 +19,7 @@
 
 #include "dataplane/control/segment.h"
 #include "l7/http1/serialise.h"
+#include "l7/policy/rate_limiter.h"
 #include "l7/proxy/access_log.h"
 #include "l7/proxy/config.h"
 #include "l7/proxy/connection.h"
@@ -92,8 +93,9 @@ class HttpProxy {
   void handle_request(std::uint32_t index);
   void begin_access(Connection& c, const ListenerView& listener, const route::RequestView& view);
   void route_request(std::uint32_t index, const ListenerView& listener);
+  void choose_route(std::uint32_t index, const ListenerView& listener, const route::RequestView& view);
   void forward_request(std::uint32_t index, const ListenerView& listener, const route::RequestView& view,
-                       const route::MatchResult& found);
+                       const route::MatchResult& found, const control::HttpPolicyRecord* policy);
   [[nodiscard]] bool write_request_head(Connection& c, const ListenerView& listener, const route::MatchedRoute& matched,
                                         const route::RequestView& view, std::uint16_t& refused);
   void take_policy(Connection& c, const route::RouteRecord& record, const ListenerView& listener);
@@ -107,6 +109,25 @@ class HttpProxy {
   [[nodiscard]] bool relay_tunnel(std::uint32_t index, Leg from, Leg to, bool ended);
   void keep_for_replay(Connection& c, std::string_view text);
   void drop_replay(Connection& c);
+
+  // policy.cpp
+  [[nodiscard]] const control::HttpPolicyRecord* policy_at(std::uint32_t policy) const;
+  [[nodiscard]] bool chance(std::uint32_t millionths);
+  [[nodiscard]] bool within_rates(std::uint32_t index, const control::HttpPolicyRecord& policy, bool of_listener);
+  [[nodiscard]] bool admit(std::uint32_t index, const control::HttpPolicyRecord& policy,
+                           const route::RequestView& view);
+  [[nodiscard]] bool inject_fault(std::uint32_t index, const control::HttpPolicyRecord& policy,
+                                  const route::RequestView& view);
+  void hold(std::uint32_t index, Hold::Reason reason, std::uint32_t ms);
+  void end_hold(std::uint32_t index);
+  void resume(std::uint32_t index, std::uint8_t passed);
+
+  // mirror.cpp
+  void begin_mirror(Connection& c, const control::HttpPolicyRecord& policy);
+  void keep_for_mirror(Connection& c, std::string_view text);
+  void send_mirror(Connection& c);
+  void drop_mirror(Connection& c);
+  void on_mirror(std::uint32_t upstream, const LegEvents& events);
 
   // edits.cpp
   [[nodiscard]] std::size_t request_edits(const Connection& c, const ListenerView& listener,
@@ -136,7 +157,7 @@ class HttpProxy {
   void response_complete(std::uint32_t index);
   /// A response of our own to a request that is understood; the connection may live on.
   void answer(std::uint32_t index, std::uint16_t status, control::ResponseDetail detail, std::string_view location = {},
-              std::string_view body = {});
+              std::string_view body = {}, std::string_view retry_after = {});
   void write_refusal(Connection& c, std::uint16_t status);
 
   // upstream.cpp
@@ -198,6 +219,7 @@ class HttpProxy {
   std::unique_ptr<char[]> buffers_;
   std::vector<std::uint32_t> free_buffers_;
   std::uint32_t fresh_buffer_{}, buffers_max_, buffers_in_use_{};
+  policy::RateLimiter rates_;
   std::vector<EndpointState> endpoints_;  ///< by stat slot
   std::vector<ClusterState> clusters_;
   std::vector<std::uint32_t> cluster_index_;  ///< by id, open addressing

@@ -20,6 +20,13 @@ struct Given {
   std::array<control::EndpointRecord, 2> endpoints{};
   std::array<std::uint32_t, 1> cluster_numbers{0};
   std::array<std::uint16_t, 3> slots{3, 4, 5};
+  // Routes: everything that a policy can do, then nothing, then nothing.
+  std::array<std::uint32_t, 3> route_policies{0, control::kNoPolicy, control::kNoPolicy};
+  std::array<control::HttpPolicyRecord, 1> policies{};
+  std::array<control::AuthorizationRule, 1> rules{{{0, 2, control::PolicyAction::deny, {}}}};
+  std::array<control::PolicyTerm, 2> terms{{{control::TermKind::path_prefix, 0, 0, 0, {}, {0, 3}, {}},
+                                            {control::TermKind::header_present, 0, 0, 0, {3, 1}, {}, {}}}};
+  std::array<control::RateLimitRecord, 1> rate_limits{{{1, 50'000'000, 4, 0}}};
   Config config;
 };
 
@@ -50,7 +57,14 @@ std::unique_ptr<Given> make() {
     given->endpoints[i].id = i + 1;
     given->endpoints[i].stat_slot = i;
   }
-  given->config.listeners = {{1, &given->http, &given->tables[0], given->cluster_numbers, given->slots}};
+  given->policies[0] = {.rule_count = 1, .client_rate_limit = 0, .delay_millionths = 300'000, .delay_ms = 20};
+  given->policies[0].abort_millionths = 200'000;
+  given->policies[0].abort_status = 500;
+  given->policies[0].mirror_cluster = 0;
+  given->policies[0].mirror_millionths = 500'000;
+  given->config.policies = {given->policies, given->rules, given->terms, given->rate_limits, "/abx"};
+  given->config.listeners = {
+      {1, &given->http, &given->tables[0], given->cluster_numbers, given->slots, given->route_policies}};
   given->config.clusters = {{1, &given->cluster, &given->policy, given->endpoints, {}, {}, {}}};
   return given;
 }

@@ -98,6 +98,10 @@ bool HttpProxy::read_request_head(std::uint32_t index) {
   const std::size_t of_front = request_head_.octets - held;
   route_request(index, *listener);
   if (c.leg == kNoLeg) return false;
+  if (c.hold.reason != Hold::Reason::none) {
+    c.hold.head_octets = static_cast<std::uint32_t>(of_front);
+    return false;
+  }
   legs_.skip(c.leg, of_front);
   held = 0;
   free_buffer(c.request_gather);
@@ -145,6 +149,13 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
   const route::RequestView view = view_of_request(request_head_);
   find_client(c, listener);
   begin_access(c, listener, view);
+  if (const control::HttpPolicyRecord* const policy = policy_at(listener.http->policy))
+    if (!within_rates(index, *policy, true)) return;
+  choose_route(index, listener, view);
+}
+
+void HttpProxy::choose_route(std::uint32_t index, const ListenerView& listener, const route::RequestView& view) {
+  Connection& c = connections_[index];
   const route::MatchResult found = route::match(*listener.table, view, *scratch_, random());
   switch (found.status) {
     case route::MatchStatus::found:
@@ -156,10 +167,15 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
       return answer(index, 404, ResponseDetail::no_route);
   }
   const route::MatchedRoute matched = route::matched_route(*listener.table, found);
-  c.route_slot = listener.route_slots[matched.host.record.first_route + found.route];
+  const std::uint32_t number = matched.host.record.first_route + found.route;
+  if (c.route_slot != kNone) counters_.http_slots[c.route_slot].active.sub();  // of a request that waited
+  c.route_slot = listener.route_slots[number];
   counters_.http_slots[c.route_slot].active.add();
-  if (c.access != kNone) (*access_log_)[c.access].route = matched.host.record.first_route + found.route;
+  if (c.access != kNone) (*access_log_)[c.access].route = number;
   keep_response_edits(c, matched);
+  const control::HttpPolicyRecord* const policy =
+      listener.route_policies.empty() ? nullptr : policy_at(listener.route_policies[number]);
+  if (policy != nullptr && !admit(index, *policy, view)) return;
   switch (route::ActionKind{matched.route.action}) {
     case route::ActionKind::redirect: {
       const route::Written written = route::write_location(matched, view, target_, *scratch_);
@@ -171,7 +187,7 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
       return answer(index, direct.status, ResponseDetail::direct_response, {}, direct.body);
     }
     case route::ActionKind::forward:
-      return forward_request(index, listener, view, found);
+      return forward_request(index, listener, view, found, policy);
   }
 }
 
@@ -222,7 +238,7 @@ bool HttpProxy::write_request_head(Connection& c, const ListenerView& listener, 
 }
 
 void HttpProxy::forward_request(std::uint32_t index, const ListenerView& listener, const route::RequestView& view,
-                                const route::MatchResult& found) {
+                                const route::MatchResult& found, const control::HttpPolicyRecord* policy) {
   Connection& c = connections_[index];
   const route::MatchedRoute matched = route::matched_route(*listener.table, found);
   take_policy(c, matched.route, listener);
@@ -239,6 +255,8 @@ void HttpProxy::forward_request(std::uint32_t index, const ListenerView& listene
     drop_replay(c);
     return answer(index, refused, refused == 400 ? ResponseDetail::bad_rewrite : ResponseDetail::bad_request);
   }
+  if (policy != nullptr && policy->mirror_cluster != control::kNoPolicy) begin_mirror(c, *policy);
+  if (c.request == Phase::none) send_mirror(c);
   dispatch(index);
 }
 
@@ -282,7 +300,10 @@ bool HttpProxy::end_body(BodyRelay& body, Leg to, Connection* replay) {
   else
     out.put("\r\n");
   if (!legs_.write(to, out.text())) return false;
-  if (replay != nullptr) keep_for_replay(*replay, out.text());
+  if (replay != nullptr) {
+    keep_for_replay(*replay, out.text());
+    keep_for_mirror(*replay, out.text());
+  }
   return true;
 }
 
@@ -293,7 +314,10 @@ HttpProxy::Flow HttpProxy::relay_body(BodyRelay& body, Leg from, Leg to, Connect
     if (body.held_octets != 0) {
       const std::string_view held{body.held.data(), body.held_octets};
       if (!legs_.write(to, held)) return so_far();
-      if (replay != nullptr) keep_for_replay(*replay, held);
+      if (replay != nullptr) {
+        keep_for_replay(*replay, held);
+        keep_for_mirror(*replay, held);
+      }
       body.held_octets = 0;
       moved = true;
     }
@@ -302,10 +326,16 @@ HttpProxy::Flow HttpProxy::relay_body(BodyRelay& body, Leg from, Leg to, Connect
       if (text.empty()) return so_far();
       const auto octets = static_cast<std::size_t>(std::min<std::uint64_t>(body.run, text.size()));
       const std::uint32_t before = replay != nullptr ? replay->replay_octets : 0;
-      if (replay != nullptr) keep_for_replay(*replay, text.substr(0, octets));
+      const std::uint32_t mirror_before = replay != nullptr ? replay->mirror_octets : 0;
+      if (replay != nullptr) {
+        keep_for_replay(*replay, text.substr(0, octets));
+        keep_for_mirror(*replay, text.substr(0, octets));
+      }
       const std::size_t passed = legs_.pass(from, to, octets);
       if (replay != nullptr && replay->replay_whole)
         replay->replay_octets = before + static_cast<std::uint32_t>(passed);
+      if (replay != nullptr && replay->mirror != kNone)
+        replay->mirror_octets = mirror_before + static_cast<std::uint32_t>(passed);
       body.run -= passed;
       body.octets += passed;
       moved |= passed > 0;
@@ -350,6 +380,7 @@ bool HttpProxy::relay_request_body(std::uint32_t index) {
   }
   if (flow == Flow::done) {
     c.request = Phase::none;
+    send_mirror(c);
     static_cast<void>(c.exchange.on(ExchangeEvent::request_complete));
     return true;
   }

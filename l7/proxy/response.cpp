@@ -33,6 +33,8 @@ constexpr std::string_view phrase_of(std::uint16_t status) {
       return "Forbidden";
     case 404:
       return "Not Found";
+    case 429:
+      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 500:
@@ -219,7 +221,7 @@ void HttpProxy::response_complete(std::uint32_t index) {
 }
 
 void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail detail, std::string_view location,
-                       std::string_view body) {
+                       std::string_view body, std::string_view retry_after) {
   Connection& c = connections_[index];
   c.detail = detail;
   const std::string_view phrase = phrase_of(status);
@@ -240,6 +242,7 @@ void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail
   std::size_t edit_count = response_edits(c, head);
   if (edit_count == kNone) edit_count = 0;
   if (!location.empty()) add_edit(edit_count, route::HeaderEditMode::set, "location", location, false);
+  if (!retry_after.empty()) add_edit(edit_count, route::HeaderEditMode::set, "retry-after", retry_after, false);
   if (!body.empty()) add_edit(edit_count, route::HeaderEditMode::add_if_absent, "content-type", "text/plain", false);
   stream::Writer out{out_};
   const bool written = edit_count != kNone && http1::write_response(head, policy_,

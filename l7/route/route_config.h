@@ -13,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include "l7/route/policy_config.h"
+
 namespace penstock::route {
 
 enum class PathKind : std::uint8_t {
@@ -143,6 +145,7 @@ struct Route {
   std::variant<Forward, Redirect, DirectResponse> action{};
   HeaderEdits request{};
   HeaderEdits response{};
+  RoutePolicy policy{};  ///< not the router's: it carries them to whoever compiles the rest
   friend bool operator==(const Route&, const Route&) = default;
 };
 
@@ -152,6 +155,7 @@ struct VirtualHost {
   std::string name{};
   std::vector<std::string> domains{};
   std::vector<Route> routes{};
+  std::optional<Authorization> authorization{};  ///< of routes without one of their own
   friend bool operator==(const VirtualHost&, const VirtualHost&) = default;
 };
 struct RouteTable {

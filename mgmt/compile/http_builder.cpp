@@ -49,7 +49,7 @@ std::string route_name(const route::VirtualHost& host, std::size_t route) {
 
 HttpBuilder::HttpBuilder(IdRegistry& slots, RouteTables& tables, control::SnapshotContent& content,
                          std::vector<HttpSlotInfo>& infos)
-    : slots_{slots}, tables_{tables}, content_{content}, infos_{infos} {
+    : slots_{slots}, tables_{tables}, content_{content}, infos_{infos}, policies_{content} {
   // The first key of all has block 0.
   (void)slot_of("other", {});
 }
@@ -120,6 +120,7 @@ std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
   record.cluster_count = size_of(content_.route_clusters) - record.first_cluster;
   record.first_route = size_of(content_.route_slots);
   add_route_slots(listener);
+  policies_.add_routes(listener, cluster_index);
   record.route_count = size_of(content_.route_slots) - record.first_route;
   record.http_slot = slot_of("listener " + listener.name, {HttpSlotInfo::Kind::listener, listener.name, "", "", "", 0});
   record.header_timeout_ms = count_ms(listener.http.header_timeout);
@@ -128,6 +129,7 @@ std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
   record.requests_max = listener.http.max_requests_per_connection;
   record.access_log_samples = listener.http.access_log_samples;
   add_forwarding(listener.http, record);
+  record.policy = policies_.add_listener(listener);
   control::add_route_image(content_, (*routes)->image.bytes(), record);
   content_.http_listeners.push_back(record);
   return size_of(content_.http_listeners) - 1;
@@ -146,7 +148,11 @@ Problems HttpBuilder::take_problems() {
   bound("octets of route tables", content_.route_images.size(), control::kRouteImageOctetsMax);
   bound("points of hash rings", content_.rings.size(), control::kRingPointMax);
   bound("hash policies", content_.hash_policies.size(), control::kHashPolicyMax);
-  bound("octets of names in hash policies", content_.texts.size(), control::kTextOctetsMax);
+  bound("octets of names and values in policies", content_.texts.size(), control::kTextOctetsMax);
+  bound("policies of routes", content_.http_policies.size(), control::kHttpPolicyMax);
+  bound("authorization rules", content_.authorization_rules.size(), control::kAuthorizationRuleMax);
+  bound("conditions of policies", content_.policy_terms.size(), control::kPolicyTermMax);
+  bound("rate limits", content_.rate_limits.size(), control::kRateLimitMax);
   return std::move(problems_);
 }
 

@@ -13,6 +13,7 @@
 #include "dataplane/control/snapshot_writer.h"
 #include "mgmt/compile/health.h"
 #include "mgmt/compile/id_registry.h"
+#include "mgmt/compile/policy_builder.h"
 #include "mgmt/compile/route_tables.h"
 #include "mgmt/config/config.h"
 
@@ -55,6 +56,7 @@ class HttpBuilder {
   RouteTables& tables_;
   control::SnapshotContent& content_;
   std::vector<HttpSlotInfo>& infos_;
+  PolicyBuilder policies_;
   std::map<std::string, std::uint32_t, std::less<>> seen_;
   Problems problems_;
 };

@@ -130,6 +130,52 @@ TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
   EXPECT_EQ(taken.view.policy_of(1).lb_policy, control::LbPolicy::round_robin);
 }
 
+TEST(HttpCompile, policies_of_requests_reach_the_snapshot) {
+  config::Config config = shop_config();
+  config.clusters.push_back({"copies", std::nullopt, {{ip("10.10.2.31"), 8080, 1}}});
+  config::Listener& shop = config.listeners[0];
+  route::VirtualHost& host = shop.virtual_hosts[0];
+  host.routes.insert(host.routes.begin(), route_to("/bare", "web"));
+  shop.http.client_rate_limit = route::RateLimit{.requests = 10, .per_ms = 2000, .burst = 7};
+  host.authorization = route::Authorization{{{.action = control::PolicyAction::allow,
+                                              .sources = {*IpPrefix::parse("10.0.0.0/8")},
+                                              .methods = {"GET"},
+                                              .paths = {"/a"},
+                                              .prefixes = {"/b"},
+                                              .headers = {{control::TermKind::header_exact, "x-a", "1", true}}}},
+                                            control::PolicyAction::deny};
+  host.routes[1].policy.rate_limit = route::RateLimit{.requests = 4};
+  host.routes[2].policy = {.authorization = route::Authorization{{}, control::PolicyAction::allow},
+                           .fault = route::Fault{100, 25, 500, 50, {{control::TermKind::header_present, "x-f"}}},
+                           .mirror = route::Mirror{"copies", 10}};
+  Compiler compiler;
+  const Taken taken{compiled(compiler, config)};
+  const control::PolicyTables& tables = taken.view.policies();
+  const auto& http = taken.view.http_listeners()[0];
+  const auto routes = taken.view.route_policies_of(http);
+  ASSERT_EQ(routes.size(), 3u);
+  const auto& bare = tables.policies[routes[0]];
+  const auto& limited = tables.policies[routes[1]];
+  const auto& own = tables.policies[routes[2]];
+  for (const auto* policy : {&bare, &limited}) {
+    EXPECT_EQ(policy->otherwise, control::PolicyAction::deny);
+    ASSERT_EQ(policy->rule_count, 1u);
+    EXPECT_EQ(tables.rules[policy->first_rule].term_count, 5u);
+  }
+  const auto& term = tables.terms[tables.rules[bare.first_rule].first_term + 4];
+  EXPECT_EQ(tables.text(term.name), "x-a");
+  EXPECT_EQ(term.flags, control::kTermInvert);
+  EXPECT_EQ(tables.rate_limits[limited.rate_limit].token_ns, 250'000'000u);
+  EXPECT_EQ(tables.rate_limits[limited.rate_limit].burst, 4u);
+  EXPECT_EQ(own.rule_count, 0u);
+  EXPECT_EQ(own.delay_millionths, 250'000u);
+  EXPECT_EQ(own.abort_status, 500u);
+  EXPECT_EQ(own.fault_term_count, 1u);
+  EXPECT_EQ(own.mirror_cluster, 2u);
+  EXPECT_EQ(own.mirror_millionths, 100'000u);
+  EXPECT_EQ(tables.rate_limits[tables.policies[http.policy].client_rate_limit].burst, 7u);
+}
+
 TEST(HttpCompile, counter_blocks_stay_with_their_names) {
   config::Config config = shop_config();
   Compiler compiler;

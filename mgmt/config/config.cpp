@@ -25,9 +25,11 @@ std::vector<std::string_view> clusters_of(const Listener& listener) {
   };
   add(listener.cluster);
   for (const route::VirtualHost& host : listener.virtual_hosts)
-    for (const route::Route& route : host.routes)
+    for (const route::Route& route : host.routes) {
       if (const auto* forward = std::get_if<route::Forward>(&route.action))
         for (const route::WeightedCluster& cluster : forward->clusters) add(cluster.name);
+      if (route.policy.mirror) add(route.policy.mirror->cluster);
+    }
   return out;
 }
 

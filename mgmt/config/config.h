@@ -154,7 +154,8 @@ struct Config {
 [[nodiscard]] const Cluster* find_cluster(const Config& config, std::string_view name);
 /// The listener of this name, or nullptr.
 [[nodiscard]] const Listener* find_listener(const Config& config, std::string_view name);
-/// Names of the clusters that a listener can send something to: its own first, then those of its routes, each once.
+/// Names of the clusters that a listener can send something to: its own first, then those of its routes and
+/// their mirrors, each once.
 [[nodiscard]] std::vector<std::string_view> clusters_of(const Listener& listener);
 
 }  // namespace penstock::config

@@ -155,6 +155,10 @@ void convert(Reader& reader, const YamlNode& node, RouteText& text, route::Route
   out.match = std::move(text.match);
   out.request = std::move(text.request_headers);
   out.response = std::move(text.response_headers);
+  out.policy = std::move(text.policy);
+  if (const YamlNode* at = node.find("mirror"); at != nullptr && (text.redirect || text.direct_response))
+    reader.problem(at->place, "`mirror` does not go with `" + std::string{key} + "`",
+                   "it is for routes with a cluster");
   if (key == "cluster" || key == "weighted_clusters") {
     route::Forward forward;
     if (text.cluster) forward.clusters = {{*text.cluster, 1}};

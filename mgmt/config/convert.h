@@ -17,6 +17,10 @@ struct RedirectText;
 struct RetryText;
 struct HeaderEditsText;
 struct RouteText;
+struct HeaderTermText;
+struct AuthorizationText;
+struct RateLimitText;
+struct FaultText;
 
 void convert(Reader& reader, const YamlNode& node, const HashPolicyText& text, HashPolicy& out);
 void convert(Reader& reader, const YamlNode& node, const ValueMatchText& text, route::ValueMatch& out);
@@ -25,6 +29,11 @@ void convert(Reader& reader, const YamlNode& node, const RedirectText& text, rou
 void convert(Reader& reader, const YamlNode& node, const RetryText& text, route::RetryPolicy& out);
 void convert(Reader& reader, const YamlNode& node, const HeaderEditsText& text, route::HeaderEdits& out);
 void convert(Reader& reader, const YamlNode& node, RouteText& text, route::Route& out);
+// policy_convert.cpp
+void convert(Reader& reader, const YamlNode& node, const HeaderTermText& text, route::HeaderTerm& out);
+void convert(Reader& reader, const YamlNode& node, const AuthorizationText& text, route::Authorization& out);
+void convert(Reader& reader, const YamlNode& node, const RateLimitText& text, route::RateLimit& out);
+void convert(Reader& reader, const YamlNode& node, const FaultText& text, route::Fault& out);
 
 template <typename Text, typename T>
 struct Converted {

@@ -6,16 +6,13 @@
 #include "l7/route/limits.h"
 #include "l7/route/route_config.h"
 #include "mgmt/config/convert.h"
+#include "mgmt/config/fields_policy.h"
 #include "mgmt/config/loader.h"
 #include "mgmt/config/values.h"
 
 namespace penstock::config {
 
 using enum Presence;
-
-inline constexpr Text kRouteName{route::kNameOctetsMax};
-inline constexpr Text kRouteText{route::kTextOctetsMax};
-inline constexpr Span kRequestTime{0, control::kTimeoutMsMax};
 
 inline constexpr std::array kSenderLists{ChoiceName<control::SenderList>{control::SenderList::append, "append"},
                                          ChoiceName<control::SenderList>{control::SenderList::replace, "replace"},
@@ -46,6 +43,8 @@ struct Table<Http> {
       field<&Http::trace_samples, Integer{0, control::kPerMillion}>(
           "trace_samples", optional, "new traces of a million that are marked as sampled"),
       field<&Http::via, Text{63}>("via", optional, "name for `Via` in both directions; without it none is added"),
+      field<&Http::rate_limit, kRateLimit>("rate_limit", optional, "of all requests ([policies](policies.md))"),
+      field<&Http::client_rate_limit, kRateLimit>("client_rate_limit", optional, "of the requests of each client"),
   };
 };
 
@@ -233,7 +232,18 @@ struct RouteText {
   std::optional<milliseconds> timeout, idle_timeout;
   std::optional<route::RetryPolicy> retry_policy;
   route::HeaderEdits request_headers, response_headers;
+  route::RoutePolicy policy;
 };
+/// A field of the route's policies.
+template <auto Member, auto Value>
+constexpr Field<RouteText> policy_field(std::string_view key, std::string_view meaning) {
+  return {key,
+          false,
+          meaning,
+          [] { return Value.type(); },
+          [](const RouteText&) { return std::string{}; },
+          [](Reader& reader, const YamlNode& node, RouteText& text) { Value.read(reader, node, text.policy.*Member); }};
+}
 template <>
 struct Table<RouteText> {
   static constexpr std::string_view name = "route";
@@ -260,6 +270,12 @@ struct Table<RouteText> {
                                                                                            "when to try again"),
       field<&RouteText::request_headers, kHeaderEdits>("request_headers", optional, "edits on the way to the endpoint"),
       field<&RouteText::response_headers, kHeaderEdits>("response_headers", optional, "edits on the way back"),
+      policy_field<&route::RoutePolicy::authorization, kAuthorization>(
+          "authorization", "who may; instead of the virtual host's ([policies](policies.md))"),
+      policy_field<&route::RoutePolicy::rate_limit, kRateLimit>("rate_limit", "of the route's requests"),
+      policy_field<&route::RoutePolicy::client_rate_limit, kRateLimit>("client_rate_limit", "of those of each client"),
+      policy_field<&route::RoutePolicy::fault, kFault>("fault", "requests delayed or answered on purpose"),
+      policy_field<&route::RoutePolicy::mirror, kMirror>("mirror", "another cluster gets a copy"),
   };
 };
 
@@ -272,6 +288,8 @@ struct Table<route::VirtualHost> {
           "domains", required, "`a.example`, `*.example`, `a.*`, `*`; with the port when requests have one"),
       field<&route::VirtualHost::routes, List<Converted<RouteText, route::Route>{}>{route::kHostRouteMax}>(
           "routes", required, "in order: the first that matches answers"),
+      field<&route::VirtualHost::authorization, kAuthorization>("authorization", optional,
+                                                                "who may; of routes without one of their own"),
   };
 };
 

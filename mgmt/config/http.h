@@ -7,6 +7,7 @@
 #include <string>
 
 #include "dataplane/control/http_layout.h"
+#include "l7/route/policy_config.h"
 #include "mgmt/config/durations.h"
 
 namespace penstock::config {
@@ -23,6 +24,7 @@ struct Http {
   bool trace_context{true};
   std::uint32_t trace_samples{1'000'000};  ///< of a million traces begun here
   std::string via{};                       ///< empty = none
+  std::optional<route::RateLimit> rate_limit{}, client_rate_limit{};
   friend bool operator==(const Http&, const Http&) = default;
 };
 

@@ -40,6 +40,9 @@ class RouteClusters {
       : reader_{reader}, known_{known}, names_{names} {}
 
   void check(const route::Route& route, const YamlNode& text) {
+    if (route.policy.mirror && !known_(route.policy.mirror->cluster))
+      reader_.problem(place_of(text, "mirror"), "cluster `" + route.policy.mirror->cluster + "` does not exist",
+                      hint(route.policy.mirror->cluster, names_, "add it to `clusters`"));
     const auto* forward = std::get_if<route::Forward>(&route.action);
     if (forward == nullptr) return;
     const YamlNode* listed = text.find("weighted_clusters");

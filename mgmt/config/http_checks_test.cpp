@@ -232,6 +232,34 @@ const Row kListenerRows[] = {
 };
 INSTANTIATE_TEST_SUITE_P(Listeners, HttpProblem, testing::ValuesIn(kListenerRows), row_name);
 
+const Row kPolicyRows[] = {
+    {"no_default", listener("virtual_hosts: [{name: all, domains: [\"*\"], routes: [], \nauthorization: {rules: []}}]"),
+     "f:8:16: authorization has no `default` (add `default: ...`)"},
+    {"path",
+     routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [{action: deny, prefixes: [a, /b%61]}], "
+            "default: allow}}"),
+     "f:10:51: `a` is no path (begins with '/')\nf:10:54: `/b%61` has one of % ? # (write the path decoded and "
+     "without a query)"},
+    {"method",
+     routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [{action: deny, methods: [\"a "
+            "b\"]}], default: allow}}"),
+     "f:10:50: `a b` is no method (such as GET)"},
+    {"headers",
+     routes("{match: {prefix: /}, cluster: web, \nfault: {headers: [{name: x, exact: a, prefix: b}, {name: "
+            "\"a b\"}]}}"),
+     "f:10:19: header has several of exact, prefix and present (keep one)\nf:10:51: `a b` is not the name of a header "
+     "(letters, digits and -)"},
+    {"no_fault", routes("{match: {prefix: /}, cluster: web, \nfault: {}}"),
+     "f:10:8: fault has none of delay, abort (give one, or remove it)"},
+    {"burst", routes("{match: {prefix: /}, cluster: web, \nrate_limit: {requests: 1, per: 1h, burst: 1000}}"),
+     "f:10:13: a burst of 1000 takes more than a week to come back (lower `burst`)"},
+    {"mirror", routes("{match: {prefix: /}, cluster: web, \nmirror: {cluster: wep}}"),
+     "f:10:9: cluster `wep` does not exist (did you mean `web`?)"},
+    {"mirror_of_a_redirect", routes("{match: {prefix: /}, redirect: {host: a}, \nmirror: {cluster: web}}"),
+     "f:10:9: `mirror` does not go with `redirect` (it is for routes with a cluster)"},
+};
+INSTANTIATE_TEST_SUITE_P(Policies, HttpProblem, testing::ValuesIn(kPolicyRows), row_name);
+
 const Row kClusterRows[] = {
     {"hash_without_hashing", cluster("hash_policy: [{source_ip: true}]"),
      "f:3:43: `hash_policy` is given, but lb_policy does not hash (write `lb_policy: maglev` or `ring_hash`)"},

@@ -5,6 +5,7 @@
 #include "dataplane/control/limits.h"
 #include "dataplane/core/drop_reason.h"
 #include "mgmt/config/fields_cluster.h"
+#include "mgmt/config/fields_policy.h"
 #include "mgmt/config/loader.h"
 #include "mgmt/config/reference.h"
 
@@ -56,6 +57,12 @@ constexpr std::array kConfigLimits{
     Limit{"hash policies of a cluster", kClusterHashPolicyMax, "kClusterHashPolicyMax", kRefused},
     Limit{"hash policies of all clusters", kHashPolicyMax, "kHashPolicyMax", kRefused},
     Limit{"points of all hash rings", kRingPointMax, "kRingPointMax", "the configuration is refused; lower ring_size"},
+    Limit{"policies of routes and listeners", kHttpPolicyMax, "kHttpPolicyMax", kRefused},
+    Limit{"authorization rules of all policies", kAuthorizationRuleMax, "kAuthorizationRuleMax", kRefused},
+    Limit{"authorization rules of one policy", kAuthorizationMax, "kAuthorizationMax", kRefused},
+    Limit{"conditions of all rules and faults", kPolicyTermMax, "kPolicyTermMax", kRefused},
+    Limit{"values of one kind in a rule", kRuleTermMax, "kRuleTermMax", kRefused},
+    Limit{"rate limits", kRateLimitMax, "kRateLimitMax", kRefused},
     Limit{"health checks of a cluster", kHealthCheckMax, "kHealthCheckMax", kRefused},
     Limit{"characters of a name", kConfigNameMax, "kConfigNameMax", kRefused},
     Limit{"octets of the file", kConfigOctetsMax, "kConfigOctetsMax", kRefused},
@@ -71,6 +78,8 @@ constexpr std::array kRuntimeLimits{
           "what finds none free counts in the shared block 0, shown as kind `other`"},
     Limit{"access records under way from a worker", kAccessRingSlots, "kAccessRingSlots",
           "further ones are left out (access_dropped)"},
+    Limit{"clients of rate limits that a worker remembers", kClientBucketMax, "kClientBucketMax",
+          "the client that has used the least is forgotten and may use its burst again (rate_evicted)"},
     Limit{"distinct endpoint addresses", kNextHopMax, "kNextHopMax", "further ones stay unresolved (no_next_hop)"},
     Limit{"open questions of a worker", kQuestionRingSlots, "kQuestionRingSlots",
           "the default action decides (question_ring_full)"},

@@ -19,6 +19,22 @@ std::string section(std::string_view title, std::string_view introduction) {
   return out;
 }
 
+std::string policy_sections() {
+  std::string out;
+  out += section<AuthorizationText>("`virtual_hosts[].authorization`, `routes[].authorization`",
+                                    "What it does: [policies](policies.md).");
+  out += section<route::AuthorizationRule>(
+      "`authorization.rules[]`",
+      "Any of a list's values; of the headers all. What is left out holds for every request.");
+  out += section<HeaderTermText>("`headers[]` of rules and faults", "At most one kind of value.");
+  out += section<RateLimitText>("`rate_limit`, `client_rate_limit`", "Of the node, shared evenly by its workers.");
+  out += section<FaultText>("`routes[].fault`", "");
+  out += section<FaultDelayText>("`routes[].fault.delay`", "");
+  out += section<FaultAbortText>("`routes[].fault.abort`", "");
+  out += section<route::Mirror>("`routes[].mirror`", "Routes with a cluster only.");
+  return out;
+}
+
 std::string http_sections() {
   std::string out;
   out += section<Http>("`listeners[].http`", "");
@@ -33,6 +49,7 @@ std::string http_sections() {
   out += section<route::RegexRewrite>("`regex_rewrite`", "");
   out += section<RetryText>("`routes[].retry_policy`", "");
   out += section<HeaderEditsText>("`routes[].request_headers`, `response_headers`", "");
+  out += policy_sections();
   return out;
 }
 
@@ -44,7 +61,8 @@ Made by `config_reference` from the table that reads the file (`mgmt/config/fiel
 `penstockd` reads one YAML document. `penstock check FILE` tells every problem at once, with its place; a file with
 any problem changes nothing. Durations carry a unit: `ms`, `s`, `m` or `h`. IPv6 addresses inside `[ ]` or `{ }` need
 quotes. Anchors, aliases and tags are refused. Examples: [example.yaml](example.yaml) as the demo runs it,
-[config_example.yaml](config_example.yaml) with every section, [http_example.yaml](http_example.yaml) with HTTP.
+[config_example.yaml](config_example.yaml) with every section, [http_example.yaml](http_example.yaml) with HTTP,
+[policies_example.yaml](policies_example.yaml) with policies of requests.
 
 Beyond the bounds of single values these must hold:
 - names of listeners and of clusters are unique; so are ports by name and network namespace, endpoints by address and

@@ -29,8 +29,8 @@ TEST(Reference, the_committed_limits_page_is_what_the_constants_say) {
 }
 
 TEST(Reference, the_examples_of_the_guide_load) {
-  for (const char* path :
-       {"docs/guide/example.yaml", "docs/guide/config_example.yaml", "docs/guide/http_example.yaml"}) {
+  for (const char* path : {"docs/guide/example.yaml", "docs/guide/config_example.yaml", "docs/guide/http_example.yaml",
+                           "docs/guide/policies_example.yaml"}) {
     const auto loaded = load_file(path, Machine{{0, 1}});
     EXPECT_TRUE(loaded.ok()) << (loaded.ok() ? "" : loaded.error().front().text());
   }

@@ -42,6 +42,15 @@ inline constexpr std::array kHttpMetrics{
     MetricRow<HW>{"access_records_total", MetricType::counter, &HW::access_records, "requests given to the access log"},
     MetricRow<HW>{"access_dropped_total", MetricType::counter, &HW::access_dropped,
                   "requests that the access log missed, since its ring was full"},
+    MetricRow<HW>{"held", MetricType::gauge, &HW::held, "requests that a policy makes wait"},
+    MetricRow<HW>{"delayed_total", MetricType::counter, &HW::delayed, "requests delayed by fault injection"},
+    MetricRow<HW>{"mirrored_total", MetricType::counter, &HW::mirrored, "copies of requests sent"},
+    MetricRow<HW>{"mirror_skipped_total", MetricType::counter, &HW::mirror_skipped,
+                  "copies not sent: too long, given up early, no connection or no memory"},
+    MetricRow<HW>{"mirror_failed_total", MetricType::counter, &HW::mirror_failed,
+                  "copies whose connection ended without an answer"},
+    MetricRow<HW>{"rate_evicted_total", MetricType::counter, &HW::rate_evicted,
+                  "clients forgotten by a rate limit before their time"},
 };
 
 inline constexpr std::string_view kHttpPrefix = "penstock_http_";

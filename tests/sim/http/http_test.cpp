@@ -329,6 +329,16 @@ TEST_P(HttpSeeds, hold_every_invariant) {
     options.pipeline = 1 + static_cast<std::uint32_t>(random.below(2) * random.below(6));
     options.endpoints = 1 + random.below(3);
     options.policy.lb_policy = static_cast<control::LbPolicy>(random.below(3));
+    if (random.coin()) {
+      const auto share = static_cast<std::uint32_t>(random.below(3)) * 300'000;
+      const auto ms = 1 + static_cast<std::uint32_t>(random.below(50));
+      options.more = [=](control::SnapshotContent& content) {
+        content.http_policies = {{.delay_millionths = share, .delay_ms = ms}};
+        content.http_policies[0].mirror_cluster = 0;
+        content.http_policies[0].mirror_millionths = share;
+        content.route_policies = {0};
+      };
+    }
     auto clients = random_clients(random);
     if (options.piece_max == 3)  // every octet its own segment: small bodies only
       for (auto& plans : clients)

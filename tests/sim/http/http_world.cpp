@@ -107,6 +107,7 @@ void HttpWorld::configure() {
     content.cluster_policies = {policy};
     content.listeners[0].http = 0;
     content.listeners[0].cluster = control::kNoIndex;
+    if (options_.more) options_.more(content);
   };
   world_->publish();
 }
@@ -356,6 +357,12 @@ bool HttpWorld::serve_one(Socket& socket) {
   socket.continued = false;
   if (taken.complete && taken.head->body != body_of(number, true, plan.body))
     return fail("a request's body is wrong"), false;
+  if (taken.complete && taken.head->field("connection") == "close") {
+    ++copies_;
+    static_cast<void>(answer(socket, plan, number, false));
+    socket.finish = true;
+    return true;
+  }
   last_request_ = *taken.head;
   const int seen = ++seen_[number];
   for (std::size_t e = 0; e < options_.endpoints; ++e)

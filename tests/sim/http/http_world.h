@@ -9,6 +9,7 @@
 // Units     virtual microseconds.
 // Errors    the first thing that is wrong ends the run and is told by run().
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <queue>
@@ -56,6 +57,7 @@ struct HttpRunOptions {
   control::ClusterPolicyRecord policy{};
   control::HttpListenerRecord listener{};
   std::string via{};
+  std::function<void(control::SnapshotContent&)> more{};  ///< policies and whatever else the snapshot is to have
 };
 
 class HttpWorld {
@@ -67,6 +69,9 @@ class HttpWorld {
   [[nodiscard]] std::uint64_t answered() const { return answered_; }
   [[nodiscard]] std::uint64_t served(std::size_t endpoint) const { return served_[endpoint]; }
   [[nodiscard]] std::uint64_t server_connections() const { return server_connections_; }
+  /// Requests whose connection is theirs alone, as those of mirrors are. They count nowhere else.
+  [[nodiscard]] std::uint64_t copies() const { return copies_; }
+  [[nodiscard]] std::uint64_t now_us() const { return now_us_ - start_us_; }
   [[nodiscard]] const HttpMessage& last_request() const { return last_request_; }
   [[nodiscard]] const HttpMessage& last_response() const { return last_response_; }
 
@@ -138,7 +143,7 @@ class HttpWorld {
   std::map<std::size_t, int> seen_;  ///< how often a server saw a request
   std::priority_queue<Event, std::vector<Event>, Later> heap_;
   std::uint64_t now_us_{2'000'000'000}, start_us_{2'000'000'000}, order_{}, events_{}, answered_{}, node_at_us_{};
-  std::uint64_t server_connections_{};
+  std::uint64_t server_connections_{}, copies_{};
   std::vector<std::uint64_t> served_;
   std::uint16_t next_port_{20000};
   HttpMessage last_request_, last_response_;
