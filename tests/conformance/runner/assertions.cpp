@@ -1,4 +1,5 @@
 // Statements in %{ }%: lines of `assert`, with the part of Python's expressions that scripts use.
+#include <algorithm>
 #include <vector>
 
 #include "tests/conformance/runner/info.h"
@@ -12,8 +13,8 @@ constexpr int kDepthMax = 32;
 /// or > and > not > comparison > sum > product > unary > value
 class Expression {
  public:
-  Expression(Reader& in, const Socket* socket, const tcp::Pools& pools, Instant now)
-      : in_{in}, socket_{socket}, pools_{pools}, now_{now} {}
+  Expression(Reader& in, const Subject& subject, const Variables& variables)
+      : in_{in}, subject_{subject}, variables_{variables} {}
 
   std::int64_t either() {
     std::int64_t left = both();
@@ -112,16 +113,16 @@ class Expression {
     if (in_.take("-")) return -deeper([this] { return value(); });
     const std::string name = in_.name();
     if (const auto constant = info_constant(name)) return *constant;
-    const auto known = socket_ != nullptr ? info_of(*socket_, pools_, now_, name) : std::nullopt;
+    if (const auto variable = variables_.find(name); variable != variables_.end()) return variable->second;
+    const auto known = info_of(subject_, name);
     if (!known) in_.fail("no value for '" + name + "'");
     if (known) values_ += (values_.empty() ? "" : ", ") + name + " is " + std::to_string(*known);
     return known.value_or(0);
   }
 
   Reader& in_;
-  const Socket* socket_;
-  const tcp::Pools& pools_;
-  Instant now_;
+  const Subject& subject_;
+  const Variables& variables_;
   int depth_{};
   std::string values_;
 };
@@ -156,29 +157,47 @@ std::vector<std::string> statements_of(std::string_view text) {
   return out;
 }
 
+std::string_view trimmed(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t"), text.size());
+  return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
+}
+
+/// The name that a statement `name = expression` gives a value; empty if it is another statement.
+std::string assigned(Reader& in, std::string_view statement) {
+  const std::size_t equal = statement.find('=');
+  if (equal == std::string_view::npos || statement.substr(equal).starts_with("==")) return "";
+  const std::string_view left = trimmed(statement.substr(0, equal));
+  if (left.empty() || in.name() != left || !in.take("=")) return "";
+  return std::string{left};
+}
+
 }  // namespace
 
-AssertionResult check_assertions(std::string_view text, const Socket* socket, const tcp::Pools& pools, Instant now) {
+AssertionResult check_assertions(std::string_view text, const Subject& subject, Variables& variables) {
   AssertionResult out;
   for (const std::string& statement : statements_of(text)) {
     std::vector<Setting> none;
     const std::string_view condition = condition_of(statement);
     Reader in{condition, none};
     if (in.done() || in.take("print") || in.take("import")) continue;
-    if (!in.take("assert")) {
+    const bool asserts = in.take("assert");
+    const std::string variable = asserts ? "" : assigned(in, condition);
+    if (!asserts && variable.empty()) {
       out.unsupported = "statement '" + statement + "'";
       return out;
     }
-    Expression expression{in, socket, pools, now};
-    const std::int64_t holds = expression.either();
+    Expression expression{in, subject, variables};
+    const std::int64_t value = expression.either();
     if (!in.failed() && !in.done()) in.fail("expression in '" + statement + "'");
     if (in.failed()) {
       out.unsupported = in.refusal()->why;
       return out;
     }
-    if (holds == 0 && out.failure.empty())
-      out.failure = "'" + std::string{condition} + "' does not hold" +
-                    (expression.values().empty() ? "" : ": " + expression.values());
+    if (!asserts) variables[variable] = value;
+    if (!asserts || value != 0 || !out.failure.empty()) continue;
+    out.failure = "'" + std::string{trimmed(condition)} + "' does not hold" +
+                  (expression.values().empty() ? "" : ": " + expression.values());
+    out.about_threshold = condition.find("tcpi_snd_ssthresh") != std::string_view::npos;
   }
   return out;
 }

@@ -15,14 +15,14 @@ constexpr std::uint32_t kBlocks = 8192;
 
 const tcp::Secrets kSecrets{{11, 12}, {13, 14}, {15, 16}};
 
-/// Puts the urgent pointer into a packet that write_packet() made, and keeps the checksum right (RFC 1624).
-void put_urgent(ByteSpan packet, std::size_t ip_octets, std::uint16_t urgent) {
-  const ByteSpan segment = packet.subspan(ip_octets);
-  std::uint32_t sum = load_be<std::uint16_t>(segment, 16).host() ^ 0xffffu;
-  sum += urgent;
-  sum = (sum & 0xffff) + (sum >> 16);
-  store_be(segment, 16, Be16::from_host(static_cast<std::uint16_t>(~sum)));
-  store_be(segment, 18, Be16::from_host(urgent));
+/// Writes a 16-bit word of a segment, and keeps the checksum right (RFC 1624).
+void rewrite(ByteSpan segment, std::size_t at, std::uint16_t word) {
+  constexpr std::size_t kChecksum = 16;
+  const std::uint32_t old = load_be<std::uint16_t>(segment, at).host();
+  std::uint32_t sum = (load_be<std::uint16_t>(segment, kChecksum).host() ^ 0xffffu) + (old ^ 0xffffu) + word;
+  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
+  store_be(segment, kChecksum, Be16::from_host(static_cast<std::uint16_t>(~sum)));
+  store_be(segment, at, Be16::from_host(word));
 }
 
 }  // namespace
@@ -50,8 +50,9 @@ Instant Host::next_deadline() const {
 }
 
 void Host::run_until(Instant until) {
-  for (Instant next = next_deadline(); next <= std::max(until, now_); next = next_deadline()) {
+  for (Instant next = next_deadline(); next <= std::max(until, now_) && !exhausted(); next = next_deadline()) {
     now_ = std::max(now_, next);
+    ++steps_;
     for (std::size_t i = 0; i < sockets_.size(); ++i) {
       Socket& socket = *sockets_[i];
       if (socket.kind != Socket::Kind::connection || socket.over()) continue;
@@ -166,7 +167,7 @@ std::string Host::connect(Socket& socket, std::uint16_t port) {
   if (settings_.quick_acks) socket.limits.delayed_ack = Duration::zero();
   if (socket.connect_timeout > Duration::zero()) socket.limits.user_timeout = socket.connect_timeout;
   renew(socket);
-  if (!socket.engine->connect(socket.ep, socket.key, mtu(), now_)) return "ENOBUFS";
+  if (!socket.engine->connect(socket.ep, socket.key, mtu_of(socket), now_)) return "ENOBUFS";
   pump(socket);
   return "";
 }
@@ -190,11 +191,28 @@ void Host::send(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment) {
   sent.push_back(std::move(out));
 }
 
-void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment, std::uint16_t urgent) {
+std::uint16_t Host::mtu_of(const Socket& socket) const {
+  const std::uint16_t mtu = v4_ ? settings_.mtu_v4 : settings_.mtu_v6;
+  const std::uint32_t headers = v4_ ? 40 : 60;
+  return socket.segment_max == 0
+             ? mtu
+             : static_cast<std::uint16_t>(std::min<std::uint32_t>(mtu, socket.segment_max + headers));
+}
+
+void Host::put_extras(ByteSpan packet, Extras extras) const {
+  constexpr std::size_t kFlags = 12, kUrgent = 18;
+  constexpr std::uint16_t kAccurate = 0x100;
+  const ByteSpan segment = packet.subspan(v4_ ? 20 : 40);
+  if (extras.urgent != 0) rewrite(segment, kUrgent, extras.urgent);
+  const std::uint16_t flags = load_be<std::uint16_t>(segment, kFlags).host();
+  if (extras.accurate) rewrite(segment, kFlags, flags | kAccurate);
+}
+
+void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment, Extras extras) {
   const tcp::ConnectionKey from{key.remote, key.local, key.remote_port, key.local_port};
   std::vector<std::byte> packet(tcp::packet_room(segment.payload.size()));
   packet.resize(tcp::write_packet(packet, from, segment));
-  if (urgent != 0) put_urgent(packet, v4_ ? 20 : 40, urgent);
+  put_extras(packet, extras);
   const Parsed<tcp::PacketIn> parsed = tcp::read_packet(packet);
   if (!parsed) return;  // the wire layer refuses it
   Socket* socket = find(parsed->key);
@@ -215,13 +233,17 @@ void Host::receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment
     }
   }
   if (socket != nullptr) return receive(*socket, parsed->segment);
+  bool listened = false;
   for (const auto& one : sockets_) {
     if (one->kind != Socket::Kind::listening || one->port != key.local_port.host()) continue;
+    listened = true;
     if (asks && !settings_.cookies) return accept(*one, key, parsed->segment);
-    if (asks) return send(key, tcp::cookie_syn_ack(kSecrets, settings_.limits, key, parsed->segment, mtu(), now_));
+    if (asks)
+      return send(key, tcp::cookie_syn_ack(kSecrets, settings_.limits, key, parsed->segment, mtu_of(*one), now_));
     if (settings_.cookies && kind == kFlagAck && accept_cookie(*one, key, parsed->segment)) return;
   }
-  stray(key, parsed->segment);
+  const auto reset = listened ? tcp::listener_reset_for(parsed->segment) : tcp::reset_for(parsed->segment);
+  if (reset) send(key, *reset);
 }
 
 void Host::receive(Socket& socket, const tcp::SegmentIn& segment) {
@@ -229,6 +251,8 @@ void Host::receive(Socket& socket, const tcp::SegmentIn& segment) {
   const bool opening = socket.ep.state == tcp::State::syn_sent;
   const tcp::Events events = socket.engine->receive(socket.ep, segment, now_, socket);
   if (socket.readable > readable) socket.data_came = now_;
+  if (socket.read_shut && settings_.bsd && !socket.over())  // nobody will read it
+    socket.engine->consume(socket.ep, std::exchange(socket.readable, 0));
   if (opening && socket.ep.state == tcp::State::syn_received) round_buffer(socket);
   note(socket, events);
   if (socket.held > 0 && !socket.cork && segment.is(kFlagAck)) release(socket, socket.held);
@@ -247,6 +271,7 @@ Socket& Host::child_of(Socket& listener, const tcp::ConnectionKey& key) {
   socket.limits = listener.limits;
   socket.keepalive = listener.keepalive;
   socket.no_delay = listener.no_delay;
+  socket.segment_max = listener.segment_max;
   socket.keepalive_idle = listener.keepalive_idle;
   socket.user_timeout = listener.limits.user_timeout;
   socket.linger = listener.linger;
@@ -264,14 +289,14 @@ void Host::accept(Socket& listener, const tcp::ConnectionKey& key, const tcp::Se
   for (const auto& one : sockets_) pending += one->parent == &listener && !one->connected() && !one->over() ? 1 : 0;
   if (pending > std::max<std::size_t>(listener.backlog, 1)) return;  // a full queue drops the SYN
   Socket& socket = child_of(listener, key);
-  if (socket.engine->accept(socket.ep, key, mtu(), syn, now_)) pump(socket);
+  if (socket.engine->accept(socket.ep, key, mtu_of(socket), syn, now_)) pump(socket);
 }
 
 bool Host::accept_cookie(Socket& listener, const tcp::ConnectionKey& key, const tcp::SegmentIn& ack) {
   const auto grant = tcp::check_cookie(kSecrets, settings_.limits, key, ack, now_);
   if (!grant) return false;
   Socket& socket = child_of(listener, key);
-  if (socket.engine->accept_cookie(socket.ep, key, mtu(), *grant, ack, now_)) receive(socket, ack);
+  if (socket.engine->accept_cookie(socket.ep, key, mtu_of(socket), *grant, ack, now_)) receive(socket, ack);
   return true;
 }
 

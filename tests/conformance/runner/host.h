@@ -46,7 +46,8 @@ class Socket final : public tcp::Delivery {
   bool nonblocking{}, keepalive{}, no_delay{}, read_shut{}, write_shut{}, linger{}, waiting{};
   bool connect_told{};  ///< connect() has returned success, or the outcome is known
   bool cork{};
-  std::uint32_t held{};  ///< written, but kept back by TCP_CORK or MSG_MORE
+  std::uint16_t segment_max{};  ///< TCP_MAXSEG; 0: as the interface has it
+  std::uint32_t held{};         ///< written, but kept back by TCP_CORK or MSG_MORE
   Instant push_at{tcp::kNever};
   Instant opened{};                  ///< when it was connected
   std::optional<Instant> data_came;  ///< when the last payload came in order
@@ -78,7 +79,12 @@ class Host {
   void run_until(Instant until);
 
   // Network.
-  void receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment, std::uint16_t urgent);
+  /// What no SegmentOut has.
+  struct Extras {
+    std::uint16_t urgent;  ///< pointer
+    bool accurate;         ///< the reserved bit beside the flags
+  };
+  void receive(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment, Extras extras);
   /// An ICMP message about segment `quoted` of the connection.
   void receive_icmp(const tcp::ConnectionKey& key, bool too_big, std::uint16_t mtu, const std::string& error,
                     std::optional<SeqNum> quoted);
@@ -111,6 +117,10 @@ class Host {
   [[nodiscard]] Socket* find(const tcp::ConnectionKey& key);
   /// The latest connection with these ends, even if it is over.
   [[nodiscard]] const Socket* latest(const tcp::ConnectionKey& key) const;
+  /// The socket made last; none before there is one.
+  [[nodiscard]] const Socket* newest() const { return sockets_.empty() ? nullptr : sockets_.back().get(); }
+  /// More timers fired than any script needs: something does not end.
+  [[nodiscard]] bool exhausted() const { return steps_ > kStepsMax; }
   [[nodiscard]] const tcp::Pools& pools() const { return pools_; }
   [[nodiscard]] bool v4() const { return v4_; }
 
@@ -123,10 +133,14 @@ class Host {
   void send(const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
   void established(Socket& socket);
   void round_buffer(Socket& socket);
-  [[nodiscard]] std::uint16_t mtu() const { return v4_ ? settings_.mtu_v4 : settings_.mtu_v6; }
+  void put_extras(ByteSpan packet, Extras extras) const;
+  [[nodiscard]] std::uint16_t mtu_of(const Socket& socket) const;
+
+  static constexpr std::uint32_t kStepsMax = 200'000;
 
   Settings& settings_;
   bool v4_;
+  std::uint32_t steps_{};
   tcp::Pools pools_;
   Instant now_{std::chrono::seconds{1000}};
   std::vector<std::unique_ptr<Socket>> sockets_;

@@ -36,23 +36,24 @@ constexpr std::array kConstants{
     Named{"TCPI_OPT_ECN", 8},
     Named{"TCPI_OPT_ECN_SEEN", 16},
     Named{"TCPI_OPT_SYN_DATA", 32},
-    Named{"TCPI_ESTABLISHED", 1},
+    Named{"TCPI_ESTABLISHED", 4},
     Named{"TCPI_SYN_SENT", 2},
     Named{"TCPI_SYN_RECEIVED", 3},
-    Named{"TCPI_FIN_WAIT_1", 4},
-    Named{"TCPI_FIN_WAIT_2", 5},
-    Named{"TCPI_TIME_WAIT", 6},
-    Named{"TCPI_CLOSED", 7},
-    Named{"TCPI_CLOSE_WAIT", 8},
-    Named{"TCPI_LAST_ACK", 9},
-    Named{"TCPI_LISTEN", 10},
-    Named{"TCPI_CLOSING", 11},
+    Named{"TCPI_FIN_WAIT_1", 6},
+    Named{"TCPI_FIN_WAIT_2", 9},
+    Named{"TCPI_TIME_WAIT", 10},
+    Named{"TCPI_CLOSED", 0},
+    Named{"TCPI_CLOSE_WAIT", 5},
+    Named{"TCPI_LAST_ACK", 8},
+    Named{"TCPI_LISTEN", 1},
+    Named{"TCPI_CLOSING", 7},
 };
 
 struct Connection {
   const Socket& socket;
   const tcp::Pools& pools;
   Instant now;
+  bool bsd;
   [[nodiscard]] const tcp::Endpoint& ep() const { return socket.ep; }
   /// Entries sent and not acknowledged that have `flag`; all of them when it is zero.
   [[nodiscard]] std::int64_t count(std::uint8_t flag) const {
@@ -66,9 +67,10 @@ struct Connection {
 };
 
 std::int64_t state_of(const Connection& c) {
-  if (c.socket.waiting) return 6;
-  constexpr std::array<std::int64_t, tcp::kStateCount> kStates{7, 2, 3, 1, 4, 5, 11, 6, 8, 9};
-  return kStates[static_cast<std::size_t>(c.ep().state)];
+  constexpr std::array<std::int64_t, tcp::kStateCount> kLinux{7, 2, 3, 1, 4, 5, 11, 6, 8, 9};
+  constexpr std::array<std::int64_t, tcp::kStateCount> kBsd{0, 2, 3, 4, 6, 9, 7, 10, 5, 8};
+  const tcp::State state = c.socket.waiting ? tcp::State::time_wait : c.ep().state;
+  return (c.bsd ? kBsd : kLinux)[static_cast<std::size_t>(state)];
 }
 
 std::int64_t congestion_state_of(const Connection& c) {
@@ -89,7 +91,7 @@ std::int64_t options_of(const Connection& c) {
 
 std::int64_t threshold_of(const Connection& c) {
   const std::uint32_t octets = c.ep().congestion.ssthresh();
-  return octets >= 0x7fffffff ? 0x7fffffff : octets / c.ep().payload_max();
+  return octets >= 0x7fffffff ? 0x7fffffff : c.bsd ? octets : octets / c.ep().payload_max();
 }
 
 std::int64_t age_ms(const Connection& c, CoarseMs then) {
@@ -133,7 +135,9 @@ constexpr std::array kFields{
                 return static_cast<std::int64_t>(c.socket.engine->counters().retransmitted);
               }},
     InfoField{"tcpi_snd_cwnd",
-              [](const Connection& c) -> std::int64_t { return c.ep().congestion.cwnd() / c.ep().payload_max(); }},
+              [](const Connection& c) -> std::int64_t {
+                return c.ep().congestion.cwnd() / (c.bsd ? 1u : c.ep().payload_max());
+              }},
     InfoField{"tcpi_snd_ssthresh", threshold_of},
     InfoField{"tcpi_snd_wscale", [](const Connection& c) -> std::int64_t { return c.ep().send_window.shift(); }},
     InfoField{"tcpi_rcv_wscale", [](const Connection& c) -> std::int64_t { return c.ep().receive_window.shift(); }},
@@ -154,13 +158,14 @@ constexpr std::array kFields{
 
 }  // namespace
 
-std::optional<std::int64_t> info_of(const Socket& socket, const tcp::Pools& pools, Instant now,
-                                    std::string_view field) {
-  if (field == "tcpi_state" && socket.kind == Socket::Kind::listening) return 10;
-  if (field == "tcpi_state" && socket.kind == Socket::Kind::fresh) return 7;
+std::optional<std::int64_t> info_of(const Subject& subject, std::string_view field) {
+  if (subject.socket == nullptr) return std::nullopt;
+  const Socket& socket = *subject.socket;
+  if (field == "tcpi_state" && socket.kind == Socket::Kind::listening) return subject.bsd ? 1 : 10;
+  if (field == "tcpi_state" && socket.kind == Socket::Kind::fresh) return subject.bsd ? 0 : 7;
   if (socket.kind != Socket::Kind::connection) return std::nullopt;
   for (const InfoField& one : kFields)
-    if (one.name == field) return one.value(Connection{socket, pools, now});
+    if (one.name == field) return one.value(Connection{socket, subject.pools, subject.now, subject.bsd});
   return std::nullopt;
 }
 

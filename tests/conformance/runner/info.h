@@ -4,15 +4,24 @@
 // Units     as in TCP_INFO: segments, octets, microseconds.
 // Errors    an unknown name has no value: the script that asks is unsupported.
 #pragma once
+#include <map>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "tests/conformance/runner/host.h"
 
 namespace penstock::script {
 
-[[nodiscard]] std::optional<std::int64_t> info_of(const Socket& socket, const tcp::Pools& pools, Instant now,
-                                                  std::string_view field);
+/// Whom statements are about. BSD numbers states from CLOSED on, and counts windows in octets.
+struct Subject {
+  const Socket* socket;
+  const tcp::Pools& pools;
+  Instant now;
+  bool bsd;
+};
+
+[[nodiscard]] std::optional<std::int64_t> info_of(const Subject& subject, std::string_view field);
 /// Constants that scripts compare with: TCP_ESTABLISHED, TCP_CA_Open.
 [[nodiscard]] std::optional<std::int64_t> info_constant(std::string_view name);
 
@@ -20,8 +29,10 @@ namespace penstock::script {
 struct AssertionResult {
   std::string failure;
   std::string unsupported;
+  bool about_threshold{};  ///< what failed is about tcpi_snd_ssthresh
 };
-[[nodiscard]] AssertionResult check_assertions(std::string_view text, const Socket* socket, const tcp::Pools& pools,
-                                               Instant now);
+/// Names that statements `name = expression` gave.
+using Variables = std::map<std::string, std::int64_t, std::less<>>;
+[[nodiscard]] AssertionResult check_assertions(std::string_view text, const Subject& subject, Variables& variables);
 
 }  // namespace penstock::script

@@ -132,7 +132,11 @@ std::optional<tcp::OptionBytes> encode(const std::vector<Option>& options) {
         for (std::uint32_t i = 0; i < option.b; ++i) write.octet(0);
         break;
       case Kind::other:
-        return std::nullopt;
+        if (option.raw.empty()) return std::nullopt;
+        write.octet(option.a), write.octet(static_cast<std::uint32_t>(2 + option.raw.size() / 2));
+        for (std::size_t i = 0; i + 1 < option.raw.size(); i += 2)
+          write.octet(static_cast<std::uint32_t>(std::strtoul(option.raw.substr(i, 2).c_str(), nullptr, 16)));
+        break;
     }
   return write.done();
 }

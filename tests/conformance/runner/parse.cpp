@@ -113,6 +113,8 @@ class Parser {
     constexpr std::string_view kLetters = "FSRP.UEW";
     for (const char letter : flags) {
       const std::size_t bit = kLetters.find(letter);
+      out.accurate = out.accurate || letter == 'A';
+      if (letter == 'A') continue;
       if (bit == std::string_view::npos && letter != '-') in_.fail("flags '" + flags + "'");
       if (bit != std::string_view::npos) out.flags = static_cast<std::uint8_t>(out.flags | 1u << bit);
     }
@@ -130,6 +132,8 @@ class Parser {
     if (in_.take("win")) out.window = static_cast<std::uint16_t>(in_.number32());
     if (in_.take("urg")) out.urgent = static_cast<std::uint16_t>(in_.number32());
     if (in_.sees("<")) options(out);  // the next packet would have a time before it
+    if (in_.sees("/")) in_.fail("encapsulation '" + in_.until("") + "'");
+    if (in_.sees("{")) in_.fail("fuzzing of packets");
     return out;
   }
 
@@ -179,6 +183,13 @@ class Parser {
       constexpr std::uint32_t kCookieOctets = 8, kCookieOctetsMax = 16;
       out.b = cookie == "TFO_COOKIE" ? kCookieOctets : static_cast<std::uint32_t>(cookie.size() / 2);
       if (out.b > kCookieOctetsMax) in_.fail("a fast open cookie above 16 octets");
+    } else if (in_.take("md5")) {
+      constexpr std::uint32_t kMd5 = 19, kDigits = 32;
+      out.kind = Option::Kind::other;
+      out.a = kMd5;
+      out.raw = in_.until(",>");
+      if (out.raw.size() != kDigits || out.raw.find_first_not_of("0123456789abcdefABCDEF") != std::string::npos)
+        in_.fail("an MD5 digest is 32 hex digits");
     } else {
       in_.fail("TCP option '" + in_.until(",>") + "'");
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "tests/conformance/runner/icmp_kinds.h"
 #include "tests/conformance/runner/info.h"
 #include "tests/conformance/runner/match.h"
 #include "tests/conformance/runner/options_text.h"
@@ -19,56 +20,6 @@ constexpr std::uint16_t kFirstRemotePort = 40000;
 constexpr Duration kAnyTimeMax = std::chrono::hours{4};
 
 std::int64_t in_us(Duration d) { return d / microseconds{1}; }
-
-/// ICMP messages by the words of scripts: what they are and what a connection being opened fails with.
-struct IcmpKind {
-  std::string_view type;
-  std::string_view code;
-  bool v4, v6;
-  bool too_big;
-  std::string_view error;          ///< empty: soft, ignored
-  std::string_view bsd_error{""};  ///< of a soft one that BSD gives up for (RFC 5461 s4)
-};
-constexpr std::array kIcmpKinds{
-    IcmpKind{"unreachable", "frag_needed", true, false, true, ""},
-    IcmpKind{"packet_too_big", "", false, true, true, ""},
-    IcmpKind{"unreachable", "port_unreachable", true, true, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "port", true, true, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "protocol_unreachable", true, false, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "net_prohibited", true, false, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "host_prohibited", true, false, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "packet_filtered", true, false, false, "ECONNREFUSED"},
-    IcmpKind{"unreachable", "admin_prohibited", false, true, false, "ECONNREFUSED"},
-    IcmpKind{"time_exceeded", "ttl_exceeded_in_transit", true, false, false, "", "EHOSTUNREACH"},
-    IcmpKind{"time_exceeded", "hop_limit_exceeded", false, true, false, "", "EHOSTUNREACH"},
-    IcmpKind{"time_exceeded", "*", true, true, false, ""},
-    IcmpKind{"parameter_problem", "*", true, true, false, ""},
-    IcmpKind{"redirect", "*", true, false, false, ""},
-    IcmpKind{"source_quench", "*", true, false, false, ""},
-};
-constexpr std::array<std::string_view, 15> kSoftUnreachable{"net_unreachable",
-                                                            "host_unreachable",
-                                                            "source_route_failed",
-                                                            "net_unknown",
-                                                            "host_unknown",
-                                                            "source_host_isolated",
-                                                            "net_unreachable_for_tos",
-                                                            "host_unreachable_for_tos",
-                                                            "precedence_violation",
-                                                            "precedence_cutoff",
-                                                            "no_route",
-                                                            "address_unreachable",
-                                                            "not_neighbour",
-                                                            "net",
-                                                            "host"};
-
-std::optional<IcmpKind> kind_of(const Icmp& icmp) {
-  for (const IcmpKind& kind : kIcmpKinds)
-    if (kind.type == icmp.type && (kind.code == icmp.code || kind.code == "*")) return kind;
-  const bool soft = std::find(kSoftUnreachable.begin(), kSoftUnreachable.end(), icmp.code) != kSoftUnreachable.end();
-  if (icmp.type == "unreachable" && soft) return IcmpKind{"unreachable", icmp.code, true, true, false, ""};
-  return std::nullopt;
-}
 
 class Player {
  public:
@@ -96,6 +47,8 @@ class Player {
     bool listening{};  ///< the next SYN makes a connection
     bool opened{};
     int fd{-1};
+    bool path_known{};      ///< another connection learned the path MTU before
+    const Packet* offer{};  ///< the peer's SYN
     Mapping mapping;
   };
   struct Blocked {
@@ -109,7 +62,8 @@ class Player {
     if (decided_) return;
     decided_ = true;
     verdict_.result = result;
-    verdict_.reason = "line " + std::to_string(event.line) + ": " + why;
+    verdict_.line = event.line;
+    verdict_.reason = why;
   }
   void fail(const std::string& why) {
     if (excuse_.empty()) return decide(Result::fail, *event_, why);
@@ -149,8 +103,10 @@ class Player {
       const Instant next = std::min(host_.next_deadline(), wake_);
       if (next > until || decided_) break;
       host_.run_until(std::max(next, host_.now()));
+      if (host_.exhausted()) return fail("no end: more timers fired than any script needs");
       if (next == wake_) wake_ = tcp::kNever;
     }
+    if (decided_) return;
     host_.run_until(until);
     retry();
   }
@@ -162,8 +118,12 @@ class Player {
     if (!outcome.blocks) {
       const Blocked done = *blocked_;
       blocked_.reset();
-      if (done.due && (host_.now() > *done.due + tolerance() || host_.now() < *done.due - tolerance()))
-        fail(done.call->name + "() returns at " + clock(host_.now()) + ", expected at " + clock(*done.due));
+      if (done.due && (host_.now() > *done.due + tolerance() || host_.now() < *done.due - tolerance())) {
+        const std::string why = "returns at " + clock(host_.now()) + ", expected at " + clock(*done.due);
+        if (!settings_.buffer_sizes && writes(*done.call) && outcome.result == done.call->result.number)
+          refuse("when a blocked writer wakes is a stack's own: " + done.call->name + "() " + why);
+        fail(done.call->name + "() " + why);
+      }
       judge(*done.call, outcome);
     }
     event_ = current;
@@ -175,9 +135,12 @@ class Player {
   }
 
   void on(const Assertions& assertions) {
-    const Socket* socket = flow_.fd >= 0 ? host_.find(flow_.fd) : nullptr;
+    const Socket* socket = flow_.fd >= 0 ? host_.find(flow_.fd) : host_.newest();
     if (const Socket* found = host_.latest(flow_.key)) socket = found;
-    const AssertionResult result = check_assertions(assertions.text, socket, host_.pools(), host_.now());
+    const AssertionResult result =
+        check_assertions(assertions.text, {socket, host_.pools(), host_.now(), settings_.bsd}, variables_);
+    if (!result.failure.empty() && result.about_threshold && !settings_.thresholds)
+      return refuse("the slow start threshold is a stack's own: " + result.failure);
     if (!result.failure.empty()) return fail(result.failure);
     if (!result.unsupported.empty()) refuse(result.unsupported);
   }
@@ -226,16 +189,20 @@ class Player {
     if (socket == nullptr || decided_) return;
     if (call.name == "listen" && socket->kind == Socket::Kind::listening) {
       flow_ = Flow{};
+      flow_.path_known = too_big_;
       flow_.listening = true;
       flow_.fd = socket->fd;
       flow_.key = host_.key_of(socket->port, next_remote_port_++);
     } else if (call.name == "connect" && socket->kind == Socket::Kind::connection && !(flow_.key == socket->key)) {
       flow_ = Flow{};
+      flow_.path_known = too_big_;
       flow_.opened = true;
       flow_.fd = socket->fd;
       flow_.key = socket->key;
     }
   }
+
+  static bool writes(const Call& call) { return call.name.starts_with("write") || call.name.starts_with("send"); }
 
   void judge(const Call& call, const Outcome& outcome) {
     if (!outcome.unsupported.empty()) return refuse(outcome.unsupported);
@@ -247,7 +214,11 @@ class Player {
     if (!any && !call.result.is(Value::Kind::number)) return refuse("result '" + call.result.text + "'");
     const bool same = any || (call.result.number == outcome.result &&
                               (outcome.result >= 0 || call.error.empty() || wanted == outcome.error));
-    if (!same) return fail(call.name + "(): expected " + expected + ", came " + came);
+    const std::string differs = call.name + "(): expected " + expected + ", came " + came;
+    const bool some = !same && call.result.number > 0 && outcome.result > 0;
+    if (some && !settings_.buffer_sizes && writes(call))
+      return refuse("how much a send buffer takes is a stack's own: " + differs);
+    if (!same) return fail(differs);
     if (!outcome.mismatch.empty()) fail(call.name + "(): " + outcome.mismatch);
   }
 
@@ -290,10 +261,14 @@ class Player {
   void inject(const Packet& packet) {
     const bool syn = (packet.flags & kFlagSyn) != 0 && (packet.flags & kFlagAck) == 0;
     if (syn && flow_.listening && !flow_.opened) flow_.opened = true;
+    if (syn) flow_.offer = &packet;
+    // A new connection with the same ends chooses a new first number.
+    const Socket* const before = host_.find(flow_.key);
+    if (syn && flow_.listening && (before == nullptr || before->waiting)) flow_.mapping.local_known = false;
     const Mapping& map = flow_.mapping;
     tcp::SegmentOut segment;
     segment.seq = SeqNum{packet.seq + map.remote};
-    if (packet.ack) segment.ack = SeqNum{*packet.ack + ((packet.flags & kFlagAck) != 0 ? map.local : 0)};
+    segment.ack = SeqNum{packet.ack.value_or(0) + ((packet.flags & kFlagAck) != 0 ? map.local : 0)};
     segment.flags = packet.flags;
     segment.window = packet.window.value_or(0);
     std::vector<Option> options = packet.options;
@@ -310,7 +285,7 @@ class Player {
     judge_arrival(packet, segment);
     payload_.assign(packet.octets, std::byte{0});
     segment.payload = payload_;
-    host_.receive(flow_.key, segment, packet.urgent);
+    host_.receive(flow_.key, segment, {packet.urgent, packet.accurate});
     retry();
   }
 
@@ -330,9 +305,7 @@ class Player {
   }
 
   void expect(const Packet& packet) {
-    if ((packet.flags & (kFlagEce | kFlagCwr)) != 0 || packet.ecn != 0) return refuse("ECN is expected");
-    for (const Option& option : packet.options)
-      if (option.kind == Option::Kind::fast_open) return refuse("fast open is expected");
+    if (const std::string why = beyond_us(packet); !why.empty()) return refuse(why);
     const Instant limit = any_ ? host_.now() + kAnyTimeMax : due_end_ + tolerance();
     await(limit);
     if (decided_) return;
@@ -349,8 +322,12 @@ class Player {
     if (settings_.fin_repeats) repeat_fin(came, packet, flow_.mapping);
     const std::string what = difference(came, packet, settings_, window_slack());
     const bool sizes = !settings_.window_sizes && came.window > 0 && packet.window.value_or(0) > 0;
-    if (what == "window" && sizes)
-      return refuse("the window's size: expected " + text_of(packet) + ", came " + text_of(came));
+    const std::string differs = "expected " + text_of(packet) + ", came " + text_of(came);
+    if (what == "window" && sizes) return refuse("the window's size: " + differs);
+    if (what == "length" && flow_.path_known && came.octets > packet.octets)
+      return refuse("a path MTU that another connection learned: " + differs);
+    if (what == "options" && too_big_ && (packet.flags & kFlagSyn) != 0)
+      return refuse("the segment size offered follows the path, not the interface (RFC 9293 s3.7.1): " + differs);
     if (!what.empty())
       return fail(what + ": expected " + text_of(packet) + ", came " + text_of(came) + " at " + clock(sent.at));
     const bool pure = came.octets == 0 && came.flags == kFlagAck;
@@ -359,6 +336,24 @@ class Player {
       return fail("time: expected " + text_of(packet) + " at " + clock(due_) + ", came at " + clock(sent.at));
     last_ = std::max(sent.at, last_);
     if (early > Duration::zero() && !any_) last_ = std::max(last_, due_);
+  }
+
+  /// Why a packet can never come from us: what was not negotiated, or may not be.
+  [[nodiscard]] std::string beyond_us(const Packet& packet) const {
+    using Kind = Option::Kind;
+    if ((packet.flags & (kFlagEce | kFlagCwr)) != 0 || packet.accurate || packet.ecn != 0) return "ECN is expected";
+    const auto has = [](const Packet& where, Kind kind) {
+      return std::any_of(where.options.begin(), where.options.end(),
+                         [kind](const Option& o) { return o.kind == kind; });
+    };
+    if (has(packet, Kind::fast_open)) return "fast open is expected";
+    if (has(packet, Kind::other)) return "an MD5 digest is expected";
+    const bool answers = (packet.flags & (kFlagSyn | kFlagAck)) == (kFlagSyn | kFlagAck) && flow_.offer != nullptr;
+    if (!answers || settings_.strict_options) return "";
+    for (const Kind kind : {Kind::window_scale, Kind::timestamps, Kind::sack_permitted})
+      if (has(packet, kind) && !has(*flow_.offer, kind))
+        return "an option on a SYN-ACK that the SYN did not carry (RFC 7323 s2.2, s3.2; RFC 2018 s2)";
+    return "";
   }
 
   /// One acknowledgement that this stack owes and the script's does not send.
@@ -382,13 +377,14 @@ class Player {
 
   void on(const Icmp& icmp) {
     if (!icmp.inbound) return refuse("an ICMP message that leaves");
-    const std::optional<IcmpKind> kind = kind_of(icmp);
+    const std::optional<IcmpKind> kind = kind_of(icmp, host_.v4());
     if (!kind) return refuse("ICMP " + icmp.type + " " + icmp.code);
     if (!(host_.v4() ? kind->v4 : kind->v6)) return refuse("ICMP " + icmp.type + " of the other family");
     std::optional<SeqNum> quoted;
     if (icmp.quoted) quoted = SeqNum{*icmp.quoted + flow_.mapping.local};
+    too_big_ = too_big_ || kind->too_big;
     host_.receive_icmp(flow_.key, kind->too_big, static_cast<std::uint16_t>(std::min<std::uint32_t>(icmp.mtu, 65535)),
-                       std::string{settings_.bsd && kind->error.empty() ? kind->bsd_error : kind->error}, quoted);
+                       std::string{settings_.bsd && !kind->bsd_error.empty() ? kind->bsd_error : kind->error}, quoted);
     retry();
   }
 
@@ -414,113 +410,17 @@ class Player {
   bool any_{};
   std::optional<Blocked> blocked_;
   std::vector<std::byte> payload_;
+  Variables variables_;
   const Event* event_{};
   std::string excuse_;  ///< why a difference from here on says nothing
   bool spare_ack_{};
+  bool too_big_{};  ///< an ICMP message told of a smaller path MTU
   bool decided_{};
   Verdict verdict_;
 };
 
-/// Words that only one family has fix the family.
-void narrow(const Script& script, Settings& settings) {
-  for (const Event& event : script.events) {
-    const Icmp* icmp = std::get_if<Icmp>(&event.what);
-    if (icmp == nullptr) continue;
-    if (icmp->type == "packet_too_big" || icmp->v6) settings.v4 = false;
-    if (icmp->code == "frag_needed" || icmp->v4) settings.v6 = false;
-  }
-}
-
-const Option* option_of(const Packet& packet, Option::Kind kind) {
-  for (const Option& one : packet.options)
-    if (one.kind == kind) return &one;
-  return nullptr;
-}
-
-/// What the first SYN that must leave says about how the stack is configured.
-void adopt(const Script& script, Settings& settings) {
-  using Kind = Option::Kind;
-  const Packet* offer = nullptr;
-  for (const Event& event : script.events) {
-    const Packet* packet = std::get_if<Packet>(&event.what);
-    if (packet == nullptr || (packet->flags & kFlagSyn) == 0) continue;
-    if (packet->inbound) offer = packet;
-    if (packet->inbound || packet->any_options) continue;
-    const auto in_use = [&](Kind kind) {
-      return option_of(*packet, kind) != nullptr || (offer != nullptr && option_of(*offer, kind) == nullptr);
-    };
-    settings.limits.sack = settings.limits.sack && in_use(Kind::sack_permitted);
-    settings.limits.timestamps = settings.limits.timestamps && in_use(Kind::timestamps);
-    settings.limits.window_scaling = settings.limits.window_scaling && in_use(Kind::window_scale);
-    if (const Option* scale = option_of(*packet, Kind::window_scale); scale != nullptr && scale->a <= 14)
-      settings.limits.window_shift = static_cast<std::uint8_t>(scale->a);
-    const Option* mss = option_of(*packet, Kind::mss);
-    if (mss != nullptr && !settings.mtu_given && mss->a > 0 && mss->a < 65000) {
-      settings.mtu_v4 = static_cast<std::uint16_t>(mss->a + 40);
-      settings.mtu_v6 = static_cast<std::uint16_t>(mss->a + 60);
-    }
-    if (packet->window && *packet->window > 0 && *packet->window < 65535)
-      settings.limits.receive_budget_octets = *packet->window;
-    return;
-  }
-}
-
 }  // namespace
 
 Verdict play(const Script& script, const Settings& settings, bool v4) { return Player{script, settings, v4}.run(); }
-
-namespace {
-
-std::vector<FamilyVerdict> run_variant(std::string_view text, std::string_view defined, const Invocation& invocation) {
-  const std::variant<Script, Refusal> parsed = parse(text, defined);
-  const auto refused = [](int line, const std::string& why) -> std::vector<FamilyVerdict> {
-    return {{true, {Result::unsupported, "line " + std::to_string(line) + ": " + why, {}}}};
-  };
-  if (const Refusal* refusal = std::get_if<Refusal>(&parsed)) return refused(refusal->line, refusal->why);
-  const Script& script = std::get<Script>(parsed);
-  Settings settings;
-  const bool guess = invocation.profile == "auto";
-  if (!settings.start(guess ? Settings::profile_of(text) : std::string_view{invocation.profile}))
-    return refused(0, "no such profile: " + invocation.profile);
-  for (const Setting& one : script.directives)
-    if (const std::string problem = settings.set(one.key, one.value); !problem.empty())
-      return refused(one.line, problem);
-  for (const Setting& one : script.options)
-    if (const std::string problem = settings.option(one.key, one.value); !problem.empty())
-      return refused(one.line, problem);
-  for (const auto& [key, value] : invocation.changes)
-    if (const std::string problem = settings.set(key, value); !problem.empty()) return refused(0, problem);
-  narrow(script, settings);
-  if (settings.adopt_syn) adopt(script, settings);
-  std::vector<FamilyVerdict> out;
-  if (settings.v4) out.push_back({true, play(script, settings, true)});
-  if (settings.v6) out.push_back({false, play(script, settings, false)});
-  return out;
-}
-
-}  // namespace
-
-std::vector<FamilyVerdict> run_text(std::string_view text, const Invocation& invocation) {
-  const std::vector<std::string> variants = conditions_of(text);
-  std::vector<FamilyVerdict> out = run_variant(text, variants.empty() ? "" : variants.front(), invocation);
-  for (std::size_t i = 1; i < variants.size(); ++i) {
-    const std::vector<FamilyVerdict> other = run_variant(text, variants[i], invocation);
-    for (std::size_t k = 0; k < std::min(out.size(), other.size()); ++k)
-      if (out[k].verdict.result != Result::pass && other[k].verdict.result == Result::pass) out[k] = other[k];
-  }
-  return out;
-}
-
-std::string_view name_of(Result result) {
-  switch (result) {
-    case Result::pass:
-      return "pass";
-    case Result::fail:
-      return "fail";
-    case Result::unsupported:
-      break;
-  }
-  return "unsupported";
-}
 
 }  // namespace penstock::script

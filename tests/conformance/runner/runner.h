@@ -18,7 +18,8 @@ enum class Result : std::uint8_t { pass, fail, unsupported };
 
 struct Verdict {
   Result result{};
-  std::string reason;  ///< "line 12: expected ..., came ..."
+  int line{};          ///< of the script; 0: of no line
+  std::string reason;  ///< "expected ..., came ..."
   std::vector<std::string> notes;
 };
 

@@ -50,6 +50,7 @@ struct Option {
   std::uint32_t a{};  ///< value of MSS, window scale, TS val
   std::uint32_t b{};  ///< TS ecr; octets of a fast open cookie
   bool any{};         ///< TS val is not said
+  std::string raw;    ///< what follows kind (`a`) and length of another option, as hex digits
   std::vector<std::pair<std::uint32_t, std::uint32_t>> blocks;
 };
 
@@ -57,6 +58,7 @@ struct Packet {
   bool inbound{};
   std::uint8_t flags{};
   std::uint8_t ecn{};  ///< of the IP header
+  bool accurate{};     ///< the bit that accurate ECN took from the reserved ones
   std::uint32_t seq{};
   std::uint32_t octets{};
   std::optional<std::uint32_t> ack;

@@ -83,8 +83,22 @@ constexpr std::array kOwnFlags{
     OwnFlagKey{"spare_dsack", &Settings::spare_dsack},
     OwnFlagKey{"window_sizes", &Settings::window_sizes},
     OwnFlagKey{"missing_ts", &Settings::missing_ts},
+    OwnFlagKey{"buffer_sizes", &Settings::buffer_sizes},
+    OwnFlagKey{"thresholds", &Settings::thresholds},
+    OwnFlagKey{"reset_acks", &Settings::reset_acks},
     OwnFlagKey{"unsent_acks", &Settings::unsent_acks},
 };
+
+// What changes the protocol away from what we follow.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kRefused{{
+    {"insecure_rst", "resets as before RFC 5961"},
+    {"insecure_syn", "SYNs as before RFC 5961"},
+    {"insecure_ack", "acknowledgements as before RFC 5961"},
+    {"blackhole", "no resets for what belongs to nobody"},
+    {"tolerate_missing_ts", "segments without the timestamps that were agreed on"},
+    {"rexmit_drop_options", "options are left out of repeated SYNs"},
+    {"udp_tunneling_port", "TCP in UDP"},
+}};
 
 std::string bad(std::string_view key, std::string_view value) {
   return "no such setting or value: " + std::string{key} + "=" + std::string{value};
@@ -96,33 +110,35 @@ std::uint8_t shift_for(std::int64_t buffer_max) {
   return shift;
 }
 
-/// False when the key is no number key.
-bool set_number(Settings& into, std::string_view key, std::int64_t n) {
-  tcp::Limits& limits = into.limits;
-  if (key == "retries")
-    limits.retries_max = static_cast<std::uint8_t>(n);
-  else if (key == "syn_retries")
-    limits.syn_retries_max = limits.connect_retries_max = static_cast<std::uint8_t>(n);
-  else if (key == "keepalive_probes")
-    limits.keepalive_probes = static_cast<std::uint8_t>(n);
-  else if (key == "challenge_acks")
-    limits.challenge_acks_per_second = static_cast<std::uint8_t>(n);
-  else if (key == "initial_window" && n > 0)
-    limits.initial_window_segments = static_cast<std::uint8_t>(n);
-  else if (key == "window_shift" && n >= 0 && n <= 14)
-    limits.window_shift = static_cast<std::uint8_t>(n);
-  else if (key == "receive_budget" && n >= 0 && n < (std::int64_t{1} << 30))
-    limits.receive_budget_octets = static_cast<std::uint32_t>(n);
-  else if (key == "send_budget" && n >= 0 && n < (std::int64_t{1} << 30))
-    limits.send_budget_octets = static_cast<std::uint32_t>(n);
-  else if (key == "slow_start_growth" && n > 0 && n < 256)
-    limits.slow_start_growth_segments = static_cast<std::uint8_t>(n);
-  else if (key == "mtu" && n >= 72 && n <= 65535)
-    into.mtu_v4 = into.mtu_v6 = static_cast<std::uint16_t>(n), into.mtu_given = true;
-  else
-    return false;
-  return true;
-}
+struct NumberKey {
+  std::string_view key;
+  std::int64_t min, max;
+  void (*put)(Settings& into, std::int64_t n);
+};
+constexpr std::int64_t kBudgetMax = (std::int64_t{1} << 30) - 1;
+std::uint8_t octet(std::int64_t n) { return static_cast<std::uint8_t>(n); }
+std::uint32_t word(std::int64_t n) { return static_cast<std::uint32_t>(n); }
+constexpr std::array kNumbers{
+    NumberKey{"retries", 0, 255, [](Settings& s, std::int64_t n) { s.limits.retries_max = octet(n); }},
+    NumberKey{"syn_retries", 0, 255,
+              [](Settings& s, std::int64_t n) { s.limits.syn_retries_max = s.limits.connect_retries_max = octet(n); }},
+    NumberKey{"keepalive_probes", 0, 255, [](Settings& s, std::int64_t n) { s.limits.keepalive_probes = octet(n); }},
+    NumberKey{"challenge_acks", 0, 255,
+              [](Settings& s, std::int64_t n) { s.limits.challenge_acks_per_second = octet(n); }},
+    NumberKey{"initial_window", 1, 255,
+              [](Settings& s, std::int64_t n) { s.limits.initial_window_segments = octet(n); }},
+    NumberKey{"slow_start_growth", 1, 255,
+              [](Settings& s, std::int64_t n) { s.limits.slow_start_growth_segments = octet(n); }},
+    NumberKey{"window_shift", 0, 14, [](Settings& s, std::int64_t n) { s.limits.window_shift = octet(n); }},
+    NumberKey{"receive_budget", 0, kBudgetMax,
+              [](Settings& s, std::int64_t n) { s.limits.receive_budget_octets = word(n); }},
+    NumberKey{"send_budget", 0, kBudgetMax, [](Settings& s, std::int64_t n) { s.limits.send_budget_octets = word(n); }},
+    NumberKey{"mtu", 72, 65535,
+              [](Settings& s, std::int64_t n) {
+                s.mtu_v4 = s.mtu_v6 = static_cast<std::uint16_t>(n);
+                s.mtu_given = true;
+              }},
+};
 
 }  // namespace
 
@@ -130,7 +146,7 @@ bool Settings::start(std::string_view profile) {
   *this = Settings{};
   limits.send_entries_max = 8192;
   if (profile == "penstock") return true;
-  strict_push = strict_end = false;
+  strict_push = strict_end = buffer_sizes = thresholds = reset_acks = false;
   adopt_syn = window_slack = spare_dsack = true;
   early_acks_us = 100000;
   limits.nagle = true;
@@ -165,10 +181,13 @@ bool Settings::start(std::string_view profile) {
 }
 
 std::string_view Settings::profile_of(std::string_view text) {
-  for (const std::string_view word : {"net.inet.", "kern.ipc", "TCP_FUNCTION_BLK", "kldload", "TCP_KEEPINIT",
-                                      "SO_RCVBUF, [65536]", "wscale 6,sackOK"})
-    if (text.find(word) != std::string_view::npos) return "freebsd";
-  return "linux";
+  const auto has = [text](std::string_view word) { return text.find(word) != std::string_view::npos; };
+  for (const std::string_view word : {"net.inet.", "kern.ipc", "TCP_FUNCTION_BLK", "kldload", "TCP_KEEPINIT", "TCPI_",
+                                      "SO_RCVBUF, [65536]", "sockstat"})
+    if (has(word)) return "freebsd";
+  for (const std::string_view word : {"net.ipv4", "defaults.sh", "/proc/sys/net", "TCP_CA_", "SOL_TCP", "tc qdisc"})
+    if (has(word)) return "linux";
+  return "";
 }
 
 bool Settings::choose_congestion(tcp::Limits& limits, std::string_view name) {
@@ -176,6 +195,17 @@ bool Settings::choose_congestion(tcp::Limits& limits, std::string_view name) {
   if (!reno && name != "cubic") return false;
   limits.congestion_control = reno ? tcp::CongestionControl::reno : tcp::CongestionControl::cubic;
   return true;
+}
+
+std::string Settings::keys() {
+  std::string times, flags;
+  for (const DurationKey& one : kDurations) times += " " + std::string{one.key};
+  for (const FlagKey& one : kFlags) flags += " " + std::string{one.key};
+  for (const OwnFlagKey& one : kOwnFlags) flags += " " + std::string{one.key};
+  std::string numbers;
+  for (const NumberKey& one : kNumbers) numbers += " " + std::string{one.key};
+  return "  TIME (40ms, 2s, 150us):" + times + " tolerance ts_tick early_acks\n  0|1:" + flags +
+         "\n  NUMBER:" + numbers + "\n  congestion=reno|cubic\n";
 }
 
 std::string Settings::set(std::string_view key_in, std::string_view value) {
@@ -209,7 +239,12 @@ std::string Settings::set(std::string_view key_in, std::string_view value) {
       this->*one.member = *number != 0;
       return "";
     }
-  return number && set_number(*this, key, *number) ? "" : bad(key, value);
+  for (const NumberKey& one : kNumbers)
+    if (one.key == key && number && *number >= one.min && *number <= one.max) {
+      one.put(*this, *number);
+      return "";
+    }
+  return bad(key, value);
 }
 
 std::string Settings::option(std::string_view key, std::string_view value) {
@@ -286,11 +321,9 @@ std::string Settings::sysctl(std::string_view name, std::string_view value) {
 std::string Settings::sysctl_freebsd(std::string_view name, std::int64_t value) {
   if (value < 0) return "sysctl " + std::string{name} + "=" + std::to_string(value);
   const auto milliseconds = [&](Duration& into) { into = Milliseconds{value}; };
-  // What changes the protocol away from the RFCs we follow.
-  for (const std::string_view refused :
-       {"insecure_rst", "insecure_syn", "insecure_ack", "blackhole", "tolerate_missing_ts", "rexmit_drop_options",
-        "udp_tunneling_port", "syncookies_only"})
-    if (name == refused && value != 0) return "sysctl " + std::string{name} + "=" + std::to_string(value);
+  if (value != 0)
+    for (const auto& [refused, why] : kRefused)
+      if (name == refused) return "sysctl " + std::string{name} + "=" + std::to_string(value) + ": " + std::string{why};
   if (name == "rfc1323") {
     limits.timestamps = value == 1 || value == 3;
     limits.window_scaling = value == 1 || value == 2;
@@ -326,6 +359,8 @@ std::string Settings::sysctl_freebsd(std::string_view name, std::int64_t value) 
     milliseconds(limits.fin_wait_2);
   } else if (name == "initcwnd_segments" && value > 0) {
     limits.initial_window_segments = static_cast<std::uint8_t>(std::min<std::int64_t>(value, 255));
+  } else if (name == "syncookies_only") {
+    cookies = value != 0;
   } else if (name == "icmp_may_rst") {
     icmp_aborts_syn_sent = value != 0;
   } else {

@@ -38,6 +38,9 @@ struct Settings {
   bool window_slack{false};  ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
   bool spare_dsack{false};   ///< a DSACK where none is expected is passed over (RFC 2883 lets a receiver choose)
   bool window_sizes{true};   ///< how large a window is, is compared; otherwise only whether it is zero
+  bool buffer_sizes{true};   ///< how much a send buffer takes, and when a blocked writer wakes, is compared
+  bool thresholds{true};     ///< statements about the slow start threshold are compared
+  bool reset_acks{true};     ///< whether a reset acknowledges is compared
   bool unsent_acks{true};  ///< acknowledgements of what was not sent are answered (RFC 9293 s3.10.7.4); Linux does not
   bool missing_ts{false};  ///< segments of the peer may lack timestamps that were agreed on (RFC 7323 s3.2: dropped)
   bool mtu_given{false};
@@ -54,8 +57,10 @@ struct Settings {
 
   /// By the names that Linux and FreeBSD use; false if it is another.
   static bool choose_congestion(tcp::Limits& limits, std::string_view name);
-  /// "freebsd" or "linux", from the names that a script uses.
+  /// "freebsd" or "linux", from the names that a script uses; empty when none of them tells.
   [[nodiscard]] static std::string_view profile_of(std::string_view text);
+  /// The keys of set() with their values, a line each kind.
+  [[nodiscard]] static std::string keys();
   /// Starting values of a profile; false if there is no such one.
   bool start(std::string_view profile);
   /// Empty, or why the setting cannot be had.

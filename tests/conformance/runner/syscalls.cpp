@@ -15,6 +15,9 @@ constexpr std::array<std::string_view, 16> kWithoutEffect{
     "IP_TOS",          "TCP_QUICKACK", "SO_TIMESTAMPING", "TCP_LOG",      "SO_OOBINLINE", "SO_NOSIGPIPE",
     "IP_MTU_DISCOVER", "IP_FREEBIND",  "SO_ZEROCOPY",     "TCP_INQ"};
 
+constexpr std::int64_t kDefaultMss = 536;  // of a socket without connection (RFC 9293 s3.7.1)
+constexpr std::int64_t kMaxsegMin = 88, kMaxsegMax = 32767;
+
 constexpr std::int64_t kIn = 1, kPri = 2, kOut = 4, kErr = 8, kHup = 16, kRdhup = 0x2000;
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 8> kPollNames{{{"POLLIN", kIn},
                                                                                {"POLLRDNORM", 0},
@@ -156,7 +159,10 @@ Outcome Calls::shutdown(const Call& call, Progress&) {
   if (socket == nullptr) return error("EBADF");
   const std::string how = name_of(call, 1);
   if (socket->kind != Socket::Kind::connection || socket->over() || socket->waiting) return error("ENOTCONN");
-  if (how == "SHUT_RD" || how == "SHUT_RDWR" || how == "0" || how == "2") socket->read_shut = true;
+  if (how == "SHUT_RD" || how == "SHUT_RDWR" || how == "0" || how == "2") {
+    socket->read_shut = true;
+    if (settings_.bsd) static_cast<void>(take(*socket, socket->readable, false));  // BSD throws away what is there
+  }
   if (how == "SHUT_WR" || how == "SHUT_RDWR" || how == "1" || how == "2") {
     socket->write_shut = true;
     socket->engine->shutdown(socket->ep);
@@ -201,6 +207,8 @@ std::string Calls::set_one(Socket& socket, const std::string& name, const Value&
     limits.user_timeout = socket.user_timeout = std::chrono::milliseconds{n};
   else if (name == "TCP_KEEPINIT")
     socket.connect_timeout = seconds();
+  else if (name == "TCP_MAXSEG" && n >= kMaxsegMin && n <= kMaxsegMax)
+    socket.segment_max = static_cast<std::uint16_t>(n);
   else if (name == "TCP_LINGER2")
     limits.fin_wait_2 = seconds();
   else if (name == "SO_RCVBUF" && n > 0)
@@ -254,7 +262,9 @@ std::int64_t Calls::get_one(Socket& socket, const std::string& name, Outcome& ou
   if (name == "SO_SNDBUF") return limits.send_budget_octets;
   if (name == "SO_TYPE") return 1;
   if (name == "SO_ACCEPTCONN") return socket.kind == Socket::Kind::listening ? 1 : 0;
-  if (name == "TCP_MAXSEG" && socket.kind == Socket::Kind::connection) return socket.ep.payload_max();
+  if (name == "TCP_MAXSEG" && socket.kind == Socket::Kind::connection)
+    return settings_.bsd ? socket.ep.pmtu.mss() : socket.ep.payload_max();
+  if (name == "TCP_MAXSEG" && socket.kind != Socket::Kind::connection) return kDefaultMss;
   for (auto it = socket.options.rbegin(); it != socket.options.rend(); ++it)
     if (it->first == name) return it->second;
   out.unsupported = "socket option " + name;
@@ -264,7 +274,7 @@ std::int64_t Calls::get_one(Socket& socket, const std::string& name, Outcome& ou
 std::string Calls::check_info(const Socket& socket, const Value& record, Outcome& out) {
   for (const auto& [field, expected] : record.fields) {
     if (expected.is(Value::Kind::any)) continue;
-    const auto is = info_of(socket, host_.pools(), host_.now(), field);
+    const auto is = info_of({&socket, host_.pools(), host_.now(), settings_.bsd}, field);
     const auto wanted =
         expected.is(Value::Kind::number) ? std::optional{expected.number} : info_constant(expected.text);
     if (!is || !wanted) {

@@ -69,7 +69,7 @@ Outcome Calls::read(const Call& call, Progress&) {
   if (!amount.known || !only_flags(amount.flags, {"MSG_DONTWAIT", "MSG_PEEK", "MSG_NOSIGNAL"}))
     return unsupported(call.name + "() with " + (amount.known ? amount.flags : "this message header"));
   if (socket->kind != Socket::Kind::connection) return error("ENOTCONN");
-  if (socket->readable > 0 && !socket->read_shut) {
+  if (socket->readable > 0) {
     if (lacks_buffer(call)) return error("EFAULT");
     Outcome out = take(*socket, amount.octets, has_flag(amount.flags, "MSG_PEEK"));
     const std::int64_t left = socket->readable > 0 ? socket->readable : socket->end_of_stream() ? 1 : 0;
