@@ -15,6 +15,11 @@ constexpr std::uint32_t kBlocks = 8192;
 
 const tcp::Secrets kSecrets{{11, 12}, {13, 14}, {15, 16}};
 
+/// A block holds a whole segment.
+std::uint16_t block_octets(const Settings& settings) {
+  return std::max<std::uint16_t>(2048, std::max(settings.mtu_v4, settings.mtu_v6));
+}
+
 /// Writes a 16-bit word of a segment, and keeps the checksum right (RFC 1624).
 void rewrite(ByteSpan segment, std::size_t at, std::uint16_t word) {
   constexpr std::size_t kChecksum = 16;
@@ -27,7 +32,8 @@ void rewrite(ByteSpan segment, std::size_t at, std::uint16_t word) {
 
 }  // namespace
 
-Host::Host(Settings& settings, bool v4) : settings_{settings}, v4_{v4}, pools_{kEntries, kBlocks} {
+Host::Host(Settings& settings, bool v4)
+    : settings_{settings}, v4_{v4}, pools_{kEntries, kBlocks, block_octets(settings)} {
   local_ = v4 ? IpAddress::v4(192, 168, 0, 1) : *IpAddress::parse("fd3d:a0b:17d6::1");
   remote_ = v4 ? IpAddress::v4(192, 0, 2, 1) : *IpAddress::parse("fd3d:fa7b:d17d::1");
 }
@@ -361,7 +367,11 @@ void Host::close(Socket& socket) {
   if (socket.kind == Socket::Kind::listening) {
     socket.kind = Socket::Kind::fresh;
     for (const auto& one : sockets_)
-      if (one->parent == &socket && one->fd < 0 && !one->over()) abort(*one);
+      if (one->parent == &socket && one->fd < 0 && !one->over()) {
+        const bool half_open = !one->connected();
+        note(*one, one->engine->abort(one->ep));
+        if (!half_open) pump(*one);  // its peer learns of a half-open one's end when it sends
+      }
     socket.ready.clear();
     return;
   }

@@ -120,7 +120,7 @@ class Host {
   /// The socket made last; none before there is one.
   [[nodiscard]] const Socket* newest() const { return sockets_.empty() ? nullptr : sockets_.back().get(); }
   /// More timers fired than any script needs: something does not end.
-  [[nodiscard]] bool exhausted() const { return steps_ > kStepsMax; }
+  [[nodiscard]] bool exhausted() const { return steps_ > settings_.timers_max; }
   [[nodiscard]] const tcp::Pools& pools() const { return pools_; }
   [[nodiscard]] bool v4() const { return v4_; }
 
@@ -135,8 +135,6 @@ class Host {
   void round_buffer(Socket& socket);
   void put_extras(ByteSpan packet, Extras extras) const;
   [[nodiscard]] std::uint16_t mtu_of(const Socket& socket) const;
-
-  static constexpr std::uint32_t kStepsMax = 200'000;
 
   Settings& settings_;
   bool v4_;

@@ -84,7 +84,7 @@ std::string difference(const Sent& sent, const Packet& expected, const Settings&
   if (!settings.strict_push) compared = static_cast<std::uint8_t>(compared & ~kFlagPsh);
   // A reset is judged by its number, whether it acknowledges or not (RFC 9293 s3.10.7.4).
   const bool resets = (sent.flags & expected.flags & kFlagRst) != 0;
-  if (resets && !settings.reset_acks) compared = static_cast<std::uint8_t>(compared & ~kFlagAck);
+  if (resets && !settings.strict_choices) compared = static_cast<std::uint8_t>(compared & ~kFlagAck);
   if ((sent.flags & compared) != (expected.flags & compared)) return "flags";
   const bool reset_without_ack = resets && (sent.flags & expected.flags & kFlagAck) == 0;
   if (!expected.any_seq && sent.seq.value() != expected.seq) return "sequence number";

@@ -235,6 +235,7 @@ class Parser {
       in_.fail("expected an event, found '" + in_.until("").substr(0, 20) + "'");
       return out;
     }
+    if (in_.sees("<") || in_.sees(">")) in_.fail("a packet in another dialect: " + out.name);
     in_.expect("(");
     while (!in_.take(")") && !in_.failed()) {
       out.arguments.push_back(value(0));

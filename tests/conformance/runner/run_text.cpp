@@ -87,10 +87,13 @@ std::vector<FamilyVerdict> run_as(std::string_view profile, const Script& script
   return out;
 }
 
-/// What passes in `other` passes.
+/// What passes in `other` passes; of two that do not, the one that got further in the script counts.
 void improve(std::vector<FamilyVerdict>& out, const std::vector<FamilyVerdict>& other) {
-  for (std::size_t k = 0; k < std::min(out.size(), other.size()); ++k)
-    if (out[k].verdict.result != Result::pass && other[k].verdict.result == Result::pass) out[k] = other[k];
+  for (std::size_t k = 0; k < std::min(out.size(), other.size()); ++k) {
+    const Verdict &is = out[k].verdict, &may = other[k].verdict;
+    if (is.result == Result::pass) continue;
+    if (may.result == Result::pass || may.line > is.line) out[k] = other[k];
+  }
 }
 
 std::vector<FamilyVerdict> run_variant(std::string_view text, std::string_view defined, const Invocation& invocation) {

@@ -1,8 +1,10 @@
 #include "tests/conformance/runner/runner.h"
 
 #include <algorithm>
-#include <array>
+#include <deque>
+#include <map>
 
+#include "tests/conformance/runner/choices.h"
 #include "tests/conformance/runner/icmp_kinds.h"
 #include "tests/conformance/runner/info.h"
 #include "tests/conformance/runner/match.h"
@@ -38,6 +40,7 @@ class Player {
     }
     if (!decided_) finish();
     verdict_.notes = settings_.notes;
+    if (verdict_.result != Result::pass) verdict_.notes.insert(verdict_.notes.end(), recent_.begin(), recent_.end());
     return verdict_;
   }
 
@@ -47,8 +50,11 @@ class Player {
     bool listening{};  ///< the next SYN makes a connection
     bool opened{};
     int fd{-1};
-    bool path_known{};      ///< another connection learned the path MTU before
-    const Packet* offer{};  ///< the peer's SYN
+    bool path_known{};         ///< another connection learned the path MTU before
+    const Packet* offer{};     ///< the peer's SYN
+    std::uint32_t last_ack{};  ///< of what arrived last
+    std::uint32_t sent_end{};
+    std::map<std::uint32_t, Instant> sent_at;  ///< when the segment with this number left last
     Mapping mapping;
   };
   struct Blocked {
@@ -103,7 +109,8 @@ class Player {
       const Instant next = std::min(host_.next_deadline(), wake_);
       if (next > until || decided_) break;
       host_.run_until(std::max(next, host_.now()));
-      if (host_.exhausted()) return fail("no end: more timers fired than any script needs");
+      if (host_.exhausted())
+        return fail("no end: more than " + std::to_string(settings_.timers_max) + " timers fired (timers_max)");
       if (next == wake_) wake_ = tcp::kNever;
     }
     if (decided_) return;
@@ -119,10 +126,11 @@ class Player {
       const Blocked done = *blocked_;
       blocked_.reset();
       if (done.due && (host_.now() > *done.due + tolerance() || host_.now() < *done.due - tolerance())) {
-        const std::string why = "returns at " + clock(host_.now()) + ", expected at " + clock(*done.due);
-        if (!settings_.buffer_sizes && writes(*done.call) && outcome.result == done.call->result.number)
-          refuse("when a blocked writer wakes is a stack's own: " + done.call->name + "() " + why);
-        fail(done.call->name + "() " + why);
+        const std::string why =
+            done.call->name + "() returns at " + clock(host_.now()) + ", expected at " + clock(*done.due);
+        const bool same = outcome.result == done.call->result.number;
+        const std::string_view choice = same ? choice_in_call(*done.call, outcome.result, scene()) : "";
+        choice.empty() ? fail(why) : refuse(std::string{choice} + ": " + why);
       }
       judge(*done.call, outcome);
     }
@@ -139,7 +147,7 @@ class Player {
     if (const Socket* found = host_.latest(flow_.key)) socket = found;
     const AssertionResult result =
         check_assertions(assertions.text, {socket, host_.pools(), host_.now(), settings_.bsd}, variables_);
-    if (!result.failure.empty() && result.about_threshold && !settings_.thresholds)
+    if (!result.failure.empty() && result.about_threshold && !settings_.strict_choices)
       return refuse("the slow start threshold is a stack's own: " + result.failure);
     if (!result.failure.empty()) return fail(result.failure);
     if (!result.unsupported.empty()) refuse(result.unsupported);
@@ -202,8 +210,6 @@ class Player {
     }
   }
 
-  static bool writes(const Call& call) { return call.name.starts_with("write") || call.name.starts_with("send"); }
-
   void judge(const Call& call, const Outcome& outcome) {
     if (!outcome.unsupported.empty()) return refuse(outcome.unsupported);
     const std::string came = std::to_string(outcome.result) + (outcome.error.empty() ? "" : " " + outcome.error);
@@ -215,9 +221,9 @@ class Player {
     const bool same = any || (call.result.number == outcome.result &&
                               (outcome.result >= 0 || call.error.empty() || wanted == outcome.error));
     const std::string differs = call.name + "(): expected " + expected + ", came " + came;
-    const bool some = !same && call.result.number > 0 && outcome.result > 0;
-    if (some && !settings_.buffer_sizes && writes(call))
-      return refuse("how much a send buffer takes is a stack's own: " + differs);
+    const std::string_view choice =
+        !same && call.result.number > 0 ? choice_in_call(call, outcome.result, scene()) : std::string_view{};
+    if (!choice.empty()) return refuse(std::string{choice} + ": " + differs);
     if (!same) return fail(differs);
     if (!outcome.mismatch.empty()) fail(call.name + "(): " + outcome.mismatch);
   }
@@ -285,6 +291,8 @@ class Player {
     judge_arrival(packet, segment);
     payload_.assign(packet.octets, std::byte{0});
     segment.payload = payload_;
+    if ((packet.flags & kFlagAck) != 0) flow_.last_ack = packet.ack.value_or(0);
+    remember("< " + text_of(packet), host_.now());
     host_.receive(flow_.key, segment, {packet.urgent, packet.accurate});
     retry();
   }
@@ -304,13 +312,34 @@ class Player {
     }
   }
 
+  [[nodiscard]] Scene scene() { return {settings_, host_.find(flow_.key), flow_.path_known, too_big_, flow_.sent_end}; }
+
   void expect(const Packet& packet) {
     if (const std::string why = beyond_us(packet); !why.empty()) return refuse(why);
     const Instant limit = any_ ? host_.now() + kAnyTimeMax : due_end_ + tolerance();
     await(limit);
     if (decided_) return;
     if (pass_over_spare(packet)) await(limit);
-    if (front() == nullptr) return fail("expected " + text_of(packet) + " until " + clock(limit) + ", nothing came");
+    if (front() == nullptr) return silent(packet, limit);
+    const Sent sent = take(packet);
+    Sent came = to_script(sent, packet, flow_.mapping);
+    if (settings_.fin_repeats) repeat_fin(came, packet, flow_.mapping);
+    choose_reset(came, packet);
+    remember("> " + text_of(came), sent.at);
+    const std::string what = difference(came, packet, settings_, window_slack());
+    const std::string differs = "expected " + text_of(packet) + ", came " + text_of(came) + " at " + clock(sent.at);
+    if (!what.empty()) {
+      const std::string_view choice = choice_in(what, came, packet, scene());
+      return choice.empty() ? fail(what + ": " + differs) : refuse(std::string{choice} + ": " + differs);
+    }
+    on_time(packet, sent.at, limit);
+    flow_.sent_at[packet.seq] = sent.at;
+    if (const std::uint32_t end = packet.seq + packet.octets; SeqNum{flow_.sent_end}.precedes(SeqNum{end}))
+      flow_.sent_end = end;
+  }
+
+  /// The next segment, with those that leave together with it as far as the script wants them.
+  Sent take(const Packet& packet) {
     Sent sent = *front();
     host_.sent.pop_front();
     while (sent.octets < packet.octets && front() != nullptr && joins(sent, *front(), settings_.tolerance_us)) {
@@ -318,24 +347,61 @@ class Player {
       sent.flags |= front()->flags;
       host_.sent.pop_front();
     }
-    Sent came = to_script(sent, packet, flow_.mapping);
-    if (settings_.fin_repeats) repeat_fin(came, packet, flow_.mapping);
-    const std::string what = difference(came, packet, settings_, window_slack());
-    const bool sizes = !settings_.window_sizes && came.window > 0 && packet.window.value_or(0) > 0;
-    const std::string differs = "expected " + text_of(packet) + ", came " + text_of(came);
-    if (what == "window" && sizes) return refuse("the window's size: " + differs);
-    if (what == "length" && flow_.path_known && came.octets > packet.octets)
-      return refuse("a path MTU that another connection learned: " + differs);
-    if (what == "options" && too_big_ && (packet.flags & kFlagSyn) != 0)
-      return refuse("the segment size offered follows the path, not the interface (RFC 9293 s3.7.1): " + differs);
-    if (!what.empty())
-      return fail(what + ": expected " + text_of(packet) + ", came " + text_of(came) + " at " + clock(sent.at));
-    const bool pure = came.octets == 0 && came.flags == kFlagAck;
+    return sent;
+  }
+
+  void silent(const Packet& packet, Instant limit) {
+    const std::string nothing = "expected " + text_of(packet) + " until " + clock(limit) + ", nothing came";
+    const std::string_view choice = choice_in_silence(packet, scene());
+    if (choice.empty() && comes_delayed(packet))
+      return refuse("how long an acknowledgement is delayed is a stack's own (RFC 9293 s3.8.6.3): " + nothing);
+    if (choice.empty()) return fail(nothing);
+    // A stack's own is when it comes, not whether.
+    constexpr Duration kPatience = std::chrono::seconds{10};
+    const bool repairs = is_repairing(scene());
+    if (repairs) await(host_.now() + kPatience);
+    if (repairs && front() == nullptr) return fail(nothing + ", nor later");
+    refuse(std::string{choice} + ": " + nothing);
+  }
+
+  /// The acknowledgement of data in order that is expected comes within the half second that it may take.
+  bool comes_delayed(const Packet& packet) {
+    constexpr Duration kDelayMax = std::chrono::milliseconds{500};
+    const bool pure = packet.octets == 0 && packet.flags == kFlagAck && packet.options.empty();
+    const Socket* socket = host_.find(flow_.key);
+    if (settings_.strict_choices || !pure || socket == nullptr || socket->ep.reassembly.pieces() > 0) return false;
+    await(host_.now() + kDelayMax);
+    if (front() == nullptr) return false;
+    const Sent came = to_script(*front(), packet, flow_.mapping);
+    return difference(came, packet, settings_, window_slack()).empty();
+  }
+
+  void on_time(const Packet& packet, Instant at, Instant limit) {
+    const bool pure = packet.octets == 0 && packet.flags == kFlagAck;
     const Duration early = pure ? microseconds{settings_.early_acks_us} : Duration::zero();
-    if (!any_ && (sent.at > limit || sent.at < due_ - tolerance() - early))
-      return fail("time: expected " + text_of(packet) + " at " + clock(due_) + ", came at " + clock(sent.at));
-    last_ = std::max(sent.at, last_);
+    if (!any_ && (at > limit || at < due_ - tolerance() - early)) {
+      const std::string why = "expected " + text_of(packet) + " at " + clock(due_) + ", came at " + clock(at);
+      const auto before = flow_.sent_at.find(packet.seq);
+      const std::string_view choice = before != flow_.sent_at.end() && at < due_
+                                          ? choice_in_time(due_ - before->second, scene())
+                                          : std::string_view{};
+      return choice.empty() ? fail("time: " + why) : refuse(std::string{choice} + ": " + why);
+    }
+    last_ = std::max(at, last_);
     if (early > Duration::zero() && !any_) last_ = std::max(last_, due_);
+  }
+
+  /// A reset for what arrived after the end may have the number that the peer awaits, or the next of ours.
+  void choose_reset(Sent& came, const Packet& packet) const {
+    const bool resets = (came.flags & packet.flags & kFlagRst) != 0;
+    if (resets && !settings_.strict_choices && packet.seq == flow_.last_ack) came.seq = SeqNum{packet.seq};
+  }
+
+  /// For the notes of a script that does not pass: what came and left last.
+  void remember(const std::string& what, Instant at) {
+    constexpr std::size_t kRemembered = 12;
+    if (recent_.size() == kRemembered) recent_.pop_front();
+    recent_.push_back(clock(at) + " " + what);
   }
 
   /// Why a packet can never come from us: what was not negotiated, or may not be.
@@ -349,7 +415,7 @@ class Player {
     if (has(packet, Kind::fast_open)) return "fast open is expected";
     if (has(packet, Kind::other)) return "an MD5 digest is expected";
     const bool answers = (packet.flags & (kFlagSyn | kFlagAck)) == (kFlagSyn | kFlagAck) && flow_.offer != nullptr;
-    if (!answers || settings_.strict_options) return "";
+    if (!answers || settings_.strict_choices) return "";
     for (const Kind kind : {Kind::window_scale, Kind::timestamps, Kind::sack_permitted})
       if (has(packet, kind) && !has(*flow_.offer, kind))
         return "an option on a SYN-ACK that the SYN did not carry (RFC 7323 s2.2, s3.2; RFC 2018 s2)";
@@ -412,6 +478,7 @@ class Player {
   std::vector<std::byte> payload_;
   Variables variables_;
   const Event* event_{};
+  std::deque<std::string> recent_;
   std::string excuse_;  ///< why a difference from here on says nothing
   bool spare_ack_{};
   bool too_big_{};  ///< an ICMP message told of a smaller path MTU

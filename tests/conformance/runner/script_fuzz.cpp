@@ -18,6 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   const auto& script = std::get<script::Script>(parsed);
   script::Settings settings;
+  script::Variables variables;
   for (const auto& one : script.directives) static_cast<void>(settings.set(one.key, one.value));
   for (const auto& one : script.options) static_cast<void>(settings.option(one.key, one.value));
   for (const auto& event : script.events) {
@@ -27,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     } else if (const auto* shell = std::get_if<script::Shell>(&event.what)) {
       static_cast<void>(settings.shell(shell->text));
     } else if (const auto* statements = std::get_if<script::Assertions>(&event.what)) {
-      static_cast<void>(script::check_assertions(statements->text, nullptr, pools, Instant{}));
+      static_cast<void>(script::check_assertions(statements->text, {nullptr, pools, Instant{}, false}, variables));
     }
   }
   return 0;

@@ -83,14 +83,12 @@ constexpr std::array kOwnFlags{
     OwnFlagKey{"spare_dsack", &Settings::spare_dsack},
     OwnFlagKey{"window_sizes", &Settings::window_sizes},
     OwnFlagKey{"missing_ts", &Settings::missing_ts},
-    OwnFlagKey{"buffer_sizes", &Settings::buffer_sizes},
-    OwnFlagKey{"thresholds", &Settings::thresholds},
-    OwnFlagKey{"reset_acks", &Settings::reset_acks},
+    OwnFlagKey{"strict_choices", &Settings::strict_choices},
     OwnFlagKey{"unsent_acks", &Settings::unsent_acks},
 };
 
 // What changes the protocol away from what we follow.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kRefused{{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> kRefused{{
     {"insecure_rst", "resets as before RFC 5961"},
     {"insecure_syn", "SYNs as before RFC 5961"},
     {"insecure_ack", "acknowledgements as before RFC 5961"},
@@ -98,6 +96,7 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 7> kRefused{
     {"tolerate_missing_ts", "segments without the timestamps that were agreed on"},
     {"rexmit_drop_options", "options are left out of repeated SYNs"},
     {"udp_tunneling_port", "TCP in UDP"},
+    {"rfc5827", "early retransmit, which RFC 8985 took the place of"},
 }};
 
 std::string bad(std::string_view key, std::string_view value) {
@@ -133,6 +132,7 @@ constexpr std::array kNumbers{
     NumberKey{"receive_budget", 0, kBudgetMax,
               [](Settings& s, std::int64_t n) { s.limits.receive_budget_octets = word(n); }},
     NumberKey{"send_budget", 0, kBudgetMax, [](Settings& s, std::int64_t n) { s.limits.send_budget_octets = word(n); }},
+    NumberKey{"timers_max", 1, kBudgetMax, [](Settings& s, std::int64_t n) { s.timers_max = word(n); }},
     NumberKey{"mtu", 72, 65535,
               [](Settings& s, std::int64_t n) {
                 s.mtu_v4 = s.mtu_v6 = static_cast<std::uint16_t>(n);
@@ -146,7 +146,7 @@ bool Settings::start(std::string_view profile) {
   *this = Settings{};
   limits.send_entries_max = 8192;
   if (profile == "penstock") return true;
-  strict_push = strict_end = buffer_sizes = thresholds = reset_acks = false;
+  strict_push = strict_end = strict_choices = false;
   adopt_syn = window_slack = spare_dsack = true;
   early_acks_us = 100000;
   limits.nagle = true;
@@ -175,7 +175,7 @@ bool Settings::start(std::string_view profile) {
   limits.retries_max = limits.syn_retries_max = limits.connect_retries_max = 12;
   limits.slow_start_growth_segments = 2;
   limits.keepalive_probes = 8;
-  limits.rack = false;
+  limits.rack = limits.hystart = false;
   connect_timeout = std::chrono::seconds{75};
   return true;
 }
@@ -324,6 +324,7 @@ std::string Settings::sysctl_freebsd(std::string_view name, std::int64_t value) 
   if (value != 0)
     for (const auto& [refused, why] : kRefused)
       if (name == refused) return "sysctl " + std::string{name} + "=" + std::to_string(value) + ": " + std::string{why};
+  if (name == "rfc6675_pipe" && value == 0) return "sysctl rfc6675_pipe=0: loss detection as before RFC 6675";
   if (name == "rfc1323") {
     limits.timestamps = value == 1 || value == 3;
     limits.window_scaling = value == 1 || value == 2;

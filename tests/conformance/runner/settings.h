@@ -24,6 +24,7 @@ namespace penstock::script {
 
 struct Settings {
   tcp::Limits limits;
+  std::uint32_t timers_max{200'000};  ///< timers that may fire in one script
   std::uint16_t mtu_v4{1500};
   std::uint16_t mtu_v6{1520};  ///< so that the segment size is 1460 in both families
   std::int64_t tolerance_us{4000};
@@ -35,12 +36,10 @@ struct Settings {
   bool quick_acks{false};         ///< no delay until the application has written
   bool adopt_syn{false};          ///< segment size, scale and options in use come from the script's first SYN
   bool fin_repeats{false};        ///< a pure acknowledgement stands for one that repeats the FIN
-  bool window_slack{false};  ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
-  bool spare_dsack{false};   ///< a DSACK where none is expected is passed over (RFC 2883 lets a receiver choose)
-  bool window_sizes{true};   ///< how large a window is, is compared; otherwise only whether it is zero
-  bool buffer_sizes{true};   ///< how much a send buffer takes, and when a blocked writer wakes, is compared
-  bool thresholds{true};     ///< statements about the slow start threshold are compared
-  bool reset_acks{true};     ///< whether a reset acknowledges is compared
+  bool window_slack{false};   ///< a window may be smaller than expected by less than a segment (RFC 9293 s3.8.6.2.2)
+  bool spare_dsack{false};    ///< a DSACK where none is expected is passed over (RFC 2883 lets a receiver choose)
+  bool window_sizes{true};    ///< how large a window is, is compared; otherwise only whether it is zero
+  bool strict_choices{true};  ///< what the standards leave to a stack is compared (choices.h)
   bool unsent_acks{true};  ///< acknowledgements of what was not sent are answered (RFC 9293 s3.10.7.4); Linux does not
   bool missing_ts{false};  ///< segments of the peer may lack timestamps that were agreed on (RFC 7323 s3.2: dropped)
   bool mtu_given{false};
