@@ -183,7 +183,7 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
       piece.bytes = piece.bytes.first(std::min<std::size_t>(piece.bytes.size(), most));
       deliver(ep, piece, delivery);
     }
-    ep.reassembly.advanced_to(ep.rcv_nxt);
+    ep.reassembly.advanced_to(pools_, ep.rcv_nxt);
     ep.acks.data_in_order(static_cast<std::uint32_t>(payload.size()), now, limits_);
     if (fills_gap) ep.acks.ack_now();
   } else {

@@ -138,15 +138,34 @@ TEST(Reassembly, agrees_with_a_plain_model_under_random_overlaps) {
       const auto bytes = random.bytes(1 + random.below(100));
       const Stored stored = queue.insert(pools, base + SeqSpan{at}, bytes, 200);
       ASSERT_TRUE(stored.complete);
-      bool duplicate = false;
-      for (std::uint32_t j = 0; j < bytes.size(); ++j) duplicate |= !model.try_emplace(at + j, bytes[j]).second;
-      ASSERT_EQ(stored.duplicate, duplicate) << "seed " << seed;
+      std::uint32_t first = at + static_cast<std::uint32_t>(bytes.size()), last = first;
+      for (std::uint32_t j = at; j < at + bytes.size(); ++j) {
+        if (model.try_emplace(j, bytes[j - at]).second) continue;
+        if (j < first) first = last = j;
+        if (j == last) ++last;
+      }
+      ASSERT_EQ(stored.duplicate, first != last) << "seed " << seed;
+      if (stored.duplicate) {  // the first range that came twice, whole
+        ASSERT_EQ(stored.duplicate_of, (SackBlock{base + SeqSpan{first}, base + SeqSpan{last}})) << "seed " << seed;
+      }
       ASSERT_EQ(queue.audit(pools, base), "") << "seed " << seed;
       // The first range is the run around the segment.
       std::uint32_t low = at, high = at;
       while (model.contains(low - 1)) --low;
       while (model.contains(high)) ++high;
       ASSERT_EQ(queue.range(0), (SackBlock{base + SeqSpan{low}, base + SeqSpan{high}})) << "seed " << seed;
+      // As many as there is room for, each a whole run, none twice (RFC 2018 s4).
+      std::map<std::uint32_t, std::uint32_t> runs;
+      for (auto [position, octet] : model)
+        if (!model.contains(position - 1)) runs[position] = position;
+      for (auto& [begin, end] : runs)
+        while (model.contains(end)) ++end;
+      ASSERT_EQ(queue.range_count(), std::min<std::size_t>(runs.size(), kSackBlocksMax)) << "seed " << seed;
+      for (std::uint8_t r = 0; r < queue.range_count(); ++r) {
+        const auto run = runs.extract(queue.range(r).start.since(base).octets);
+        ASSERT_FALSE(run.empty()) << "seed " << seed;
+        ASSERT_EQ(queue.range(r).end, base + SeqSpan{run.mapped()}) << "seed " << seed;
+      }
     }
     std::uint32_t next = model.begin()->first;
     SeqNum rcv_nxt = base + SeqSpan{next};

@@ -71,7 +71,8 @@ Stored Reassembly::insert(Pools& pools, SeqNum seq, ByteView payload, std::uint1
     }
     if (next != kNoIndex && pools.entries[next].seq.at_most(at)) {  // held already
       const SeqNum covered = earlier_of(end, pools.entries[next].end());
-      if (!out.duplicate) out.duplicate_of = {at, covered};
+      if (!out.duplicate) out.duplicate_of = {at, at};
+      if (out.duplicate_of.end == at) out.duplicate_of.end = covered;
       out.duplicate = true;
       at = covered;
       continue;
@@ -106,6 +107,7 @@ void Reassembly::report_around(const Pools& pools, SeqNum seq, bool fin_only) {
   if (!found && !fin_only) return;
   if (fin_known_ && run.end == fin_position_) run.end += SeqSpan{1};
   if (run.start != run.end) report(run);
+  refill(pools);
 }
 
 void Reassembly::report(SackBlock range) {
@@ -115,15 +117,43 @@ void Reassembly::report(SackBlock range) {
     const bool apart = ranges_[i].end.precedes(range.start) || range.end.precedes(ranges_[i].start);
     if (apart) kept[count++] = ranges_[i];
   }
+  if (range_count_ == kSackBlocksMax && count == kSackBlocksMax) untold_ = true;
   ranges_ = kept;
   range_count_ = count;
 }
 
-void Reassembly::advanced_to(SeqNum rcv_nxt) {
+bool Reassembly::tell(SackBlock run) {
+  for (std::uint8_t i = 0; i < range_count_; ++i)
+    if (ranges_[i].start.at_most(run.start) && run.start.precedes(ranges_[i].end)) return true;
+  if (range_count_ == kSackBlocksMax) return false;
+  ranges_[range_count_++] = run;
+  return true;
+}
+
+void Reassembly::refill(const Pools& pools) {
+  if (!untold_ || range_count_ == kSackBlocksMax) return;
+  bool all = true;
+  bool fin_told = !fin_known_;
+  for (Index i = head_; i != kNoIndex && all;) {
+    SackBlock run{pools.entries[i].seq, pools.entries[i].seq};
+    for (; i != kNoIndex && pools.entries[i].seq == run.end; i = pools.entries[i].next)
+      run.end = pools.entries[i].end();
+    if (fin_known_ && run.end == fin_position_) {
+      run.end += SeqSpan{1};
+      fin_told = true;
+    }
+    all = tell(run);
+  }
+  if (all && !fin_told) all = tell({fin_position_, fin_position_ + SeqSpan{1}});
+  untold_ = !all;
+}
+
+void Reassembly::advanced_to(const Pools& pools, SeqNum rcv_nxt) {
   std::uint8_t count = 0;
   for (std::uint8_t i = 0; i < range_count_; ++i)
     if (rcv_nxt.precedes(ranges_[i].start)) ranges_[count++] = ranges_[i];
   range_count_ = count;
+  refill(pools);
 }
 
 SackBlock Reassembly::held_within(const Pools& pools, SeqNum from, SeqNum to) const {

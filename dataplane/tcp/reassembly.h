@@ -18,7 +18,7 @@ namespace penstock::tcp {
 struct Stored {
   bool complete{true};     ///< everything new of the segment is held now
   bool duplicate{};        ///< some of it was held before
-  SackBlock duplicate_of;  ///< the first such range, for DSACK (RFC 2883)
+  SackBlock duplicate_of;  ///< the first such range, whole, for DSACK (RFC 2883 s4)
 };
 
 /// In-order payload as it is handed on. `block` is set when it lies in a block already, which may be shared.
@@ -51,7 +51,7 @@ class Reassembly {
   void pop(Pools& pools);
   void release_all(Pools& pools);
   /// Forgets reported ranges up to `rcv_nxt`.
-  void advanced_to(SeqNum rcv_nxt);
+  void advanced_to(const Pools& pools, SeqNum rcv_nxt);
 
   /// Most recent range first (RFC 2018 s4).
   [[nodiscard]] std::uint8_t range_count() const { return range_count_; }
@@ -69,11 +69,15 @@ class Reassembly {
   bool add(Pools& pools, Index& after, SeqNum seq, ByteView payload);
   void report_around(const Pools& pools, SeqNum seq, bool fin_only);
   void report(SackBlock range);
+  /// Ranges that once found no room are told again when there is some, behind the recent ones (RFC 2018 s4).
+  void refill(const Pools& pools);
+  bool tell(SackBlock run);
 
   Index head_{kNoIndex};
   std::uint16_t pieces_{};
   std::uint8_t range_count_{};
-  bool fin_known_{};
+  bool fin_known_ : 1 {};
+  bool untold_ : 1 {};  ///< some range held is not among ranges_
   SeqNum fin_position_;
   std::array<SackBlock, kSackBlocksMax> ranges_{};
 };

@@ -78,7 +78,8 @@ TEST(Receive, sack_blocks_name_the_latest_range_first) {
   EXPECT_EQ(d.last_options.sack[0].start, SeqNum{Dialogue::kPeerIss + 91});
   EXPECT_EQ(d.last_options.sack[1].start, SeqNum{Dialogue::kPeerIss + 71});
   d.in({.seq = 41, .data = "0123456789"});
-  EXPECT_EQ(d.all(), "A 1+0 ack 1 sack 31-61 91-101 71-81");
+  EXPECT_EQ(d.all(), "A 1+0 ack 1 sack 31-61 91-101 71-81 11-21")
+      << "the oldest, for which there was no room before, is told again";
 }
 
 TEST(Receive, a_repeated_segment_is_reported_by_dsack) {
