@@ -6,6 +6,7 @@ Limits    ROUNDS_MIN: below it no test can reach 5 % (3 against 3 gives 10 % at 
           them a cell gets no verdict.
 Not here  what is compared with what (verdict.py)
 """
+import functools
 import itertools
 import math
 import random
@@ -81,17 +82,27 @@ def mann_whitney(a, b):
 
 def bootstrap_ratio(a, b, draws=2000, seed=1, confidence=0.95):
     """(least, greatest) plausible median(b) / median(a)."""
+    return _bootstrap_ratio(tuple(a), tuple(b), draws, seed, confidence)
+
+
+@functools.lru_cache(maxsize=4096)  # page, summary and targets ask for the same rows
+def _bootstrap_ratio(a, b, draws, seed, confidence):
     source = random.Random(seed)
     ratios = []
     for _ in range(draws):
-        below = median(source.choices(a, k=len(a)))
+        below = _middle(sorted(source.choices(a, k=len(a))))
         if below:
-            ratios.append(median(source.choices(b, k=len(b))) / below)
+            ratios.append(_middle(sorted(source.choices(b, k=len(b)))) / below)
     if not ratios:
         return math.nan, math.nan
     ratios.sort()
     cut = int(len(ratios) * (1 - confidence) / 2)
     return ratios[cut], ratios[-1 - cut]
+
+
+def _middle(ordered):
+    half = len(ordered) // 2
+    return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
 def noise(samples, foreign):

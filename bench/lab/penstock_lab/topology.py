@@ -6,11 +6,12 @@ Offloads  "on": as veth comes, 64 KiB at once between kernels. "off": frames of 
           wire carries them. A steering program changes what its peer may offload; that is part of its device's cost.
 Not here  who forwards (duts/), who sends (loads/)
 """
+import os
 import pathlib
 import time
 
 import servers
-from lab import CLIENT4, NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, server4, wait_for
+from lab import CLIENT4, NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, run, server4, wait_for
 
 from . import ROOT
 from .cpu import Meter
@@ -35,6 +36,18 @@ def peer(name):
     if not path.exists():
         raise FileNotFoundError(f"{path} is not built; scripts/lab builds it")
     return str(path)
+
+
+def kernel_threads(prefix):
+    """Process ids by the beginning of their name."""
+    found = set()
+    for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if path.read_text().startswith(prefix):
+                found.add(int(path.parent.name))
+        except OSError:
+            pass  # ended meanwhile
+    return found
 
 
 class Bed:
@@ -111,6 +124,21 @@ class Bed:
                 raise LoadError(f"ended with {child.returncode}: {log.read_text()[-300:]}")
             return log.read_text().startswith(word)
         wait_for(said, timeout, f"{word}: {log.name}")
+
+    def receive_apart(self):
+        """From now on the node receives on the device's cores and the servers on theirs, not on the core of whoever sends: NAPI in
+        kernel threads that stay there, and packet steering for interfaces that have none."""
+        before = kernel_threads("napi/")
+        for space, names, party in ((self.lab.node, ("veth-client", "veth-servers"), "device"), (self.lab.servers, ("eth0", "direct0"), "servers")):
+            cores = self.parties.cores[party]
+            mask = f"{sum(1 << core for core in cores):x}"
+            text = "".join(f"echo 1 >/sys/class/net/{name}/threaded; echo {mask} >/sys/class/net/{name}/queues/rx-0/rps_cpus; "
+                           for name in names)
+            run("ip", "netns", "exec", space.name, "sh", "-ec", text)
+            fresh = kernel_threads("napi/") - before
+            for pid in fresh:
+                os.sched_setaffinity(pid, cores)
+            before |= fresh
 
     def route_flood_home(self, device):
         """Answers to SYNs of 10.50.0.0/16 find their way to the client, which ignores them."""

@@ -86,7 +86,8 @@ class Counter:
 class Packets(Load):
     service, operation, offloads, late = "sink", "packet", "off", True
     name, title = "packets", "frames of 64 octets, UDP, 64 flows, as many as the generator sends"
-    metrics = (Metric("rate", "packets/s", headline=True), Metric("sent", "packets/s"), Metric("lost", "%", "lower"))
+    metrics = (Metric("rate", "packets/s", headline=True), Metric("sent", "packets/s"), Metric("lost", "%", "lower"),
+               Metric("sender", "% of a core", "lower"))
 
     def run(self, bed, device, seconds):
         with Counter(bed, device) as counter:
@@ -100,7 +101,7 @@ class Packets(Load):
     def values(self, sent, received, took, cpu):
         self.need(received > 0, f"nothing of {sent} frames arrived")
         return {"operations": received, "errors": 0, "rate": received / took, "sent": sent / took,
-                "lost": 100 * (1 - received / sent), "cpu": cpu}
+                "lost": 100 * (1 - received / sent), "sender": 100 * cpu["client"] / cpu["seconds"], "cpu": cpu}
 
 
 def search(trial, top, least, resolution=RESOLUTION):
@@ -118,11 +119,20 @@ def search(trial, top, least, resolution=RESOLUTION):
     return good
 
 
-class LossFree(Packets):
+class Saturate(Packets):
+    """The sender no longer pays for the device's receiving, and is not slowed down by it."""
+
+    name, title = "saturate", "frames of 64 octets, UDP, 64 flows; the device receives on its own core"
+
+    def prepare(self, bed, device):
+        bed.receive_apart()
+
+
+class LossFree(Saturate):
     """Binary search over short trials, then one of the run's length at what was found; a little less as long as that loses."""
 
-    name, title = "lossless", "frames of 64 octets, UDP, 64 flows, at the greatest rate that loses none"
-    metrics = (Metric("rate", "packets/s", headline=True), Metric("limit", "packets/s"))
+    name, title = "lossless", "the same at the greatest rate that loses none"
+    metrics = (Metric("rate", "packets/s", headline=True), Metric("limit", "packets/s"), Metric("sender", "% of a core", "lower"))
     overhead = 8.0
 
     def run(self, bed, device, seconds):
@@ -168,4 +178,4 @@ class Flood(Load):
                 **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
 
 
-LOADS = (Packets(), LossFree(), Flood())
+LOADS = (Packets(), Flood(), Saturate(), LossFree())  # the last two change the bed
