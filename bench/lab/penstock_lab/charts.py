@@ -6,7 +6,7 @@ Model     every function returns one <svg> as text. Colours are CSS classes c0..
 import html
 import math
 
-from .formats import microseconds, number
+from .formats import count, microseconds, number
 
 WIDTH, LABEL, RIGHT = 720, 190, 90
 COLOURS_COUNT = 8
@@ -129,13 +129,13 @@ def curves(series, x_name, y_name, log_y=False, show=number):
     parts = []
     for tick in ticks:
         parts += [line(left, up(tick), right, up(tick), "grid"), text(left - 6, up(tick) + 4, show(tick), "end", "tick")]
-    parts += [text(across(x), height + 14, number(x), "middle", "tick") for x in xs]
+    parts += [text(across(x), height + 14, count(x), "middle", "tick") for x in xs]
     parts += [text((left + right) / 2, height + 32, x_name, "middle", "tick"), text(left, height + 32, y_name, "start", "tick")]
     for index, (name, points) in enumerate(series.items()):
         path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in points if y > 0)
-        parts.append(f'<polyline points="{path}" class="l{index % COLOURS_COUNT}{dash_of(index)}"/>')
+        parts.append(f'<polyline points="{path}" class="l{index % COLOURS_COUNT}{dash_of(index)}{" ours" if name.startswith("penstock") else ""}"/>')
         parts += [f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="3.5" class="c{index % COLOURS_COUNT}"><title>'
-                  f"{esc(name)}: {show(y)} at {number(x)}</title></circle>" for x, y in points if y > 0]
+                  f"{esc(name)}: {show(y)} at {count(x)}</title></circle>" for x, y in points if y > 0]
     return svg(height + 40, parts) + legend(list(series))
 
 

@@ -30,6 +30,14 @@ def seconds(value):
     return f"{number(value)} s"
 
 
+def count(value):
+    """A whole number: 10,000, or 64 KiB."""
+    for unit, name in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value and value % unit == 0:
+            return f"{value // unit} {name}"
+    return f"{value:,}"
+
+
 def microseconds(value):
     return "-" if value is None else seconds(value / 1e6)
 

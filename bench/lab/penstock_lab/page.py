@@ -12,7 +12,7 @@ h1,h2,h3 { line-height:1.2; } h2 { margin-top:2em; border-bottom:1px solid var(-
 th,td { text-align:left; padding:3px 10px 3px 0; border-bottom:1px solid var(--grid); vertical-align:top; }
 td.n { font-variant-numeric:tabular-nums; } small { color:var(--soft); display:block; }
 svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; }
-svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .dash { stroke-dasharray:6 3; outline:1px dashed var(--fg); }
+svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .ours { stroke-width:4; } .dash { stroke-dasharray:6 3; outline:1px dashed var(--fg); }
 .legend span { margin-right:14px; font-size:12px; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; }
 .v-better,.v-met { color:var(--good); } .v-worse,.v-missed { color:var(--bad); } .v-same,.v-refused { color:var(--soft); font-weight:400; }
 """ + "".join(f".c{i} {{ fill:{c}; }} .b{i} {{ background:{c}; }} .l{i} {{ stroke:{c}; }}\n" for i, c in enumerate(COLOURS))

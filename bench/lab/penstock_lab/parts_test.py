@@ -116,6 +116,8 @@ class Texts(unittest.TestCase):
         for value, text in ((12345, "12.3k"), (999.9, "1.00k"), (0.001234, "0.00123"), (0, "0"), (2.5e6, "2.50M"), (-42, "-42.0"),
                             (None, "-"), (float("inf"), "-")):
             self.assertEqual(formats.number(value), text)
+        for value, text in ((1, "1"), (10000, "10,000"), (1024, "1 KiB"), (65536, "64 KiB"), (1 << 20, "1 MiB")):
+            self.assertEqual(formats.count(value), text)
         for value, text in ((1.5e-5, "15.0 us"), (0.25, "250 ms"), (3e-9, "3.00 ns"), (12, "12.0 s")):
             self.assertEqual(formats.seconds(value), text)
 

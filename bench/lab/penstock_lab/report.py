@@ -5,7 +5,7 @@ Order     verdicts first, then each load (throughput, latency, CPU split, table)
 """
 from . import charts, stats
 from .charts import esc
-from .formats import bare, number, percent, ratio, seconds
+from .formats import bare, microseconds, number, percent, ratio, seconds
 from .page import CAVEATS, CLASSES, METHOD, STYLE
 from .targets import check_targets
 from .verdict import beside_peers, quietness
@@ -126,7 +126,7 @@ def curve_section(results):
     for family, points in families.items():
         if len(points) < 2:
             continue
-        for metric, title, log_y in (("rate", "operations/s", False), ("p50", "p50, us", True),
+        for metric, title, log_y in (("rate", "operations/s", False), ("p50", "p50", True),
                                      ("cost_machine", "CPU per operation, machine", True)):
             series = {}
             for x, load in sorted(points):
@@ -134,7 +134,7 @@ def curve_section(results):
                     value = middle(results, name, load, metric)
                     if value:
                         series.setdefault(name, []).append((x, value))
-            chart = charts.curves(series, family, title, log_y, seconds if metric == "cost_machine" else number)
+            chart = charts.curves(series, family, title, log_y, {"cost_machine": seconds, "p50": microseconds}.get(metric, number))
             out.append(f"<h4>{esc(title)} over {esc(family)}</h4>{chart}" if chart else "")
     return "".join(out)
 
