@@ -19,17 +19,22 @@ def call(*command, **options):
 
 class FreshMachine(unittest.TestCase):
     def test_what_runs_before_packages_are_there_needs_nothing_but_bash(self):
-        for name in ("setup", "demo", "test", "dev"):
+        for name in ("setup", "demo", "test", "dev", "lab"):
             with self.subTest(script=name):
                 self.assertEqual((SCRIPTS / name).read_text().splitlines()[0], "#!/usr/bin/env bash")
                 self.assertEqual(call("bash", "-n", SCRIPTS / name).returncode, 0)
 
-    def test_the_demo_without_python_installs_packages_and_goes_on(self):
+    def test_demo_and_lab_without_python_install_packages_and_go_on(self):
+        for script, arguments in (("demo", "-B tests/e2e/demo.py --keep"), ("lab", "-B -m penstock_lab --keep")):
+            with self.subTest(script=script):
+                self.goes_on(script, arguments)
+
+    def goes_on(self, script, arguments):
         with tempfile.TemporaryDirectory() as directory:
             root = pathlib.Path(directory)
             for folder in ("scripts", "bin"):
                 (root / folder).mkdir()
-            shutil.copy(SCRIPTS / "demo", root / "scripts" / "demo")
+            shutil.copy(SCRIPTS / script, root / "scripts" / script)
             for tool in ("bash", "dirname", "chmod"):
                 (root / "bin" / tool).symlink_to(shutil.which(tool))
             python = root / "bin" / "python3"
@@ -40,8 +45,8 @@ class FreshMachine(unittest.TestCase):
             environment = {"PATH": str(root / "bin")}
             bash = shutil.which("bash")
             for _ in range(2):
-                done = call(bash, root / "scripts" / "demo", "--keep", env=environment)
-                self.assertEqual(done.stdout.strip(), "ran -B tests/e2e/demo.py --keep", done.stderr)
+                done = call(bash, root / "scripts" / script, "--keep", env=environment)
+                self.assertEqual(done.stdout.strip(), f"ran {arguments}", done.stderr)
                 (root / "scripts" / "setup").write_text("#!/usr/bin/env bash\nexit 1\n")  # not called again
 
 

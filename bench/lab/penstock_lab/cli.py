@@ -53,6 +53,7 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
     if options.plan:
         show_plan(plan.turns(devices, chosen, rounds), seconds, reserved)
         return
+    begin(options)
     cores = cores_for(os.sched_getaffinity(0))
     play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget, options.profile, cores), new_place(options.out, mode))
 
@@ -66,6 +67,7 @@ def show_plan(turns, seconds, reserved):
 def resume(options):
     """Goes on with a run that was stopped or interrupted, on the same machine and the same tree."""
     data = Results.read(options.results).data
+    begin(options)
     here = machine.describe()
     for key in (*compare.SAME, "commit"):
         if data["machine"].get(key) != here.get(key):
@@ -73,14 +75,18 @@ def resume(options):
     play(options, data, pathlib.Path(options.results))
 
 
-def play(options, data, place):
-    """Measures what `data` lacks; its file is whole after every turn."""
+def begin(options):
+    """Everything is installed and built; only then the machine can be described."""
     if os.getuid() != 0:
         sys.exit("lab: needs root (network namespaces, cgroups, XDP)")
     from lab import end_on_signals
     end_on_signals()
     if not options.no_build:
         prepare()
+
+
+def play(options, data, place):
+    """Measures what `data` lacks; its file is whole after every turn."""
     groups = Groups()
     try:
         parties = Parties(groups, cores_for(os.sched_getaffinity(0)))

@@ -9,6 +9,7 @@ import subprocess
 from . import ROOT
 
 TOOLS = {"haproxy": ("haproxy", "-v"), "nginx": ("nginx", "-v"), "wrk": ("wrk", "-v"), "iperf3": ("iperf3", "--version"),
+         "h2load": ("h2load", "--version"), "perf": ("perf", "--version"),
          "nft": ("nft", "--version"), "testpmd": ("dpkg-query", "-W", "-f", "${Version}", "dpdk-dev")}
 
 
@@ -42,11 +43,15 @@ def vulnerabilities():
             if "Mitigation" in path.read_text()} if top.exists() else {}
 
 
+def git(*words):
+    """What git prints, of a clone that may belong to somebody else than root."""
+    if shutil.which("git") is None:
+        return ""
+    return subprocess.run(["git", "-c", "safe.directory=*", "-C", str(ROOT), *words], capture_output=True, text=True).stdout.strip()
+
+
 def commit():
-    text = first_line("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
-    changed = subprocess.run(["git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no"], capture_output=True,
-                             text=True)
-    return (text or "unknown") + ("+changes" if changed.stdout.strip() else "")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
 def describe():
