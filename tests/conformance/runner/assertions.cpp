@@ -197,7 +197,6 @@ AssertionResult check_assertions(std::string_view text, const Subject& subject, 
     if (!asserts || value != 0 || !out.failure.empty()) continue;
     out.failure = "'" + std::string{trimmed(condition)} + "' does not hold" +
                   (expression.values().empty() ? "" : ": " + expression.values());
-    out.about_threshold = condition.find("tcpi_snd_ssthresh") != std::string_view::npos;
   }
   return out;
 }

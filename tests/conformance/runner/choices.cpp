@@ -28,6 +28,8 @@ bool is_held_back(const Packet& expected, const Scene& scene) {
   return waits == expected.octets && waits > 0 && waits < ep.payload_max() && ep.queue.una().precedes(ep.queue.nxt());
 }
 
+constexpr std::string_view kOldTimeout = "a first timeout of three seconds, as before RFC 6298";
+
 }  // namespace
 
 bool is_repairing(const Scene& scene) {
@@ -57,7 +59,14 @@ std::string_view choice_in_time(Duration interval, const Scene& scene) {
   constexpr Duration kOldInitial = std::chrono::seconds{3};
   const Duration off = interval > kOldInitial ? interval - kOldInitial : kOldInitial - interval;
   if (scene.settings.strict_choices || off > std::chrono::microseconds{scene.settings.tolerance_us}) return "";
-  return "a first timeout of three seconds, as before RFC 6298";
+  return kOldTimeout;
+}
+
+std::string_view choice_in_assertion(std::string_view failure, const Scene& scene) {
+  const auto is_about = [&](std::string_view what) { return failure.find(what) != std::string_view::npos; };
+  if (scene.settings.strict_choices) return "";
+  if (is_about("tcpi_snd_ssthresh")) return "the slow start threshold is a stack's own";
+  return is_about("tcpi_rto == 3000000'") ? kOldTimeout : "";
 }
 
 std::string_view choice_in_call(const Call& call, std::int64_t result, const Scene& scene) {

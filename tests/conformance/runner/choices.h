@@ -32,6 +32,8 @@ struct Scene {
 [[nodiscard]] std::string_view choice_in_time(Duration interval, const Scene& scene);
 /// A call returned something else, or at another time.
 [[nodiscard]] std::string_view choice_in_call(const Call& call, std::int64_t result, const Scene& scene);
+/// An assertion failed; empty if none did.
+[[nodiscard]] std::string_view choice_in_assertion(std::string_view failure, const Scene& scene);
 [[nodiscard]] bool is_repairing(const Scene& scene);
 
 }  // namespace penstock::script

@@ -56,6 +56,11 @@ TEST(Choices, the_slow_start_threshold) {
   expect(kLinuxOpen + "+0 %{ assert tcpi_snd_cwnd == 11 }%\n", Result::fail, "tcpi_snd_cwnd is 10");
 }
 
+TEST(Choices, a_first_timeout_of_three_seconds_in_an_assertion) {
+  expect(kLinuxOpen + "+0 %{ assert tcpi_rto == 3000000 }%\n", Result::unsupported, "before RFC 6298");
+  expect(kLinuxOpen + "+0 %{ assert tcpi_rto == 3000001 }%\n", Result::fail, "tcpi_rto is");
+}
+
 TEST(Choices, how_a_zero_window_is_probed) {
   const std::string shut = kLinuxOpen + "+0 < . 1:1(0) ack 1 win 0\n+0 write(4, ..., 10) = 10\n";
   expect(shut + "* > . 0:0(0) ack 1\n", Result::pass);

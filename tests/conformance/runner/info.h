@@ -29,7 +29,6 @@ struct Subject {
 struct AssertionResult {
   std::string failure;
   std::string unsupported;
-  bool about_threshold{};  ///< what failed is about tcpi_snd_ssthresh
 };
 /// Names that statements `name = expression` gave.
 using Variables = std::map<std::string, std::int64_t, std::less<>>;

@@ -147,8 +147,8 @@ class Player {
     if (const Socket* found = host_.latest(flow_.key)) socket = found;
     const AssertionResult result =
         check_assertions(assertions.text, {socket, host_.pools(), host_.now(), settings_.bsd}, variables_);
-    if (!result.failure.empty() && result.about_threshold && !settings_.strict_choices)
-      return refuse("the slow start threshold is a stack's own: " + result.failure);
+    if (const std::string_view choice = choice_in_assertion(result.failure, scene()); !choice.empty())
+      return refuse(std::string{choice} + ": " + result.failure);
     if (!result.failure.empty()) return fail(result.failure);
     if (!result.unsupported.empty()) refuse(result.unsupported);
   }
