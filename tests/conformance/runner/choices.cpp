@@ -28,6 +28,13 @@ bool is_held_back(const Packet& expected, const Scene& scene) {
   return waits == expected.octets && waits > 0 && waits < ep.payload_max() && ep.queue.una().precedes(ep.queue.nxt());
 }
 
+/// Several stacks repeat the first few SYNs at one pace.
+bool is_repeated_syn(const Packet& expected, const Scene& scene) {
+  const bool opening = scene.socket != nullptr && scene.socket->kind == Socket::Kind::connection &&
+                       scene.socket->ep.state == tcp::State::syn_sent;
+  return opening && (expected.flags & (kFlagSyn | kFlagAck)) == kFlagSyn;
+}
+
 constexpr std::string_view kOldTimeout = "a first timeout of three seconds, as before RFC 6298";
 
 }  // namespace
@@ -50,7 +57,10 @@ std::string_view choice_in(std::string_view what, const Sent& came, const Packet
 }
 
 std::string_view choice_in_silence(const Packet& expected, const Scene& scene) {
-  if (scene.settings.strict_choices || expected.octets == 0) return "";
+  if (scene.settings.strict_choices) return "";
+  if (is_repeated_syn(expected, scene))
+    return "SYNs that are repeated at one pace, not at doubled ones (RFC 6298 s5.5)";
+  if (expected.octets == 0) return "";
   if (is_held_back(expected, scene)) return "a variant of Nagle's algorithm that lets this go (RFC 9293 s3.7.4)";
   return is_repairing(scene) ? kPace : "";
 }

@@ -26,7 +26,7 @@ struct Scene {
 /// `what` differs between the segment that came and the one expected.
 [[nodiscard]] std::string_view choice_in(std::string_view what, const Sent& came, const Packet& expected,
                                          const Scene& scene);
-/// Nothing came where data is expected.
+/// Nothing came where data or a repeated SYN is expected.
 [[nodiscard]] std::string_view choice_in_silence(const Packet& expected, const Scene& scene);
 /// A repetition came sooner than the script's stack repeats; `interval` is what that waits.
 [[nodiscard]] std::string_view choice_in_time(Duration interval, const Scene& scene);

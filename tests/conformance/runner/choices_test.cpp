@@ -61,6 +61,21 @@ TEST(Choices, a_first_timeout_of_three_seconds_in_an_assertion) {
   expect(kLinuxOpen + "+0 %{ assert tcpi_rto == 3000001 }%\n", Result::fail, "tcpi_rto is");
 }
 
+TEST(Choices, the_window_of_a_reset_means_nothing) {
+  expect(kLinuxOpen + "+0 connect(4, AF_UNSPEC, ...) = 0\n+0 > R. 1:1(0) ack 1 win 777\n", Result::pass);
+  expect(kLinuxOpen + "+0 connect(4, AF_UNSPEC, ...) = 0\n+0 > R. 1:1(0) ack 2 win 0\n", Result::fail, "number");
+}
+
+TEST(Choices, syns_that_are_repeated_at_one_pace) {
+  const std::string opens =
+      "//@ profile=linux\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
+      "+0 fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = -1 EINPROGRESS\n"
+      "+0 > S 0:0(0) <...>\n+1 > S 0:0(0) <...>\n";
+  expect(opens + "+2 > S 0:0(0) <...>\n", Result::pass);
+  expect(opens + "+1 > S 0:0(0) <...>\n", Result::unsupported, "one pace");
+  expect(opens + "+1 > . 1:1(0) ack 1\n", Result::fail, "nothing came");
+}
+
 TEST(Choices, how_a_zero_window_is_probed) {
   const std::string shut = kLinuxOpen + "+0 < . 1:1(0) ack 1 win 0\n+0 write(4, ..., 10) = 10\n";
   expect(shut + "* > . 0:0(0) ack 1\n", Result::pass);

@@ -362,6 +362,17 @@ void Host::abort(Socket& socket) {
   pump(socket);
 }
 
+void Host::disconnect(Socket& socket) {
+  if (socket.kind != Socket::Kind::connection) return;
+  Socket& next = open_socket();
+  next.fd = std::exchange(socket.fd, -1);
+  next.limits = socket.limits;
+  next.nonblocking = socket.nonblocking;
+  next.no_delay = socket.no_delay;
+  next.keepalive = socket.keepalive;
+  abort(socket);
+}
+
 void Host::close(Socket& socket) {
   socket.fd = -1;
   if (socket.kind == Socket::Kind::listening) {

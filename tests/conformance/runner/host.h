@@ -99,6 +99,8 @@ class Host {
   /// `wanted`, if it is free and not negative, else the lowest one that is.
   void give_descriptor(Socket& socket, std::int64_t wanted = -1);
   void close(Socket& socket);
+  /// connect() to AF_UNSPEC: the connection is reset, its descriptor is a fresh socket's.
+  void disconnect(Socket& socket);
   void abort(Socket& socket);
   /// After limits of the socket changed.
   void renew(Socket& socket);

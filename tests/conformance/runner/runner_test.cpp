@@ -206,6 +206,15 @@ TEST(Runner, profiles_say_what_is_compared) {
   EXPECT_EQ(run_one("//@ profile=penstock\n" + connect).verdict.result, Result::fail);
 }
 
+TEST(Runner, a_connection_may_be_dissolved_and_the_socket_used_again) {
+  const std::string gone = "+0 connect(4, AF_UNSPEC, ...) = 0\n+0 > R. 1:1(0) ack 1 win 0\n";
+  expect_pass(gone + "+0 %{ assert tcpi_state == TCP_CLOSE }%\n+0 write(4, ..., 1) = -1 EPIPE\n");
+  expect_pass(gone + "+0 fcntl(4, F_SETFL, O_NONBLOCK) = 0\n+0 connect(4, ..., ...) = -1 EINPROGRESS\n" +
+              "+0 > S 0:0(0) win 65535 <...>\n+0 < S. 0:0(0) ack 1 win 30000 <mss 1000>\n" +
+              "+0 > . 1:1(0) ack 1 win 65535\n+0 %{ assert tcpi_state == TCP_ESTABLISHED }%\n");
+  expect_fail("+0 connect(4, AF_UNSPEC, ...) = 0\n+0 > F. 1:1(0) ack 1\n", "flags");
+}
+
 TEST(Runner, variants_are_tried_in_turn) {
   const std::string text = kOpen +
                            "#ifdef ONE\n+0 > . 7:7(0) ack 7\n#else\n+0 close(4) = 0\n#endif\n"

@@ -123,6 +123,10 @@ Outcome Calls::connect(const Call& call, Progress& progress) {
   Socket* socket = socket_of(call);
   if (socket == nullptr) return error("EBADF");
   if (socket->kind == Socket::Kind::listening) return error("EISCONN");
+  if (name_of(call, 1) == "AF_UNSPEC") {
+    host_.disconnect(*socket);
+    return value(0);
+  }
   if (socket->kind == Socket::Kind::fresh) {
     const std::string problem = host_.connect(*socket, port_of(call, 1));
     if (!problem.empty()) return error(problem);
