@@ -127,12 +127,15 @@ class Bed:
 
     def receive_apart(self):
         """From now on the node receives on the device's cores and the servers on theirs, not on the core of whoever sends: NAPI in
-        kernel threads that stay there, and packet steering for interfaces that have none."""
+        kernel threads that stay there, and packet steering for interfaces of the node that have none (a veth has it with XDP or GRO;
+        the servers', where frames are counted in XDP, get it here)."""
+        for name in ("eth0", "direct0"):
+            self.lab.servers.run("ethtool", "-K", name, "gro", "on")
         before = kernel_threads("napi/")
         for space, names, party in ((self.lab.node, ("veth-client", "veth-servers"), "device"), (self.lab.servers, ("eth0", "direct0"), "servers")):
             cores = self.parties.cores[party]
             mask = f"{sum(1 << core for core in cores):x}"
-            text = "".join(f"echo 1 >/sys/class/net/{name}/threaded; echo {mask} >/sys/class/net/{name}/queues/rx-0/rps_cpus; "
+            text = "".join(f"echo 1 >/sys/class/net/{name}/threaded || true; echo {mask} >/sys/class/net/{name}/queues/rx-0/rps_cpus; "
                            for name in names)
             run("ip", "netns", "exec", space.name, "sh", "-ec", text)
             fresh = kernel_threads("napi/") - before
