@@ -50,6 +50,7 @@ class Pages(unittest.TestCase):
         for text, part in (("# A\nfast\n\n# B\n\nIt takes 30 ns.\n", "docs/page.md:6: [figure] 30 ns"),
                            ("`other_bench`\n", "[bench] other_bench is no bench"),
                            ("`worker_bench` `NewFlow/1`\n", "[bench] worker_bench has no case NewFlow"),
+                           ("`worker_bench` (Established, Fresh)\n", "[bench] worker_bench has no case Fresh"),
                            ("scripts/frobnicate now\n", "[command] there is no scripts/frobnicate"),
                            ("scripts/lab run --devices nft,envoy --loads oneshot\n", "[command] scripts/lab has no device envoy"),
                            ("scripts/lab run --devices nft --loads many\n", "[command] scripts/lab has no load many")):
