@@ -2,7 +2,7 @@
 import unittest
 
 from penstock_lab import cpu, formats, plan, procs, profile
-from penstock_lab.loads import bulk, web
+from penstock_lab.loads import bulk, conns, web
 
 STAT = "cpu  100 10 50 800 20 5 15 7 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 WRK = """  Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -69,6 +69,10 @@ class Plan(unittest.TestCase):
         self.assertEqual(names, ["bulk-offload", "keepalive", "bulk"])
         self.assertEqual([load.name for load in plan.loads_for(FakeDevice("b", ("web",)), self.loads)], ["keepalive"])
         self.assertNotIn("bulk-offload", [load.name for load in plan.loads_for(FakeDevice("c", offloads="off"), self.loads)])
+
+    def test_ten_thousand_connections_come_before_what_uses_up_ports(self):
+        names = [load.name for load in plan.loads_for(FakeDevice("a"), [*web.LOADS, conns.Idle()])]
+        self.assertEqual(names[0], "idle")
 
     def test_the_order_of_devices_rotates(self):
         devices = [FakeDevice(name) for name in "abc"]

@@ -2,7 +2,8 @@
 
 Model     rounds x devices; a turn is one device in one round, with all its loads. The order of devices is rotated from
           round to round, so that nobody always follows the same neighbour; loads with offloads come before those
-          without, since a turn's bed changes only once; what leaves something behind comes late.
+          without, since a turn's bed changes only once; what leaves something behind comes late, and what that would disturb
+          early.
 Time      the measured seconds of a load follow from the budget; a round begins only if it will end within it.
 """
 import dataclasses
@@ -25,7 +26,7 @@ def loads_for(device, loads):
     """The loads that fit, in the order of a turn."""
     fitting = [load for load in loads if load.fits(device)
                and not (device.offloads == "off" and load.offloads == "on" and load.service == "bulk")]
-    return tuple(sorted(fitting, key=lambda load: (load.offloads == "off", load.late)))
+    return tuple(sorted(fitting, key=lambda load: (load.offloads == "off", load.late, not load.early)))
 
 
 def seconds_for(budget, devices, loads, rounds):

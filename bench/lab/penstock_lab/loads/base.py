@@ -29,6 +29,7 @@ class Load:
     kinds = None      # device kinds that it makes sense for; None: all that serve the service
     curve = None      # (family, x): a point of a curve over x
     overhead = 0.5    # seconds beside the measured ones
+    early = False     # before what leaves connections in TIME_WAIT
     late = False      # leaves something behind: after the turn's other loads
 
     def fits(self, device):

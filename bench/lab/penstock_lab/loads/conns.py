@@ -43,7 +43,7 @@ class Idle(Load):
     kinds = ("packets", "connections", "requests")
     metrics = (Metric("rate", "connections/s opened", headline=True), Metric("memory", "octets/connection", "lower"),
                Metric("idle", "% of a core", "lower"))
-    overhead = 3.0
+    overhead, early = 3.0, True
 
     def run(self, bed, device, seconds):
         count = min(self.count, bed.parties.connections_max())
