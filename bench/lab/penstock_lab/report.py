@@ -78,9 +78,9 @@ def load_table(results, load, names):
         errors = results.errors(name, load)
         note = esc("; ".join(filter(None, [why and f"noisy: {why}", errors and f"{len(errors)} failed: {errors[0][:160]}"])))
         rows.append([esc(name), *(summary_of(results.samples(name, load, metric["name"]), metric["unit"]) for metric in metrics),
-                     note or "ok"])
+                     summary_of(results.samples(name, load, "frames"), ""), note or "ok"])
     titles = [title_of(metric, results.loads()[load]["operation"]) for metric in metrics]
-    return table(["device", *titles, "quality"], rows)
+    return table(["device", *titles, "frames in and out of the node per operation", "quality"], rows)
 
 
 def verdict_section(results):

@@ -144,9 +144,10 @@ class Runner:
     def cell(self, turn, bed, device, load):
         try:
             load.prepare(bed, device)
-            meter = bed.meter()
+            frames, meter = bed.frames(), bed.meter()
             values = load.run(bed, device, self.seconds)
             cpu = values.pop("cpu", None) or meter.since()
+            values.setdefault("frames", (bed.frames() - frames) / values["operations"])
         except FAILURES as error:
             self.record(turn, load, error=f"{type(error).__name__}: {error}"[:500])
             self.say(f"    {load.name:16} failed: {str(error)[:150]}")

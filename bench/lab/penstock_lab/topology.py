@@ -6,6 +6,7 @@ Offloads  "on": as veth comes, 64 KiB at once between kernels. "off": frames of 
           wire carries them. A steering program changes what its peer may offload; that is part of its device's cost.
 Not here  who forwards (duts/), who sends (loads/)
 """
+import json
 import os
 import pathlib
 import time
@@ -112,6 +113,12 @@ class Bed:
         bulk = self.start("servers", lab.servers, "iperf3", "-s")
         for child, port in ((bulk, BULK), (rpc, RPC)):
             wait_for(lambda: child.poll() is None and self.listens(lab.servers, port), 10, f"port {port} is served")
+
+    def frames(self):
+        """Frames that went in and out of the node so far; with offloads, one may be of 64 KiB."""
+        rows = [json.loads(self.lab.node.run("ip", "-s", "-j", "link", "show", "dev", name).stdout)[0]["stats64"]
+                for name in ("veth-client", "veth-servers")]
+        return sum(row[way]["packets"] for row in rows for way in ("rx", "tx"))
 
     def meter(self):
         """CPU from now on."""

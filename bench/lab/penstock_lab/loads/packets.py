@@ -149,7 +149,7 @@ class LossFree(Saturate):
                 sent, received, took = counter.trial(seconds, "--rate", rate)
                 cpu = meter.since()
                 if sent == received:
-                    return {**self.values(sent, received, took, cpu), "limit": top}
+                    return {**self.values(sent, received, took, cpu), "limit": top, "frames": None}  # the search's are not of this
                 rate *= 1 - BACK_OFF
         self.need(False, f"no steady rate: frames are lost at {rate:,.0f} a second, which short trials carried")
 
