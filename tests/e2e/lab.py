@@ -308,11 +308,11 @@ class Lab:
             raise RuntimeError(f"{method} {path}: {status} {text}")
         return json.loads(text)
 
-    def apply(self, config=None):
+    def apply(self, config=None, timeout=15):
         """Writes the file and applies its text; the API's answer."""
         if config is not None:
             self.write_config(config)
-        return self.api_json("POST", "/v1/apply", self.config_path.read_text())
+        return self.api_json("POST", "/v1/apply", self.config_path.read_text(), timeout)
 
     def dataplane_pid(self):
         """Found by its program among the node's processes, so it needs no daemon."""

@@ -75,6 +75,24 @@ class Reading(unittest.TestCase):
         self.assertEqual(found["HTTP: 10,000 regular expressions cost no more than one"], "missed")
         self.assertIn(("penstock-http", "routes-10000"), targets.missed_places(results))
 
+    def test_latency_and_idle_cpu_get_no_verdict_from_noise(self):
+        def added(values):
+            results = run(COSTS)
+            results.devices()["route"] = {"title": "r", "kind": "packets", "notes": ""}
+            results.loads()["latency"] = results.loads()["keepalive"]
+            for turn, value in enumerate(values):
+                for name, p50 in (("route", 20.0), ("penstock-proxy", 20.0 + value)):
+                    one = cell(name, turn, 10000, 30e-6)
+                    results.data["cells"].append({**one, "load": "latency", "values": {**one["values"], "p50": p50}})
+            return next(row for row in targets.check_targets(results) if row.text == "penstock-proxy: added p50 at low load")
+        self.assertEqual(added([5, 6, 5, 6]).word, "met")
+        self.assertEqual((added([62, 63, 64, 65]).word, added([62, 63, 64, 65]).load), ("missed", "latency"))
+        self.assertEqual(added([5, 900, 10, 20]).word, "refused")
+        self.assertEqual(added([62]).word, "refused")
+        idle = run(COSTS)
+        idle.data["idle"] = [{"device": "penstock-proxy", "round": turn, "device_percent": value} for turn, value in enumerate((0.3, 9.0))]
+        self.assertEqual(next(row.word for row in targets.check_targets(idle) if "idle" in row.text), "refused")
+
     def test_failed_cells_are_told_and_not_counted(self):
         results = run(COSTS)
         results.data["cells"].append(cell("nft", 9, 0, 0, error="wrk did not end"))

@@ -5,6 +5,8 @@ from ..patterns import pattern_of
 from ..topology import services
 from .base import ANY, STREAMS, Device
 
+APPLY_SECONDS = 60  # 10,000 regular expressions are compiled on one core that others may want as well
+
 
 class FullNat(Device):
     name, title, kind, serves = "penstock-fullnat", "Penstock, packets, FullNAT", "packets", ANY
@@ -69,7 +71,7 @@ class Http(Proxy):
 
     def set_routes(self, bed, count):
         self.routes = count
-        bed.lab.apply(self.configuration(bed))
+        bed.lab.apply(self.configuration(bed), APPLY_SECONDS)
 
 
 DEVICES = (FullNat, Dnat, Proxy, Http)
