@@ -61,6 +61,7 @@ Trouble check_policy_values(const ClusterPolicyRecord& policy, std::size_t index
   };
   if (policy.lb_policy > LbPolicy::ring_hash) return bad("lb_policy is unknown");
   if (policy.choice_count < 2) return bad("choice_count is below 2");
+  if (policy.proxy_protocol > ProxyProtocol::v2) return bad("proxy_protocol is unknown");
   if (policy.zero != 0) return bad("reserved field is not 0");
   if (policy.http_slot >= kHttpSlotMax) return bad("http_slot is not below " + std::to_string(kHttpSlotMax));
   if (policy.retry_budget_percent > 100) return bad("retry_budget_percent is above 100");

@@ -139,6 +139,17 @@ const Row kRows[] = {
      "snapshot: cluster_policies[0]: are not as many as there are clusters"},
     {"lb policy", [](auto& c) { c.cluster_policies[0].lb_policy = LbPolicy{5}; },
      "snapshot: cluster_policies[0]: lb_policy is unknown"},
+    {"proxy protocol", [](auto& c) { c.cluster_policies[0].proxy_protocol = ProxyProtocol{3}; },
+     "snapshot: cluster_policies[0]: proxy_protocol is unknown"},
+    {"tunnel with HTTP", [](auto& c) { c.listeners[0].flags = kListenerTunnel; },
+     "snapshot: listeners[0]: a tunnel without mode proxy, or with HTTP"},
+    {"headers of nobody",
+     [](auto& c) {
+       c.listeners[0].http = kNoIndex;
+       c.listeners[0].cluster = 0;
+       c.listeners[0].flags = kListenerProxyProtocol;
+     },
+     "snapshot: listeners[0]: PROXY headers without HTTP or a tunnel"},
     {"choices", [](auto& c) { c.cluster_policies[0].choice_count = 1; },
      "snapshot: cluster_policies[0]: choice_count is below 2"},
     {"budget", [](auto& c) { c.cluster_policies[0].retry_budget_percent = 101; },

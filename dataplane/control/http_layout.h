@@ -83,10 +83,14 @@ struct OutlierRecord {
 };
 static_assert(sizeof(OutlierRecord) == 20);
 
+/// The PROXY header by which endpoints are told whose connection it is; the number is the version.
+enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
+
 struct ClusterPolicyRecord {
   LbPolicy lb_policy{LbPolicy::round_robin};
   std::uint8_t choice_count{2};  ///< endpoints that least_request looks at
-  std::uint16_t zero{0};
+  ProxyProtocol proxy_protocol{ProxyProtocol::off};
+  std::uint8_t zero{0};
   std::uint32_t first_hash_policy{0};
   std::uint32_t hash_policy_count{0};
   std::uint32_t first_ring_point{0};

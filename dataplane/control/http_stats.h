@@ -99,20 +99,23 @@ static_assert(sizeof(HttpSlotCounters) == 8 * 44);
 
 /// Of one worker.
 struct HttpCounters {
-  Counter downstream_active;  ///< gauge: clients' connections
-  Counter upstream_active;    ///< gauge: connections to endpoints, idle ones included
-  Counter upstream_idle;      ///< gauge: of these, kept for the next request
-  Counter upstream_connects;  ///< ever
-  Counter ejections;          ///< endpoints left out by outlier detection, ever
-  Counter ejected;            ///< gauge
-  Counter access_records;     ///< put on the ring
-  Counter access_dropped;     ///< not put there, since it was full
-  Counter held;               ///< gauge: requests that a policy makes wait
-  Counter delayed;            ///< requests delayed by fault injection
-  Counter mirrored;           ///< copies of requests sent
-  Counter mirror_skipped;     ///< not sent: too long, given up early, no connection or no memory
-  Counter mirror_failed;      ///< sent, but the connection ended without an answer
-  Counter rate_evicted;       ///< clients forgotten by a rate limit before their time
+  Counter downstream_active;      ///< gauge: clients' connections
+  Counter upstream_active;        ///< gauge: connections to endpoints, idle ones included
+  Counter upstream_idle;          ///< gauge: of these, kept for the next request
+  Counter upstream_connects;      ///< ever
+  Counter ejections;              ///< endpoints left out by outlier detection, ever
+  Counter ejected;                ///< gauge
+  Counter proxy_headers;          ///< PROXY headers that a connection began with
+  Counter proxy_headers_refused;  ///< connections reset since theirs was none, or late
+  Counter tunnels_failed;         ///< TCP connections through the proxy that got no connection to an endpoint
+  Counter access_records;         ///< put on the ring
+  Counter access_dropped;         ///< not put there, since it was full
+  Counter held;                   ///< gauge: requests that a policy makes wait
+  Counter delayed;                ///< requests delayed by fault injection
+  Counter mirrored;               ///< copies of requests sent
+  Counter mirror_skipped;         ///< not sent: too long, given up early, no connection or no memory
+  Counter mirror_failed;          ///< sent, but the connection ended without an answer
+  Counter rate_evicted;           ///< clients forgotten by a rate limit before their time
   std::array<Counter, static_cast<std::size_t>(ResponseDetail::count)> by_detail;
 };
 

@@ -200,7 +200,13 @@ Trouble check_listener_values(const ListenerRecord& listener, std::size_t index)
   if (listener.policy > Policy::ask) return bad("policy is unknown");
   if (listener.forwarding > Forwarding::dnat) return bad("forwarding is unknown");
   if (listener.ask_default > Decision::deny) return bad("ask_default is unknown");
-  if ((listener.flags & ~unsigned{kListenerDraining}) != 0) return bad("flag is unknown");
+  if ((listener.flags & ~unsigned{kListenerDraining | kListenerProxyProtocol | kListenerTunnel}) != 0)
+    return bad("flag is unknown");
+  const bool tunnel = (listener.flags & kListenerTunnel) != 0;
+  if (tunnel && (listener.mode != ListenerMode::proxy || listener.http != kNoIndex))
+    return bad("a tunnel without mode proxy, or with HTTP");
+  if ((listener.flags & kListenerProxyProtocol) != 0 && !is_served(listener))
+    return bad("PROXY headers without HTTP or a tunnel");
   if (listener.mode > ListenerMode::proxy) return bad("mode is unknown");
   if (listener.mode == ListenerMode::proxy && listener.proto != IpProto::tcp) return bad("mode proxy without TCP");
   if (listener.mode == ListenerMode::proxy && listener.forwarding != Forwarding::fullnat)

@@ -102,7 +102,9 @@ struct NodeRecord {
 static_assert(sizeof(NodeRecord) == 72);
 
 enum ListenerFlags : std::uint8_t {
-  kListenerDraining = 1  ///< established flows only
+  kListenerDraining = 1,       ///< established flows only
+  kListenerProxyProtocol = 2,  ///< of mode proxy: connections begin with a PROXY header
+  kListenerTunnel = 4  ///< of mode proxy, without HTTP: octets pass through the HTTP proxy (l7/proxy/tunnel.cpp)
 };
 
 struct ListenerRecord {
@@ -121,6 +123,11 @@ struct ListenerRecord {
   std::uint32_t http{kNoIndex};  ///< index into http_listeners: the proxied connections carry HTTP; else kNoIndex
 };
 static_assert(sizeof(ListenerRecord) == 44);
+
+/// Are its connections served by the HTTP proxy, not relayed leg to leg?
+[[nodiscard]] inline bool is_served(const ListenerRecord& listener) {
+  return listener.http != kNoIndex || (listener.flags & kListenerTunnel) != 0;
+}
 
 enum ClusterFlags : std::uint32_t {
   kClusterPanic = 1  ///< too few endpoints are healthy: all with weight count as healthy

@@ -228,7 +228,7 @@ const ContentRow kContentRows[] = {
      "snapshot: listeners[0]: forwarding is unknown"},
     {"listener default", [](auto& c) { c.listeners[0].ask_default = Decision{2}; },
      "snapshot: listeners[0]: ask_default is unknown"},
-    {"listener flag", [](auto& c) { c.listeners[0].flags = 2; }, "snapshot: listeners[0]: flag is unknown"},
+    {"listener flag", [](auto& c) { c.listeners[0].flags = 8; }, "snapshot: listeners[0]: flag is unknown"},
     {"listener mode", [](auto& c) { c.listeners[0].mode = ListenerMode{2}; },
      "snapshot: listeners[0]: mode is unknown"},
     {"proxy of UDP",

@@ -42,8 +42,10 @@ void HttpLegs::reset(proxy::Leg leg) { worker_.relay.reset(leg); }
 std::uint32_t HttpLegs::listener_id(proxy::Leg leg) const {
   return worker_.table.cold(worker_.relay.flow_of(leg)).listener_id;
 }
-IpAddress HttpLegs::client(proxy::Leg leg) const {
-  return control::source_of(worker_.table.forward(worker_.relay.flow_of(leg)));
+proxy::Ends HttpLegs::ends(proxy::Leg leg) const {
+  const FlowDirection& forward = worker_.table.forward(worker_.relay.flow_of(leg));
+  return {control::source_of(forward), control::destination_of(forward), forward.src_port.host(),
+          forward.dst_port.host()};
 }
 
 proxy::Leg HttpLegs::dial(const control::EndpointRecord& endpoint, std::uint32_t token) {

@@ -34,7 +34,7 @@ class HttpLegs final : public proxy::Legs, public relay::Application {
   void finish(proxy::Leg leg) override;
   void reset(proxy::Leg leg) override;
   [[nodiscard]] std::uint32_t listener_id(proxy::Leg leg) const override;
-  [[nodiscard]] IpAddress client(proxy::Leg leg) const override;
+  [[nodiscard]] proxy::Ends ends(proxy::Leg leg) const override;
 
  private:
   Worker::State& worker_;

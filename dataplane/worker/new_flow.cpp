@@ -26,13 +26,13 @@ void Worker::State::handle_unknown(Frame& frame, const wire::PacketInfo& info, c
     if (!grant && relay.cookies_abroad() && info.payload_octets != 0) return drop_frame(frame, DropReason::no_flow);
     if (!grant) return refuse_segment(frame, info);
     if (admit(frame, info, key, *listener) != Admission::admitted) return;
-    if (listener->http != control::kNoIndex) return open_http(frame, info, key, *listener, &*grant);
+    if (control::is_served(*listener)) return open_http(frame, info, key, *listener, &*grant);
     return open_proxied(frame, info, key, *listener, &*grant);
   }
   if ((listener->flags & control::kListenerDraining) != 0) return drop_frame(frame, DropReason::listener_draining);
   if (info.ttl <= 1) return drop_frame(frame, DropReason::ttl_expired);
   if (admit(frame, info, key, *listener) != Admission::admitted) return;
-  if (listener->http != control::kNoIndex)
+  if (control::is_served(*listener))
     open_http(frame, info, key, *listener, nullptr);
   else if (listener->mode == control::ListenerMode::proxy)
     open_proxied(frame, info, key, *listener, nullptr);

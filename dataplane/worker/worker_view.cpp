@@ -24,7 +24,8 @@ void build_view_index(WorkerView& view) {
 
 Status build_http_view(WorkerView& view, std::uint32_t workers, const HttpView* previous) {
   view.http = nullptr;
-  if (view.snapshot.http_listeners().empty()) return Done{};
+  const auto listeners = view.snapshot.listeners();
+  if (std::none_of(listeners.begin(), listeners.end(), control::is_served)) return Done{};
   auto tables = route::ListenerTables::load(view.snapshot, previous == nullptr ? nullptr : &previous->tables);
   if (!tables) return tables.error();
   auto http = std::make_shared<HttpView>();

@@ -10,10 +10,18 @@ Config make_config(const control::SnapshotView& snapshot, const route::ListenerT
   out.workers = workers;
   out.policies = snapshot.policies();
   for (const control::ListenerRecord& listener : snapshot.listeners()) {
-    if (listener.http == control::kNoIndex) continue;
-    const control::HttpListenerRecord& http = snapshot.http_listeners()[listener.http];
-    out.listeners.push_back({listener.id, &http, &tables[listener.http], snapshot.route_clusters_of(http),
-                             snapshot.route_slots_of(http), snapshot.route_policies_of(http)});
+    if (!control::is_served(listener)) continue;
+    ListenerView view{.id = listener.id, .preface = (listener.flags & control::kListenerProxyProtocol) != 0};
+    if (listener.http == control::kNoIndex) {
+      view.raw_cluster = listener.cluster;
+    } else {
+      view.http = &snapshot.http_listeners()[listener.http];
+      view.table = &tables[listener.http];
+      view.clusters = snapshot.route_clusters_of(*view.http);
+      view.route_slots = snapshot.route_slots_of(*view.http);
+      view.route_policies = snapshot.route_policies_of(*view.http);
+    }
+    out.listeners.push_back(view);
   }
   std::sort(out.listeners.begin(), out.listeners.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
   for (std::size_t i = 0; i < snapshot.clusters().size(); ++i) {

@@ -29,11 +29,13 @@ struct ClusterView {
 
 struct ListenerView {
   std::uint32_t id{};
-  const control::HttpListenerRecord* http{};
+  const control::HttpListenerRecord* http{};  ///< nullptr: octets pass through to raw_cluster
   const route::LoadedTable* table{};
   std::span<const std::uint32_t> clusters{};        ///< by the table's number of a cluster: index into Config::clusters
   std::span<const std::uint16_t> route_slots{};     ///< by the table's number of a route: counter block
   std::span<const std::uint32_t> route_policies{};  ///< by the same: index into Config::policies, or kNoPolicy
+  std::uint32_t raw_cluster{};                      ///< without http: index into Config::clusters
+  bool preface{};                                   ///< connections begin with a PROXY header
 };
 
 struct Config {

@@ -24,11 +24,12 @@ inline constexpr std::uint32_t kNone = 0xffffffff;
 
 /// What comes next from one side.
 enum class Phase : std::uint8_t {
-  none,    ///< nothing is expected
-  head,    ///< of a message
-  body,    ///< of the message whose head was forwarded
-  tunnel,  ///< octets without messages
-  drain    ///< whatever comes is dropped
+  none,     ///< nothing is expected
+  preface,  ///< a PROXY header
+  head,     ///< of a message
+  body,     ///< of the message whose head was forwarded
+  tunnel,   ///< octets without messages
+  drain     ///< whatever comes is dropped
 };
 
 /// One direction of an exchange: the body on its way, and what stands around it.
@@ -59,8 +60,9 @@ struct Connection {
   std::uint32_t upstream{kNone};
   std::uint32_t cluster{kNone};  ///< state of the cluster that serves this request
   std::uint32_t listener_id{};
-  IpAddress peer;    ///< who connected
-  IpAddress client;  ///< whom the request is from: the peer, or whom trusted proxies name
+  Ends ends;                 ///< who connected, or whom a PROXY header names
+  IpAddress client;          ///< whom the request is from: the same, or whom trusted proxies name
+  std::uint32_t own{kNone};  ///< idle connection to an endpoint that was told of this client
 
   http1::Exchange exchange;
   http1::RequestParser request_parser;
@@ -101,6 +103,7 @@ struct Connection {
   CoarseMs armed;  ///< deadline of the leg
   std::uint32_t head_ms{}, keep_ms{};
 
+  bool raw{};             ///< of a TCP listener: octets both ways, no messages
   bool counted{};         ///< a request is under way in the counters
   bool client_closed{};   ///< no more requests will come
   bool response_begun{};  ///< its head went out
@@ -127,12 +130,14 @@ enum class UpstreamState : std::uint8_t { free, connecting, busy, idle };
 struct Upstream {
   Leg leg{kNoLeg};
   std::uint32_t connection{kNone};
+  std::uint32_t owner{kNone};  ///< idle, and for this connection alone
   std::uint32_t cluster{kNone};
   std::uint32_t endpoint_slot{};  ///< EndpointRecord::stat_slot: its EndpointState
   std::uint32_t endpoint_id{};
   std::uint32_t requests{};                    ///< begun on it
   std::uint32_t next{kNone}, previous{kNone};  ///< of the endpoint's idle list
   UpstreamState state{UpstreamState::free};
+  bool told{};      ///< whose connection it is, by a PROXY header
   bool ended{};     ///< the endpoint will send no more
   bool answered{};  ///< an octet of the current response has come
   bool mirror{};    ///< carries a copy: nobody waits for the answer

@@ -85,12 +85,15 @@ class FakeLegs final : public Legs {
     at(leg).reset = true;
     at(leg).alive = false;
   }
-  [[nodiscard]] std::uint32_t listener_id(Leg) const override { return 1; }
-  [[nodiscard]] IpAddress client(Leg) const override { return IpAddress::v4(10, 1, 0, 2); }
+  [[nodiscard]] std::uint32_t listener_id(Leg) const override { return listener; }
+  [[nodiscard]] Ends ends(Leg) const override {
+    return {IpAddress::v4(10, 1, 0, 2), IpAddress::v4(10, 96, 0, 1), 4711, 80};
+  }
 
   std::deque<State> legs;
   std::size_t piece{1u << 20};  ///< octets that front() shows at most
   bool refuse{};
+  std::uint32_t listener{1};  ///< of legs that are opened
 };
 
 }  // namespace penstock::proxy::test

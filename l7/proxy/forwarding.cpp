@@ -13,7 +13,7 @@ using route::HeaderEditMode;
 
 /// Whom the request is from: the peer, or whom the trusted proxies in front of us name.
 void HttpProxy::find_client(Connection& c, const ListenerView& listener) {
-  c.client = c.peer;
+  c.client = c.ends.client;
   std::uint32_t hops = listener.http->trusted_hops;
   const http1::FieldTable& fields = request_head_.fields;
   if (hops == 0 || !fields.has(KnownField::x_forwarded_for)) return;
@@ -50,7 +50,7 @@ void HttpProxy::sender_edits(const Connection& c, const control::HttpListenerRec
                              std::size_t& count) {
   const std::span<char> room{forwarded_};
   stream::Writer address{client_text_};
-  put_address(c.peer, address);
+  put_address(c.ends.client, address);
   if (http.x_forwarded_for != SenderList::off)
     add_edit(count, HeaderEditMode::set, "x-forwarded-for",
              sender_list(KnownField::x_forwarded_for, http.x_forwarded_for == SenderList::append, address.text(),
@@ -61,7 +61,7 @@ void HttpProxy::sender_edits(const Connection& c, const control::HttpListenerRec
   add_edit(count, anew ? HeaderEditMode::set : HeaderEditMode::add_if_absent, "x-forwarded-proto", "http", known);
   if (http.forwarded == SenderList::off) return;
   stream::Writer element{room.subspan(2 * kSenderListOctets)};
-  put_forwarded(c.peer, host, element);
+  put_forwarded(c.ends.client, host, element);
   if (!element.ok()) return;
   add_edit(count, HeaderEditMode::set, "forwarded",
            sender_list(KnownField::forwarded, http.forwarded == SenderList::append, element.text(),

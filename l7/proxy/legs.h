@@ -22,6 +22,15 @@ struct LegEvents {
   bool connected{}, received{}, peer_closed{}, writable{}, expired{}, lost{};
 };
 
+/// Whose connection it is, and to which service.
+struct Ends {
+  IpAddress client{};
+  IpAddress service{};
+  std::uint16_t client_port{};  ///< host order, as the other
+  std::uint16_t service_port{};
+  friend bool operator==(const Ends&, const Ends&) = default;
+};
+
 class Legs {
  public:
   // Reading.
@@ -45,7 +54,7 @@ class Legs {
   virtual void reset(Leg leg) = 0;
   /// Of a downstream leg.
   [[nodiscard]] virtual std::uint32_t listener_id(Leg leg) const = 0;
-  [[nodiscard]] virtual IpAddress client(Leg leg) const = 0;
+  [[nodiscard]] virtual Ends ends(Leg leg) const = 0;
 
  protected:
   ~Legs() = default;

@@ -30,6 +30,8 @@ inline constexpr std::uint32_t kTriesMax = 8;
 inline constexpr std::size_t kMirrorOctets = kBufferOctets;
 /// How long a mirror may take to answer.
 inline constexpr std::uint32_t kMirrorMs = 15'000;
+/// A PROXY header is whole within this time after the handshake.
+inline constexpr std::uint32_t kPrefaceMs = 5'000;
 /// Idle connections of one endpoint are closed from the oldest when there are more.
 inline constexpr std::uint32_t kIdlePerEndpointMax = 256;
 

@@ -49,7 +49,7 @@ void HttpProxy::send_mirror(Connection& c) {
   if (upstream == kNone) return drop_mirror(c);
   Upstream& up = upstreams_[upstream];
   up.mirror = true;
-  if (!legs_.write(up.leg, {buffer(c.mirror), c.mirror_octets})) {
+  if (!send_preface(c, cluster, up.leg) || !legs_.write(up.leg, {buffer(c.mirror), c.mirror_octets})) {
     legs_.reset(up.leg);
     free_upstream(upstream);
     return drop_mirror(c);

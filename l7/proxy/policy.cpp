@@ -92,7 +92,7 @@ void HttpProxy::resume(std::uint32_t index, std::uint8_t passed) {
   Connection& c = connections_[index];
   end_hold(index);
   c.hold.passed |= passed;
-  const ListenerView* const listener = find_listener(c.listener_id);
+  const ListenerView* const listener = listener_of(c);
   if (listener == nullptr) {
     c.detail = ResponseDetail::shutdown;
     legs_.finish(c.leg);

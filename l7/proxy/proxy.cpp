@@ -77,6 +77,11 @@ const ListenerView* HttpProxy::find_listener(std::uint32_t id) const {
   return at != config_->listeners.end() && at->id == id ? &*at : nullptr;
 }
 
+const ListenerView* HttpProxy::listener_of(const Connection& c) const {
+  const ListenerView* const listener = find_listener(c.listener_id);
+  return listener != nullptr && (listener->http == nullptr) == c.raw ? listener : nullptr;
+}
+
 void HttpProxy::on_leg(Leg leg, std::uint32_t token, const LegEvents& events) {
   if (token == kNoToken) {
     if (events.connected && !events.lost) accept(leg);
@@ -103,12 +108,20 @@ void HttpProxy::accept(Leg leg) {
   Connection& c = connections_[index];
   c.leg = leg;
   c.listener_id = listener->id;
-  c.peer = c.client = legs_.client(leg);
+  c.ends = legs_.ends(leg);
+  c.client = c.ends.client;
+  c.raw = listener->http == nullptr;
   c.moved = now_ms_;
-  c.head_ms = listener->http->header_timeout_ms;
-  c.keep_ms = listener->http->idle_timeout_ms;
+  c.head_ms = c.raw ? kPrefaceMs : listener->http->header_timeout_ms;
+  c.keep_ms = c.raw ? config_->snapshot.node().proxy_idle_ms : listener->http->idle_timeout_ms;
   counters_.http.downstream_active.add();
   legs_.attach(leg, index);
+  if (listener->preface) {
+    c.request = Phase::preface;
+    c.head_since = now_ms_;
+  } else if (!begin_connection(index)) {
+    return;
+  }
   arm(index);
 }
 
@@ -171,6 +184,7 @@ void HttpProxy::forget_connection(std::uint32_t index) {
   if (c.waiting) stop_waiting(index);
   if (c.hold.reason != Hold::Reason::none) end_hold(index);
   drop_mirror(c);
+  drop_own(c);
   require(c.upstream == kNone, "a connection is forgotten with its upstream");
   for (std::uint32_t* buffer :
        {&c.request_gather, &c.response_gather, &c.replay, &c.edits, &c.up.trailer, &c.down.trailer})
@@ -283,6 +297,8 @@ void HttpProxy::arm(std::uint32_t index) {
   };
   if (c.hold.reason != Hold::Reason::none) {
     deadline = c.hold.until;
+  } else if (c.request == Phase::preface) {
+    sooner(c.head_since, kPrefaceMs);
   } else if (!c.counted) {
     if (c.gathered[0] != 0)
       sooner(c.head_since, c.head_ms);
@@ -308,8 +324,17 @@ void HttpProxy::expired(std::uint32_t index) {
     if (now_ms_.since(c.hold.until) >= 0) resume(index, Hold::kDelayed);
     return;
   }
+  if (c.request == Phase::preface) {
+    if (passed(c.head_since, kPrefaceMs)) refuse_preface(index);
+    return;
+  }
+  if (c.raw && passed(c.moved, c.keep_ms)) {
+    drop_upstream(index);
+    legs_.reset(c.leg);
+    return forget_connection(index);
+  }
   if (!c.counted && c.gathered[0] != 0 && passed(c.head_since, c.head_ms)) {
-    if (const ListenerView* const listener = find_listener(c.listener_id)) begin_account(c, *listener);
+    if (const ListenerView* const listener = listener_of(c)) begin_account(c, *listener);
     c.detail = ResponseDetail::request_timeout;
     return apply(index, c.exchange.on(ExchangeEvent::request_refused));
   }

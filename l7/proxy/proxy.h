@@ -75,6 +75,8 @@ class HttpProxy {
   void end_account(Connection& c);
   void end_access(Connection& c, std::uint64_t microseconds);
   [[nodiscard]] const ListenerView* find_listener(std::uint32_t id) const;
+  /// The listener of a connection, if it still is of the same kind.
+  [[nodiscard]] const ListenerView* listener_of(const Connection& c) const;
   [[nodiscard]] std::uint32_t take_buffer();
   void free_buffer(std::uint32_t& buffer);
   [[nodiscard]] char* buffer(std::uint32_t index) { return buffers_.get() + std::size_t{index} * kBufferOctets; }
@@ -136,6 +138,16 @@ class HttpProxy {
   [[nodiscard]] std::size_t response_edits(const Connection& c, const http1::ResponseHead& head);
   void add_edit(std::size_t& count, route::HeaderEditMode mode, std::string_view name, std::string_view value,
                 bool present);
+
+  // tunnel.cpp
+  [[nodiscard]] bool read_preface(std::uint32_t index);
+  void refuse_preface(std::uint32_t index);
+  [[nodiscard]] bool begin_connection(std::uint32_t index);
+  [[nodiscard]] bool begin_raw(std::uint32_t index, const ListenerView& listener);
+  [[nodiscard]] bool send_preface(const Connection& c, const ClusterView& cluster, Leg to);
+  [[nodiscard]] std::uint32_t take_own(Connection& c, ClusterState& state, const ClusterView& cluster);
+  void drop_own(Connection& c);
+  [[nodiscard]] bool evict_idle(const ClusterView& cluster);
 
   // forwarding.cpp
   void find_client(Connection& c, const ListenerView& listener);

@@ -18,7 +18,10 @@ struct Given {
   control::ClusterRecord cluster{1, 0, 2, 0, 0, 0};
   control::ClusterPolicyRecord policy{};
   std::array<control::EndpointRecord, 2> endpoints{};
-  std::array<std::uint32_t, 1> cluster_numbers{0};
+  control::ClusterRecord told_cluster{2, 0, 2, 0, 3, 0};
+  control::ClusterPolicyRecord told_policy{};
+  std::array<std::uint16_t, 3> maglev{0, 1, 0};
+  std::array<std::uint32_t, 1> cluster_numbers{0}, told_numbers{1};
   std::array<std::uint16_t, 3> slots{3, 4, 5};
   // Routes: everything that a policy can do, then nothing, then nothing.
   std::array<std::uint32_t, 3> route_policies{0, control::kNoPolicy, control::kNoPolicy};
@@ -63,9 +66,23 @@ std::unique_ptr<Given> make() {
   given->policies[0].mirror_cluster = 0;
   given->policies[0].mirror_millionths = 500'000;
   given->config.policies = {given->policies, given->rules, given->terms, given->rate_limits, "/abx"};
-  given->config.listeners = {
-      {1, &given->http, &given->tables[0], given->cluster_numbers, given->slots, given->route_policies}};
-  given->config.clusters = {{1, &given->cluster, &given->policy, given->endpoints, {}, {}, {}}};
+  // Listener 1 is plain HTTP; 2 begins with a PROXY header; 3 passes TCP through. Clusters 1 and 2 have the same
+  // endpoints, the second tells them of clients.
+  const ListenerView http{.id = 1,
+                          .http = &given->http,
+                          .table = &given->tables[0],
+                          .clusters = given->cluster_numbers,
+                          .route_slots = given->slots,
+                          .route_policies = given->route_policies};
+  ListenerView told = http, raw{.id = 3, .raw_cluster = 1, .preface = true};
+  told.id = 2;
+  told.preface = true;
+  told.clusters = given->told_numbers;
+  given->config.listeners = {http, told, raw};
+  given->told_policy = given->policy;
+  given->told_policy.proxy_protocol = control::ProxyProtocol::v2;
+  given->config.clusters = {{1, &given->cluster, &given->policy, given->endpoints, {}, {}, {}},
+                            {2, &given->told_cluster, &given->told_policy, given->endpoints, given->maglev, {}, {}}};
   return given;
 }
 
@@ -120,6 +137,9 @@ class Run {
         return;
       case 11:
         legs_.refuse = !legs_.refuse;
+        return;
+      case 15:
+        legs_.listener = legs_.listener % 3 + 1;
         return;
       default:
         return wait(text.size());

@@ -16,6 +16,8 @@ using http1::ExchangeState;
 bool HttpProxy::read_request(std::uint32_t index) {
   Connection& c = connections_[index];
   switch (c.request) {
+    case Phase::preface:
+      return read_preface(index);
     case Phase::head:
       return read_request_head(index);
     case Phase::body:
@@ -78,7 +80,7 @@ bool HttpProxy::read_request_head(std::uint32_t index) {
     forget_connection(index);
     return false;
   }
-  const ListenerView* const listener = find_listener(c.listener_id);
+  const ListenerView* const listener = listener_of(c);
   if (listener == nullptr) {
     legs_.finish(c.leg);
     forget_connection(index);
@@ -133,6 +135,7 @@ void HttpProxy::begin_access(Connection& c, const ListenerView& listener, const 
   record.listener_id = listener.id;
   record.epoch = config_->snapshot.epoch();
   record.client = c.client;
+  record.client_port = c.client == c.ends.client ? c.ends.client_port : std::uint16_t{0};
   record.http_minor = request_head_.minor;
 }
 

@@ -63,6 +63,7 @@ bool HttpProxy::read_response(std::uint32_t index) {
       return relay_tunnel(index, up.leg, c.leg, up.ended);
     }
     case Phase::none:
+    case Phase::preface:
     case Phase::drain:
       break;
   }
@@ -165,7 +166,7 @@ void HttpProxy::forward_response(std::uint32_t index, http1::Exchange::Step step
   const bool written = edit_count != kNone && http1::write_response(response_head_, policy_,
                                                                     {.edits = {edits_.data(), edit_count},
                                                                      .framing = framing,
-                                                                     .via = via_of(find_listener(c.listener_id)),
+                                                                     .via = via_of(listener_of(c)),
                                                                      .client_minor = c.exchange.client_minor(),
                                                                      .keep_alive = c.exchange.downstream_keep_alive()},
                                                                     out) == http1::WriteStatus::ok;

@@ -37,12 +37,21 @@ void HttpProxy::dispatch(std::uint32_t index, bool fresh) {
   if (state.view == kNone) return fail(ResponseDetail::no_healthy_upstream);
   const ClusterView& cluster = config_->clusters[state.view];
   if (state.requests >= share(cluster.policy->max_requests)) return fail(ResponseDetail::overflow);
-  const control::EndpointRecord* const endpoint = pick(c, state, cluster);
-  if (endpoint == nullptr) return fail(ResponseDetail::no_healthy_upstream);
-  c.endpoint_id = endpoint->id;
-  std::uint32_t upstream = fresh ? kNone : take_idle(*endpoint);
+  // An endpoint that is told of clients: what was begun for one client is not for another.
+  const bool own = cluster.policy->proxy_protocol != control::ProxyProtocol::off;
+  if (fresh || !own) drop_own(c);
+  std::uint32_t upstream = take_own(c, state, cluster);
+  const control::EndpointRecord* endpoint = nullptr;
   if (upstream == kNone) {
-    if (state.connections >= share(cluster.policy->max_connections)) {
+    endpoint = pick(c, state, cluster);
+    if (endpoint == nullptr) return fail(ResponseDetail::no_healthy_upstream);
+    c.endpoint_id = endpoint->id;
+    if (!fresh && !own) upstream = take_idle(*endpoint);
+  }
+  const bool dialled = upstream == kNone;
+  if (dialled) {
+    const std::uint32_t limit = share(cluster.policy->max_connections);
+    if (state.connections >= limit && !(own && evict_idle(cluster) && state.connections < limit)) {
       if (state.pending >= share(cluster.policy->max_pending_requests)) return fail(ResponseDetail::overflow);
       return wait_for_connection(index);
     }
@@ -50,7 +59,9 @@ void HttpProxy::dispatch(std::uint32_t index, bool fresh) {
     if (upstream == kNone) return fail_try(index, Failure::connect, ResponseDetail::connect_failure);
   }
   begin_try(index, upstream);
-  if (legs_.write(upstreams_[upstream].leg, {buffer(c.replay), c.replay_octets})) {
+  upstreams_[upstream].told = own;
+  if ((!dialled || send_preface(c, cluster, upstreams_[upstream].leg)) &&
+      legs_.write(upstreams_[upstream].leg, {buffer(c.replay), c.replay_octets})) {
     // What cannot be sent again need not be kept.
     const bool may_be_lost = upstreams_[upstream].requests > 1 && is_idempotent(c.exchange.method());
     if (c.retries_left == 0 && !may_be_lost) drop_replay(c);
@@ -66,7 +77,7 @@ std::uint32_t HttpProxy::take_idle(const control::EndpointRecord& endpoint) {
     const std::uint32_t upstream = state.idle_last;  // the latest used is the least likely to be closed
     Upstream& up = upstreams_[upstream];
     unlink_idle(upstream);
-    if (up.endpoint_id == endpoint.id) {
+    if (up.endpoint_id == endpoint.id && !up.told) {
       up.state = UpstreamState::busy;
       legs_.clear_deadline(up.leg);
       return upstream;
@@ -171,8 +182,10 @@ void HttpProxy::release_upstream(std::uint32_t index) {
   const ClusterView* const view =
       clusters_[cluster].view == kNone ? nullptr : &config_->clusters[clusters_[cluster].view];
   EndpointState& endpoint = endpoints_[up.endpoint_slot];
+  const bool own = view != nullptr && view->policy->proxy_protocol != control::ProxyProtocol::off;
   const bool worn =
-      view == nullptr || up.ended || !legs_.front(up.leg).empty() || endpoint.idle >= kIdlePerEndpointMax ||
+      view == nullptr || own != up.told || (own && clusters_[cluster].waiting_first != kNone) || up.ended ||
+      !legs_.front(up.leg).empty() || endpoint.idle >= kIdlePerEndpointMax ||
       (view->policy->max_requests_per_connection != 0 && up.requests >= view->policy->max_requests_per_connection);
   if (worn) {
     legs_.finish(up.leg);
@@ -185,6 +198,10 @@ void HttpProxy::release_upstream(std::uint32_t index) {
   (endpoint.idle_last != kNone ? upstreams_[endpoint.idle_last].next : endpoint.idle_first) = upstream;
   endpoint.idle_last = upstream;
   ++endpoint.idle;
+  if (own) {
+    up.owner = index;
+    c.own = upstream;
+  }
   counters_.http.upstream_idle.add();
   legs_.set_deadline(up.leg, CoarseMs{now_ms_.ms + view->policy->idle_timeout_ms});
   serve_waiting(cluster);
@@ -196,6 +213,7 @@ void HttpProxy::unlink_idle(std::uint32_t upstream) {
   (up.previous != kNone ? upstreams_[up.previous].next : endpoint.idle_first) = up.next;
   (up.next != kNone ? upstreams_[up.next].previous : endpoint.idle_last) = up.previous;
   --endpoint.idle;
+  if (up.owner != kNone) connections_[std::exchange(up.owner, kNone)].own = kNone;
   counters_.http.upstream_idle.sub();
   up.state = UpstreamState::busy;
 }
@@ -229,7 +247,8 @@ void HttpProxy::upstream_lost(std::uint32_t upstream) {
   const bool never_connected = up.state == UpstreamState::connecting;
   if (index == kNone) return free_upstream(upstream);
   const bool reused = up.requests > 1 && !up.answered;
-  note_outcome(upstream, 0);
+  // What ends a connection without messages says nothing about its endpoint.
+  if (never_connected || !connections_[index].raw) note_outcome(upstream, 0);
   end_try(index);
   free_upstream(upstream);
   reused_ = reused;
@@ -246,7 +265,8 @@ void HttpProxy::fail_try(std::uint32_t index, Failure failure, ResponseDetail de
   if (may_retry(c, failure, reused)) return retry(index, reused);
   c.detail = detail;
   drop_replay(c);
-  if (c.exchange.state() == http1::ExchangeState::tunnel) {
+  if (c.raw && failure == Failure::connect) counters_.http.tunnels_failed.add();
+  if (c.raw || c.exchange.state() == http1::ExchangeState::tunnel) {
     legs_.reset(c.leg);
     return forget_connection(index);
   }

@@ -173,6 +173,7 @@ class Builder {
     const auto index_of = [this](const std::string& cluster) { return indices_.at(cluster); };
     record.cluster = listener.cluster.empty() ? control::kNoIndex : index_of(listener.cluster);
     if (listener.application == config::Application::http) record.http = http.add_listener(listener, index_of);
+    record.flags = static_cast<std::uint8_t>(record.flags | served_flags(listener, record));
     record.ask_deadline_ms = count_ms(listener.ask.deadline);
     out_.content.listeners.push_back(record);
     out_.listeners.push_back({listener.name, listener.cluster, listener.address, listener.port, listener.protocol,
@@ -183,6 +184,15 @@ class Builder {
   [[nodiscard]] std::size_t without_slot() const { return without_slot_; }
 
  private:
+  /// PROXY headers, before or behind us, take a TCP connection through the HTTP proxy.
+  [[nodiscard]] unsigned served_flags(const config::Listener& listener, const control::ListenerRecord& record) const {
+    if (listener.mode != control::ListenerMode::proxy) return 0;
+    const unsigned accept = listener.proxy_protocol ? unsigned{control::kListenerProxyProtocol} : 0u;
+    if (listener.application == config::Application::http) return accept;
+    const bool tells = out_.content.cluster_policies[record.cluster].proxy_protocol != control::ProxyProtocol::off;
+    return accept | (accept != 0 || tells ? unsigned{control::kListenerTunnel} : 0u);
+  }
+
   void add_endpoint(const EffectiveCluster& cluster, const config::Endpoint& endpoint, bool draining) {
     const IdRegistry::Ids ids = acquire(Kind::endpoint, key_of(cluster.name, endpoint));
     const bool healthy = health_.is_healthy(cluster.name, endpoint);

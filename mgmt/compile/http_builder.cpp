@@ -30,6 +30,7 @@ control::ClusterPolicyRecord policy_record(const config::Cluster& cluster) {
   out.max_requests_per_connection = cluster.max_requests_per_connection;
   out.idle_timeout_ms = count_ms(cluster.idle_timeout);
   out.connect_timeout_ms = count_ms(cluster.connect_timeout);
+  out.proxy_protocol = cluster.proxy_protocol;
   out.slow_start_ms = count_ms(cluster.slow_start);
   out.outlier = outlier_record(cluster.outlier_detection);
   return out;

@@ -176,6 +176,25 @@ TEST(HttpCompile, policies_of_requests_reach_the_snapshot) {
   EXPECT_EQ(tables.rate_limits[tables.policies[http.policy].client_rate_limit].burst, 7u);
 }
 
+TEST(HttpCompile, proxy_headers_take_a_tcp_connection_through_the_http_proxy) {
+  config::Config config = shop_config();
+  config::Listener tcp = make_listener("tcp", "10.96.0.21", 80, "web");
+  tcp.mode = control::ListenerMode::proxy;
+  config.listeners.push_back(tcp);
+  Compiler compiler;
+  const auto flags = [&](std::size_t listener) {
+    return Taken{compiled(compiler, config)}.view.listeners()[listener].flags;
+  };
+  EXPECT_EQ(flags(1), 0u);
+  config.listeners[1].proxy_protocol = config.listeners[0].proxy_protocol = true;
+  EXPECT_EQ(flags(0), control::kListenerProxyProtocol);
+  EXPECT_EQ(flags(1), control::kListenerProxyProtocol | control::kListenerTunnel);
+  config.listeners[1].proxy_protocol = config.listeners[0].proxy_protocol = false;
+  config.clusters[0].proxy_protocol = control::ProxyProtocol::v1;
+  EXPECT_EQ(flags(0), 0u) << "its requests tell";
+  EXPECT_EQ(flags(1), control::kListenerTunnel);
+}
+
 TEST(HttpCompile, counter_blocks_stay_with_their_names) {
   config::Config config = shop_config();
   Compiler compiler;

@@ -307,7 +307,16 @@ void Checks::listener_mode(std::size_t i) {
   if (l.application == Application::http && l.mode != control::ListenerMode::proxy && good({"listeners", i, "mode"}))
     problem({"listeners", i, "mode"}, "protocol http ends connections, but the mode is l4",
             "write `mode: proxy`, or leave it out");
-  if (l.mode != control::ListenerMode::proxy) return;
+  if (l.mode != control::ListenerMode::proxy) {
+    const Cluster* const cluster = find_cluster(config_, l.cluster);
+    if (l.proxy_protocol && good({"listeners", i, "mode"}))
+      problem({"listeners", i, "proxy_protocol"}, "PROXY headers are for connections that end here, but the mode is l4",
+              "write `mode: proxy`, or remove it");
+    if (cluster != nullptr && cluster->proxy_protocol != control::ProxyProtocol::off && good({"listeners", i, "mode"}))
+      problem({"listeners", i, "cluster"}, "cluster `" + l.cluster + "` has proxy_protocol, but the mode is l4",
+              "write `mode: proxy`, or point it to another cluster");
+    return;
+  }
   if (good({"listeners", i, "protocol"}) && l.protocol != IpProto::tcp)
     problem({"listeners", i, "mode"},
             "mode proxy ends TCP connections, but the protocol is " + std::string{proto_name(l.protocol)},

@@ -72,6 +72,7 @@ struct HealthCheck {
   std::string path{"/"};                ///< http
   std::string host{};                   ///< http; empty = the endpoint's address and port
   StatusRange expected_statuses{};      ///< http
+  control::ProxyProtocol proxy_protocol{control::ProxyProtocol::off};  ///< the cluster's, for checks of its own ports
   friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
 };
 
@@ -89,6 +90,7 @@ struct Cluster {
   CircuitBreakers circuit_breakers{};
   std::optional<OutlierDetection> outlier_detection{};
   milliseconds slow_start{0};
+  control::ProxyProtocol proxy_protocol{control::ProxyProtocol::off};
   std::uint32_t panic_threshold{50};  ///< percent of weight that must be healthy
   std::vector<HealthCheck> health_checks{};
   friend bool operator==(const Cluster&, const Cluster&) = default;

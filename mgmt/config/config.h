@@ -134,7 +134,8 @@ struct Listener {
   control::ListenerMode mode{control::ListenerMode::l4};
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
-  Ask ask;  ///< read only with policy ask
+  bool proxy_protocol{false};  ///< connections begin with a PROXY header
+  Ask ask;                     ///< read only with policy ask
   Application application{Application::none};
   std::vector<route::VirtualHost> virtual_hosts{};  ///< with application http
   Http http{};

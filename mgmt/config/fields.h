@@ -44,6 +44,7 @@ inline constexpr std::array kForwardings{ChoiceName<control::Forwarding>{control
 inline constexpr std::array kPolicies{ChoiceName<control::Policy>{control::Policy::allow, "allow"},
                                       ChoiceName<control::Policy>{control::Policy::deny, "deny"},
                                       ChoiceName<control::Policy>{control::Policy::ask, "ask"}};
+inline constexpr std::array kPrefaces{ChoiceName<bool>{false, "off"}, ChoiceName<bool>{true, "accept"}};
 inline constexpr std::array kDecisions{ChoiceName<control::Decision>{control::Decision::allow, "allow"},
                                        ChoiceName<control::Decision>{control::Decision::deny, "deny"}};
 
@@ -224,6 +225,10 @@ struct Table<Listener> {
           "replies must come back through a port"),
       field<&Listener::policy, Choice<&kPolicies>{}>("policy", optional,
                                                      "who may connect; `ask` decides per client by `ask.rules`"),
+      field<&Listener::proxy_protocol, Choice<&kPrefaces>{}>(
+          "proxy_protocol", optional,
+          "`accept`: connections begin with a PROXY header of version 1 or 2, which names the client; mode proxy "
+          "([proxy](proxy.md))"),
       field<&Listener::ask, Map<Ask>{}>("ask", optional, "required with policy ask, refused without"),
       field<&Listener::virtual_hosts, List<Map<route::VirtualHost>{}>{route::kHostMax}>(
           "virtual_hosts", optional, "required with protocol http, refused without"),

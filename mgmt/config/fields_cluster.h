@@ -20,6 +20,9 @@ inline constexpr std::array kLbPolicies{
     ChoiceName<control::LbPolicy>{control::LbPolicy::random, "random"},
     ChoiceName<control::LbPolicy>{control::LbPolicy::maglev, "maglev"},
     ChoiceName<control::LbPolicy>{control::LbPolicy::ring_hash, "ring_hash"}};
+inline constexpr std::array kProxyProtocols{ChoiceName<control::ProxyProtocol>{control::ProxyProtocol::off, "off"},
+                                            ChoiceName<control::ProxyProtocol>{control::ProxyProtocol::v1, "v1"},
+                                            ChoiceName<control::ProxyProtocol>{control::ProxyProtocol::v2, "v2"}};
 inline constexpr std::array kCheckKinds{ChoiceName<CheckKind>{CheckKind::tcp, "tcp"},
                                         ChoiceName<CheckKind>{CheckKind::http, "http"}};
 
@@ -150,6 +153,9 @@ struct Table<Cluster> {
           "outlier_detection", optional, "HTTP: leave out endpoints that answer badly"),
       field<&Cluster::slow_start, Span{0, kTimeMax}>(
           "slow_start", optional, "HTTP: an endpoint that became usable gets its full share only after this time"),
+      field<&Cluster::proxy_protocol, Choice<&kProxyProtocols>{}>(
+          "proxy_protocol", optional,
+          "mode proxy: endpoints are told of the client by a PROXY header of this version ([proxy](proxy.md))"),
       field<&Cluster::panic_threshold, Integer{0, 100}>(
           "panic_threshold", optional,
           "percent of the weight that must be healthy; below, all endpoints count as healthy. 0 never does"),

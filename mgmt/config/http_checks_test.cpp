@@ -107,6 +107,7 @@ clusters:
     circuit_breakers: {max_connections: 4, max_pending_requests: 5, max_requests: 6, retry_budget: {budget_percent: 7}}
     outlier_detection: {consecutive_5xx: 8, base_ejection_time: 9s}
     slow_start: 10s
+    proxy_protocol: v2
     panic_threshold: 11
     health_checks:
       - {protocol: tcp, port: 12}
@@ -127,6 +128,7 @@ clusters:
   want.circuit_breakers = {4, 5, 6, 3, RetryBudget{7, 3}};
   want.outlier_detection = OutlierDetection{.consecutive_5xx = 8, .base_ejection_time = seconds{9}};
   want.slow_start = seconds{10};
+  want.proxy_protocol = control::ProxyProtocol::v2;
   want.panic_threshold = 11;
   want.health_checks = {{.kind = CheckKind::tcp, .port = 12},
                         {.kind = CheckKind::http,
@@ -224,6 +226,9 @@ const Row kListenerRows[] = {
      "f:7:138: virtual host \"b\": domain \"X.y\" belongs to virtual host \"a\" already (remove one of the two)"},
     {"via", listener("http: {via: a b}, virtual_hosts: [{name: a, domains: [b], routes: []}]"),
      "f:7:76: via `a b` is no name (letters, digits, - and .)"},
+    {"proxy_headers_of_l4",
+     kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, proxy_protocol: accept}\n",
+     "f:7:90: PROXY headers are for connections that end here, but the mode is l4 (write `mode: proxy`, or remove it)"},
     {"hosts_of_tcp",
      kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, virtual_hosts: []}\n",
      "f:7:89: `virtual_hosts` is given, but the protocol is not http (write `protocol: http`, or remove it)"},

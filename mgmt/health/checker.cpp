@@ -39,7 +39,8 @@ void Checker::configure(const std::vector<config::Cluster>& clusters) {
   for (const config::Cluster& cluster : clusters)
     for (const config::Endpoint& endpoint : cluster.endpoints)
       for (std::size_t i = 0; i < cluster.health_checks.size(); ++i) {
-        const config::HealthCheck& check = cluster.health_checks[i];
+        config::HealthCheck check = cluster.health_checks[i];
+        if (!check.port) check.proxy_protocol = cluster.proxy_protocol;
         Key key{cluster.name, endpoint.address, endpoint.port, i};
         const auto known = before.find(key);
         if (known != before.end() && known->second->check == check) {

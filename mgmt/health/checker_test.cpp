@@ -164,5 +164,16 @@ TEST(Probe, the_request_names_the_endpoint_when_no_host_is_given) {
   EXPECT_EQ(request.substr(0, request.find("User-Agent")), "GET / HTTP/1.1\r\nHost: [fd00::1]:80\r\n");
 }
 
+TEST(Probe, an_endpoint_that_expects_a_PROXY_header_gets_one_of_nobody) {
+  config::HealthCheck check{.kind = config::CheckKind::http};
+  const IpAddress address = IpAddress::parse("192.0.2.1").value();
+  const std::string plain = check_request(check, address, 80);
+  check.proxy_protocol = control::ProxyProtocol::v1;
+  EXPECT_EQ(check_request(check, address, 80), "PROXY UNKNOWN\r\n" + plain);
+  check.proxy_protocol = control::ProxyProtocol::v2;
+  const std::string local{"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16};
+  EXPECT_EQ(check_request(check, address, 80), local + plain);
+}
+
 }  // namespace
 }  // namespace penstock::health

@@ -91,12 +91,26 @@ class RunningProbe final : public Probe {
   std::array<char, 4096> buffer_;
 };
 
+/// A PROXY header of a connection that is nobody's: UNKNOWN, LOCAL.
+std::string preface(control::ProxyProtocol version) {
+  switch (version) {
+    case control::ProxyProtocol::off:
+      return "";
+    case control::ProxyProtocol::v1:
+      return "PROXY UNKNOWN\r\n";
+    case control::ProxyProtocol::v2:
+      return std::string{"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0", 16};
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string check_request(const config::HealthCheck& check, const IpAddress& address, std::uint16_t port) {
   const std::string text = address.text();
   const std::string authority = (address.is_v4() ? text : "[" + text + "]") + ":" + std::to_string(port);
-  return "GET " + check.path + " HTTP/1.1\r\nHost: " + (check.host.empty() ? authority : check.host) +
+  return preface(check.proxy_protocol) + "GET " + check.path +
+         " HTTP/1.1\r\nHost: " + (check.host.empty() ? authority : check.host) +
          "\r\nUser-Agent: penstock-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
 }
 

@@ -11,11 +11,12 @@ import unittest
 import servers
 from lab import CLIENT4, Lab, VIP4, VIP6, server4, server6, wait_for
 
-PORT, NOBODY = 8080, 8099
+PORT, NOBODY, TOLD = 8080, 8099, 8081
 MIB = 1 << 20
 
 
 def nginx_config(directory, name, listens, body_folder):
+    told = listens[0].rsplit(":", 1)[0] + f":{TOLD}"
     lines = "\n    ".join(f"listen {address} backlog=4096;" for address in listens)
     return f"""
 user root; daemon off; master_process off; worker_processes 1;
@@ -27,9 +28,14 @@ http {{
   fastcgi_temp_path {directory}/tmp; uwsgi_temp_path {directory}/tmp; scgi_temp_path {directory}/tmp;
   default_type text/plain;
   server {{
+    listen {told} proxy_protocol;
+    location / {{ return 200 "told $proxy_protocol_addr:$proxy_protocol_port for=$http_x_forwarded_for\n"; }}
+  }}
+  server {{
     {lines}
     add_header X-Server {name} always;
     location / {{ return 200 "{name} $host $request_uri for=$http_x_forwarded_for gateway=$http_x_gateway id=$http_x_request_id\\n"; }}
+    location /trace {{ return 200 "{name} trace=$http_traceparent\n"; }}
     location /body/ {{ alias {body_folder}/; }}
     location /put/ {{ alias {directory}/put/; dav_methods PUT; create_full_put_path on; }}
     location /busy {{ return 503 "busy\\n"; }}
@@ -72,6 +78,7 @@ def configuration(lab):
          "retry_policy": {"on": ["connect-failure"], "num_retries": 2}},
         {"match": {"prefix": "/both"}, "cluster": "both",
          "retry_policy": {"on": ["connect-failure", "reset"], "num_retries": 2}},
+        {"match": {"prefix": "/told"}, "cluster": "told"},
         {"match": {"prefix": "/"}, "cluster": "web1"},
     ]
     hosts = [{"name": "main", "domains": ["main.test"], "routes": routes},
@@ -80,9 +87,12 @@ def configuration(lab):
     hosts6 = [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "cluster": "web1-v6"}]}]
     clusters = [cluster("web1", (server4(1), PORT)), cluster("web1-v6", (server6(1), PORT)), cluster("web2", (server4(2), PORT)),
                 cluster("both", (server4(1), PORT), (server4(2), PORT)),
+                cluster("told", (server4(1), TOLD), proxy_protocol="v2"),
                 cluster("dead", (server4(1), NOBODY)), cluster("half", (server4(1), NOBODY), (server4(1), PORT))]
     listeners = [{"name": f"http-{address[0]}", "address": address, "port": 80, "protocol": "http", "mode": "proxy",
                   "virtual_hosts": virtual} for address, virtual in ((VIP4, hosts), (VIP6, hosts6))]
+    listeners += [{"name": "behind", "address": VIP4, "port": 81, "protocol": "http", "proxy_protocol": "accept", "virtual_hosts": hosts},
+                  {"name": "through", "address": VIP4, "port": 82, "protocol": "tcp", "mode": "proxy", "cluster": "told"}]
     return lab.config(clusters, listeners)
 
 
@@ -111,11 +121,11 @@ class Http(unittest.TestCase):
     def status(self, path, *words, **options):
         return self.curl(path, "-o", "/dev/null", "-w", "%{http_code}", *words, **options)
 
-    def raw(self, octets, vip=VIP4):
+    def raw(self, octets, vip=VIP4, port=80):
         """Everything that comes back until the proxy closes."""
         connection = self.lab.client.socket()
         connection.settimeout(10)
-        connection.connect((vip, 80))
+        connection.connect((vip, port))
         connection.sendall(octets)
         got = b""
         while data := connection.recv(65536):
@@ -185,6 +195,20 @@ class Http(unittest.TestCase):
                             for n in range(100))
         got = self.raw(requests).decode()
         self.assertEqual([int(n) for n in re.findall(r"web1 main\.test /p(\d+) ", got)], list(range(100)))
+
+    def test_proxy_headers_go_in_and_out(self):
+        through = self.curl(":82/x")
+        self.assertRegex(through, rf"^told {CLIENT4}:\d+ for=\n$")
+        self.assertRegex(self.curl("/told"), rf"^told {CLIENT4}:\d+ for={CLIENT4}\n$")
+        self.assertIn(f"for={CLIENT4} ", self.curl(":81/x", "--haproxy-protocol"))
+        self.assertIn("told 198.51.100.7:4711 for=198.51.100.7", self.raw(
+            b"PROXY TCP4 198.51.100.7 198.51.100.9 4711 80\r\nGET /told HTTP/1.1\r\nHost: main.test\r\nConnection: close\r\n\r\n",
+            port=81).decode())
+        with self.assertRaises(ConnectionError):
+            self.raw(b"GET / HTTP/1.1\r\nHost: main.test\r\n\r\n", port=81)
+
+    def test_endpoints_get_a_trace(self):
+        self.assertRegex(self.curl("/trace"), r" trace=00-[0-9a-f]{32}-[0-9a-f]{16}-01\n")
 
     def test_a_half_dead_cluster_is_rescued_by_retries(self):
         self.assertEqual({self.status("/rescued") for _ in range(10)}, {"200"})

@@ -105,6 +105,12 @@ void HttpWorld::configure() {
     control::ClusterPolicyRecord policy = options_.policy;
     policy.http_slot = 2;
     content.cluster_policies = {policy};
+    if (options_.accept_preface) content.listeners[0].flags |= control::kListenerProxyProtocol;
+    if (options_.tunnel) {
+      content.listeners[0].flags |= control::kListenerTunnel;
+      content.http_listeners.clear();
+      return;
+    }
     content.listeners[0].http = 0;
     content.listeners[0].cluster = control::kNoIndex;
     if (options_.more) options_.more(content);
@@ -186,6 +192,7 @@ void HttpWorld::open_client(std::size_t client) {
                  Be16::from_host(80)};
   socket->client = client;
   socket->first_open = socket->asked = c.done;
+  socket->out = options_.preface;
   Host& host = hosts_[0];
   if (!host.engine->connect(socket->ep, socket->key, 1500, now())) return fail("no memory at the client");
   host.sockets.push_back(std::move(socket));
@@ -337,8 +344,27 @@ void HttpWorld::client_step(Socket& socket) {
   if (socket.ended || client.done == client.plans.size()) socket.finish = true;
 }
 
+/// A plain reading of the header that the cluster's policy says: a line, or a length behind 14 octets.
+bool HttpWorld::take_preface(Socket& socket) {
+  if (options_.policy.proxy_protocol == control::ProxyProtocol::off || socket.introduced) return true;
+  std::size_t octets = 0;
+  if (options_.policy.proxy_protocol == control::ProxyProtocol::v1) {
+    octets = socket.in.find("\r\n") + 2;
+    if (octets == 1) return false;
+  } else {
+    if (socket.in.size() < 16) return false;
+    octets = 16 + (static_cast<unsigned char>(socket.in[14]) << 8 | static_cast<unsigned char>(socket.in[15]));
+    if (socket.in.size() < octets) return false;
+  }
+  socket.introduced = true;
+  prefaces_.push_back(socket.in.substr(0, octets));
+  socket.in.erase(0, octets);
+  return true;
+}
+
 /// True when a whole request was taken and answered.
 bool HttpWorld::serve_one(Socket& socket) {
+  if (!take_preface(socket)) return false;
   HttpTaken taken = take_message(socket.in, false, false, false);
   if (!taken.broken.empty()) return fail("a server got " + taken.broken), false;
   if (!taken.head) return false;

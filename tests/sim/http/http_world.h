@@ -58,6 +58,9 @@ struct HttpRunOptions {
   control::HttpListenerRecord listener{};
   std::string via{};
   std::function<void(control::SnapshotContent&)> more{};  ///< policies and whatever else the snapshot is to have
+  bool tunnel{};                                          ///< a TCP listener: clients and servers talk through it
+  bool accept_preface{};                                  ///< the listener expects a PROXY header
+  std::string preface{};                                  ///< what clients' connections begin with
 };
 
 class HttpWorld {
@@ -72,6 +75,8 @@ class HttpWorld {
   /// Requests whose connection is theirs alone, as those of mirrors are. They count nowhere else.
   [[nodiscard]] std::uint64_t copies() const { return copies_; }
   [[nodiscard]] std::uint64_t now_us() const { return now_us_ - start_us_; }
+  /// PROXY headers that servers got, one per connection.
+  [[nodiscard]] const std::vector<std::string>& prefaces() const { return prefaces_; }
   [[nodiscard]] const HttpMessage& last_request() const { return last_request_; }
   [[nodiscard]] const HttpMessage& last_response() const { return last_response_; }
 
@@ -89,6 +94,7 @@ class HttpWorld {
     std::size_t asked{};       ///< request that is sent next
     bool continued{};          ///< server: 100 was sent for the request under way
     bool early_done{};
+    bool introduced{};  ///< server: the PROXY header was read
   };
   struct Host {
     std::unique_ptr<tcp::Pools> pools;
@@ -125,6 +131,7 @@ class HttpWorld {
   void note(Socket& socket, tcp::Events events);
   void client_step(Socket& socket);
   void server_step(Socket& socket);
+  bool take_preface(Socket& socket);
   bool serve_one(Socket& socket);
   bool answer(Socket& socket, const RequestPlan& plan, std::size_t number, bool first);
   void ask(Socket& socket);
@@ -147,6 +154,7 @@ class HttpWorld {
   std::vector<std::uint64_t> served_;
   std::uint16_t next_port_{20000};
   HttpMessage last_request_, last_response_;
+  std::vector<std::string> prefaces_;
   std::string failure_;
 };
 
