@@ -67,6 +67,8 @@ def show_plan(turns, seconds, reserved):
 def resume(options):
     """Goes on with a run that was stopped or interrupted, on the same machine and the same tree."""
     data = Results.read(options.results).data
+    if options.again:
+        print(f"{runner.forget_disturbed(data)} turns that others disturbed are played again")
     begin(options)
     here = machine.describe()
     for key in (*compare.SAME, "commit"):
@@ -175,6 +177,7 @@ def parser():
         sittings(one)
     again = commands.add_parser("resume")
     again.add_argument("results")
+    again.add_argument("--again", action="store_true", help="also what was measured while other processes were busy")
     sittings(again)
     commands.add_parser("list")
     two = commands.add_parser("compare")

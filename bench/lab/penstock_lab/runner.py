@@ -11,7 +11,7 @@ import datetime
 import subprocess
 import time
 
-from . import duts, loads as catalogue, machine, plan, profile
+from . import duts, loads as catalogue, machine, plan, profile, stats
 from .formats import figure
 from .procs import LoadError
 from .results import FORMAT, Results
@@ -45,6 +45,20 @@ def turns_of(data):
                        data["plan"]["rounds"])
     done = {tuple(key) for key in data["plan"]["turns_done"]}
     return every, [turn for turn in every if (turn.round, turn.device.name) not in done]
+
+
+def forget_disturbed(data):
+    """Takes out every turn in which other processes took more than stats.FOREIGN_MAX of the machine, whatever was measured then, so
+    that it is played again; how many."""
+    def disturbed(cell):
+        cpu = cell["cpu"]
+        return bool(cpu and cpu["seconds"]) and cpu["foreign"] > stats.FOREIGN_MAX * cpu["seconds"] * cpu["cores"]
+    turns = {(cell["round"], cell["device"]) for cell in data["cells"] if disturbed(cell)}
+    for name in ("cells", "idle"):
+        data[name] = [row for row in data[name] if (row["round"], row["device"]) not in turns]
+    data["plan"]["turns_done"] = [key for key in data["plan"]["turns_done"] if tuple(key) not in turns]
+    data["plan"].update(finished=False, budget=data["plan"]["budget"] + data["plan"]["took_seconds"])
+    return len(turns)
 
 
 class Runner:

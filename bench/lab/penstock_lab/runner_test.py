@@ -81,6 +81,18 @@ class Sittings(unittest.TestCase):
         second.run(Results.read(self.place).data)
         self.assertEqual(len(second.turns), 4)
 
+    def test_what_others_disturbed_is_played_again(self):
+        first = Played(self.keep)
+        first.run(fresh())
+        data = Results.read(self.place).data
+        data["cells"] = [{"device": "nft", "round": turn, "load": "keepalive", "values": {"operations": 1, "p50": 1}, "error": None,
+                          "cpu": {"seconds": 1.0, "cores": 2, "foreign": foreign}} for turn, foreign in ((0, 0.1), (1, 0.3))]
+        self.assertEqual(runner.forget_disturbed(data), 1)
+        self.assertEqual([cell["round"] for cell in data["cells"]], [0])
+        second = Played(self.keep)
+        second.run(data)
+        self.assertEqual(second.turns, [(1, "nft")])
+
     def test_a_round_that_would_end_late_does_not_begin(self):
         planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)
         one = Played(self.keep, planned)

@@ -14,7 +14,7 @@ import statistics
 
 ROUNDS_MIN = 4
 SPREAD_MAX = 0.25   # of the median; a shared machine gives 5 to 15 % when it is quiet
-FOREIGN_MAX = 0.10  # of the machine's time, taken by processes that are not the lab's
+FOREIGN_MAX = 0.10  # of the machine's time, taken by processes that are not the lab's, in any round
 SIGNIFICANT = 0.05
 ENUMERATION_MAX = 200_000
 
@@ -111,6 +111,6 @@ def noise(samples, foreign):
         return "fewer than 2 rounds"
     if spread(samples) > SPREAD_MAX:
         return f"spread {spread(samples):.0%} of the median"
-    if foreign and median(foreign) > FOREIGN_MAX:
-        return f"other processes took {median(foreign):.0%} of the machine"
+    if foreign and max(foreign) > FOREIGN_MAX:
+        return f"other processes took {max(foreign):.0%} of the machine in a round"
     return None
