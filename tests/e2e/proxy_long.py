@@ -1,24 +1,31 @@
 #!/usr/bin/env python3
-"""proxy_long.py - the long form of the proxy's tests: 1 GiB per cell, and readers that stop for ten minutes.
+"""proxy_long.py - the long form of the proxy's tests: 1 GiB per cell, readers that stop for ten minutes, a million SYNs.
 
-Usage   tests/e2e/proxy_long.py [--parts matrix,curl,iperf,stopped] [--loss 0,0.1,1,5] [--connections 1,1000]
-                                [--mib 1024] [--stop 600] [--dut proxy] [--stages client] [--congestion reno]
+Usage   tests/e2e/proxy_long.py [--parts matrix,curl,iperf,slow,stopped,flood] [--loss 0,0.1,1,5] [--connections 1,1000]
+                                [--mib 1024] [--stop 600] [--pause 2] [--syns 1000000] [--dut proxy] [--stages client]
+                                [--congestion reno]
 Cells   one checked transfer each: loss with reordering both ways; up and down; one and many connections that share the
         octets. One JSON line per cell on the standard output, progress on the standard error stream.
+Others  while readers are slow or stopped, or SYNs flood, runs of ten connections must go on as ever, --pause seconds apart.
 Holds   every octet right at both ends, every connection ended in order, resident memory and what connections hold as
-        before. Exit 0 only then. The whole takes about half an hour; a control run: --dut haproxy.
+        before. Exit 0 only then. The whole takes about an hour; a control run: --dut haproxy.
 """
 import argparse
 import concurrent.futures
 import hashlib
 import json
 import os
+import pathlib
+import random
+import socket
+import struct
 import sys
 import time
 
 sys.dont_write_bytecode = True
 
 import duts
+import frames
 import servers
 from impair import ImpairedLab
 from lab import VIP4, end_on_signals, server4, server6, wait_for
@@ -48,20 +55,20 @@ class LongRun:
         for stage in self.lab.stages.values():
             stage.set(plan(loss), plan(loss), seed)
 
-    def record(self, name, good, **values):
+    def record(self, name, good, settle_s=20, **values):
         """One line; the state after the cell decides as well."""
-        held = self.settled()
+        held = self.settled(settle_s)
         grown = self.dut.memory_kib() - self.memory
         good = good and not any(held.values()) and grown < RSS_GROWTH_KIB
         self.failed += not good
-        frames = {role: {way: {k: c[k] for k in ("frames", "lost", "reordered")} for way, c in stage.counters().items()}
-                  for role, stage in self.lab.stages.items()}
+        stage = {role: {way: {k: c[k] for k in ("frames", "lost", "reordered")} for way, c in each.counters().items()}
+                 for role, each in self.lab.stages.items()}
         print(json.dumps({"cell": name, "dut": self.dut.name, "good": good, **values, "rss_growth_kib": grown,
-                          "held": {k: v for k, v in held.items() if v}, "stage": frames}), flush=True)
+                          "held": {k: v for k, v in held.items() if v}, "stage": stage}), flush=True)
 
-    def settled(self):
+    def settled(self, seconds):
         try:
-            wait_for(lambda: not any(self.dut.held().values()), 20, "nothing is held", 0.2)
+            wait_for(lambda: not any(self.dut.held().values()), seconds, "nothing is held", 0.2)
         except TimeoutError:
             pass
         return self.dut.held()
@@ -119,27 +126,96 @@ class LongRun:
                             goodput_mbit=round(total["bits_per_second"] / 1e6, 1))
         self.lab.end(server)
 
-    def stopped(self):
-        """Readers on either side stop while others go on."""
+    def others(self, name, done, start_s=0):
+        """Runs of others until done(), `start_s` from now on; whether all was well, and what to record."""
+        time.sleep(start_s)
+        samples, good, seconds = [], True, []
+        while not done():
+            report = transfer(self.lab.client, VIP4, TRANSFER, connections=10, up=MIB // 4, down=MIB // 4, timeout=120)
+            good = good and (report["ok"], report["misreported"]) == (10, 0)
+            seconds.append(report["seconds"])
+            samples.append((self.dut.memory_kib(), self.dut.held()))
+            print(f"  {name}: {len(samples)} runs, {samples[-1]}", file=sys.stderr, flush=True)
+            wait_quietly(self.options.pause, done)
+        self.memory = self.memory or samples[0][0]
+        grown = max(kib for kib, _held in samples) - samples[0][0]
+        return good and grown < RSS_GROWTH_KIB, {
+            "runs_meanwhile": len(samples), "slowest_run_s": round(max(seconds), 1), "rss_growth_meanwhile_kib": grown,
+            "held_first": samples[0][1], "held_last": samples[-1][1]}
+
+    def readers(self, name, connections, octets, start_s, end_s, **how):
+        """Readers on either side, while others go on."""
         self.impair(1)
-        stop = {"stop_after": MIB, "stop_ms": self.options.stop * 1000}
-        ways = [{"down": 64 * MIB, **stop}, {"up": 64 * MIB, **{f"server_{name}": n for name, n in stop.items()}}]
-        samples, moved, good = [], 0, True
+        ways = [{"down": octets, **how}, {"up": octets, **{f"server_{word}": n for word, n in how.items()}}]
         with concurrent.futures.ThreadPoolExecutor() as pool:
-            runs = [pool.submit(transfer, self.lab.client, VIP4, TRANSFER, connections=5,
-                                timeout=self.options.stop + 300, **way) for way in ways]
-            end = time.monotonic() + self.options.stop - 5
-            while time.monotonic() < end:
-                report = transfer(self.lab.client, VIP4, TRANSFER, connections=10, up=MIB, down=MIB, timeout=120)
-                good, moved = good and report["ok"] == 10 and report["misreported"] == 0, moved + 1
-                samples.append((self.dut.memory_kib(), self.dut.held()))
-                time.sleep(2)
-                if moved % 10 == 0:
-                    print(f"  {end - time.monotonic():.0f} s to go, {samples[-1]}", file=sys.stderr, flush=True)
-            for run in runs:
-                report = run.result()
-                good = good and (report["ok"], report["misreported"]) == (5, 0)
-        self.record(f"readers stopped for {self.options.stop} s", good, runs_meanwhile=moved, first=samples[0], last=samples[-1])
+            runs = [pool.submit(transfer, self.lab.client, VIP4, TRANSFER, connections=connections, timeout=end_s + 300, **way)
+                    for way in ways]
+            end = time.monotonic() + end_s
+            good, values = self.others(name, lambda: time.monotonic() >= end, start_s)
+            reports = [run.result() for run in runs]
+        good = good and all((each["ok"], each["misreported"]) == (connections, 0) for each in reports)
+        self.record(name, good, ok=[each["ok"] for each in reports], seconds=[each["seconds"] for each in reports], **values)
+
+    def slow(self):
+        # All pools are in use, and pages that were never used are touched: flat means from the first run of others on.
+        self.memory = None
+        self.readers("500 slow readers on each side, 32 KiB/s each", 500, 2 * MIB, 15, 55, read_rate=32 * 1024)
+
+    def stopped(self):
+        self.readers(f"5 readers on each side stopped for {self.options.stop} s", 5, 64 * MIB, 5, self.options.stop - 5,
+                     stop_after=MIB, stop_ms=self.options.stop * 1000)
+
+    def flood(self):
+        """SYNs of addresses that nobody has, as fast as one process sends them."""
+        self.impair(0)
+        before = self.proxy_counters()
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            start = time.monotonic()
+            link = frames.mac(self.lab.node, "veth-client") + frames.mac(self.lab.client)
+            run = pool.submit(self.lab.client.run, sys.executable, __file__, "--send-syns", self.options.syns, link.hex(),
+                              timeout=300)
+            good, values = self.others("flood", run.done)
+            run.result()
+            seconds = time.monotonic() - start
+        change = {name: n - before[name] for name, n in self.proxy_counters().items()}
+        kept = {name: change[name] for name in ("cookies_sent_total", "cookies_accepted_total", "refused_full_total", "shed_total")}
+        # The first node.proxy.half_open_max are remembered until their SYN-ACKs were repeated in vain.
+        self.record(f"{self.options.syns} SYNs", settle_s=220, good=good and change["cookies_sent_total"] > self.options.syns / 2,
+                    syns_per_second=round(self.options.syns / seconds), **values, **kept)
+
+    def proxy_counters(self):
+        workers = [worker["proxy"] for worker in self.lab.api_json("GET", "/v1/counters")["workers"]]
+        return {name: sum(row[name] for row in workers) for name in workers[0]}
+
+
+def wait_quietly(seconds, done):
+    """So long, or until done()."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not done():
+        time.sleep(0.2)
+
+
+def send_syns(count, link_addresses):
+    """From this namespace's eth0, of random addresses in 198.18.0.0/16 (RFC 2544); each with right checksums."""
+    segment = frames.tcp("198.18.0.0", VIP4, 0, TRANSFER, seq=0, offset=6, payload=bytes([2, 4, 5, 180]))
+    frame = bytearray(frames.ethernet(link_addresses[:6], link_addresses[6:], frames.ETH_IP,
+                                      frames.ipv4("198.18.0.0", VIP4, 6, segment)))
+    ip_sum, tcp_sum = (~int.from_bytes(frame[at:at + 2], "big") & 0xFFFF for at in (24, 50))
+
+    def folded(total):
+        total = (total & 0xFFFF) + (total >> 16)
+        return ~((total & 0xFFFF) + (total >> 16)) & 0xFFFF
+    draw = random.Random(1).getrandbits
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as raw:
+        raw.bind(("eth0", 0))
+        for _ in range(count):
+            host, port, sequence = draw(16), draw(16), draw(32)
+            struct.pack_into("!H", frame, 24, folded(ip_sum + host))
+            struct.pack_into("!H", frame, 28, host)
+            struct.pack_into("!H", frame, 34, port)
+            struct.pack_into("!I", frame, 38, sequence)
+            struct.pack_into("!H", frame, 50, folded(tcp_sum + host + port + (sequence >> 16) + (sequence & 0xFFFF)))
+            raw.send(frame)
 
 
 def main():
@@ -147,7 +223,7 @@ def main():
 
     def numbers(kind):
         return lambda text: [kind(word) for word in text.split(",")]
-    parser.add_argument("--parts", default="matrix,curl,iperf,stopped")
+    parser.add_argument("--parts", default="matrix,curl,iperf,slow,stopped,flood")
     parser.add_argument("--loss", type=numbers(float), default=[0, 0.1, 1, 5])
     parser.add_argument("--connections", type=numbers(int), default=[1, 1000])
     parser.add_argument("--mib", type=int, default=1024)
@@ -155,13 +231,18 @@ def main():
     parser.add_argument("--dut", default="proxy")
     parser.add_argument("--stages", default="client")
     parser.add_argument("--congestion", default="reno", help="of the kernels at both ends")
+    parser.add_argument("--pause", type=float, default=2)
+    parser.add_argument("--syns", type=int, default=1_000_000)
+    parser.add_argument("--send-syns", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.send_syns:
+        return send_syns(int(options.send_syns[0]), bytes.fromhex(options.send_syns[1]))
     end_on_signals()
     os.environ["PENSTOCK_DUT"] = options.dut
     with ImpairedLab("long", stages=options.stages.split(","), congestion=options.congestion, server_count=1) as lab:
         run = LongRun(lab, options)
         for part in options.parts.split(","):
-            {"matrix": run.matrix, "curl": run.curl, "iperf": run.iperf, "stopped": run.stopped}[part]()
+            {"matrix": run.matrix, "curl": run.curl, "iperf": run.iperf, "slow": run.slow, "stopped": run.stopped, "flood": run.flood}[part]()
         print(f"{run.failed} cells failed", file=sys.stderr)
         return 1 if run.failed else 0
 
