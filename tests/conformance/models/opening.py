@@ -25,7 +25,7 @@ def syn_sent_replies(flags, seq, ack):
     if "S" not in flags:
         return "TCP_SYN_SENT", ""
     if ack == 1:
-        return "TCP_ESTABLISHED", f"+0 > . 1:1(0) ack {seq + 1} win 65535\n"
+        return "TCP_ESTABLISHED", "+0 > . 1:1(0) ack 1 win 65535\n"  # counted from the SYN
     return "TCP_SYN_RECV", f"+0 > S. 0:0(0) ack {seq + 1} win 65535 <...>\n"
 
 
@@ -37,7 +37,7 @@ def syn_sent():
                     state, reply = syn_sent_replies(flags, seq, ack)
                     text = CONNECT + dialogue.arrives(flags, seq, octets, ack) + reply + dialogue.state_is(state)
                     if state == "TCP_SYN_SENT":  # unharmed
-                        text += "+0.01 < S. 900:900(0) ack 1 win 30000\n+0 > . 1:1(0) ack 901 win 65535\n"
+                        text += "+0.01 < S. 900:900(0) ack 1 win 30000\n+0 > . 1:1(0) ack 1 win 65535\n"
                         text += dialogue.state_is("TCP_ESTABLISHED")
                     yield text
 

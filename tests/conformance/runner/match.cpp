@@ -60,10 +60,11 @@ Sent to_script(const Sent& sent, const Packet& expected, Mapping& mapping) {
   // A reset that answers a segment without ACK has the number zero (RFC 9293 s3.10.7.1).
   const bool bare_reset = (sent.flags & kFlagRst) != 0 && sent.seq.value() == 0;
   if (!bare_reset) out.seq = SeqNum{sent.seq.value() - mapping.local};
-  if ((sent.flags & kFlagAck) != 0) out.ack = SeqNum{sent.ack.value() - mapping.remote};
+  if ((sent.flags & kFlagAck) != 0) out.ack = SeqNum{sent.ack.value() - mapping.remote_in(sent.flags)};
   if ((sent.flags & kFlagFin) != 0) mapping.fin = out.seq.value() + out.octets;
   for (Option& option : out.options) {
-    for (auto& [start, end] : option.blocks) start -= mapping.remote, end -= mapping.remote;
+    const std::uint32_t remote = mapping.remote_in(sent.flags);
+    for (auto& [start, end] : option.blocks) start -= remote, end -= remote;
     if (option.kind != Option::Kind::timestamps) continue;
     for (const Option& wanted : expected.options) {
       if (wanted.kind != Option::Kind::timestamps) continue;

@@ -18,11 +18,17 @@ namespace penstock::script {
 struct Mapping {
   std::uint32_t local{0x30000000};   ///< wire minus script, of our numbers
   std::uint32_t remote{0x50000000};  ///< of the peer's
+  std::uint32_t remote_first{};      ///< of the peer's SYN in the script; what is no SYN counts from there
   bool local_known{};
   bool has_first_ts{};
   std::uint32_t first_ts_script{}, first_ts_wire{};
   std::optional<std::uint32_t> fin;           ///< the number of our FIN, once it has left
   std::map<std::uint32_t, std::uint32_t> ts;  ///< our TS values: script to wire
+
+  /// Wire minus script, of the peer's numbers in a segment with these flags.
+  [[nodiscard]] std::uint32_t remote_in(std::uint8_t flags) const {
+    return (flags & kFlagSyn) != 0 ? remote : remote + remote_first;
+  }
 };
 
 /// The segment in the script's numbers.

@@ -271,9 +271,14 @@ class Player {
     // A new connection with the same ends chooses a new first number.
     const Socket* const before = host_.find(flow_.key);
     if (syn && flow_.listening && (before == nullptr || before->waiting)) flow_.mapping.local_known = false;
+    // What is no SYN counts from the SYN that opened the connection, as the script wrote it.
+    const bool waits = before != nullptr && before->waiting;
+    const bool none = before == nullptr || before->over();
+    const bool opens = none ? flow_.listening : before->ep.state == tcp::State::syn_sent;
+    if ((packet.flags & kFlagSyn) != 0 && opens && !waits) flow_.mapping.remote_first = packet.seq;
     const Mapping& map = flow_.mapping;
     tcp::SegmentOut segment;
-    segment.seq = SeqNum{packet.seq + map.remote};
+    segment.seq = SeqNum{packet.seq + map.remote_in(packet.flags)};
     segment.ack = SeqNum{packet.ack.value_or(0) + ((packet.flags & kFlagAck) != 0 ? map.local : 0)};
     segment.flags = packet.flags;
     segment.window = packet.window.value_or(0);
@@ -294,6 +299,8 @@ class Player {
     if ((packet.flags & kFlagAck) != 0) flow_.last_ack = packet.ack.value_or(0);
     remember("< " + text_of(packet), host_.now());
     host_.receive(flow_.key, segment, {packet.urgent, packet.accurate});
+    const Socket* const after = host_.find(flow_.key);
+    if (syn && waits && after != nullptr && !after->waiting) flow_.mapping.remote_first = packet.seq;
     retry();
   }
 

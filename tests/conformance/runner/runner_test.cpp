@@ -215,6 +215,20 @@ TEST(Runner, a_connection_may_be_dissolved_and_the_socket_used_again) {
   expect_fail("+0 connect(4, AF_UNSPEC, ...) = 0\n+0 > F. 1:1(0) ack 1\n", "flags");
 }
 
+TEST(Runner, numbers_count_from_the_syn_that_opened) {
+  const std::string opens =
+      "//@ profile=penstock\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n"
+      "+0 connect(3, ..., ...) = -1 EINPROGRESS\n+0 > S 0:0(0) <...>\n"
+      "+0 < S. 123:123(0) ack 1 win 30000 <mss 1000,sackOK,nop,nop>\n+0 > . 1:1(0) ack 1 win 65535\n"
+      "+0 < . 11:21(10) ack 1 win 30000\n";
+  EXPECT_EQ(run_one(opens + "+0 > . 1:1(0) ack 1 <nop,nop,sack 11:21>\n").verdict.result, Result::pass);
+  EXPECT_EQ(run_one(opens + "+0 > . 1:1(0) ack 124 <nop,nop,sack 134:144>\n").verdict.result, Result::fail);
+  expect_pass("+0 < S 500:500(0) win 30000\n+0 > . 1:1(0) ack 1 win 65535\n");  // a challenge opens nothing
+  const std::string closed =
+      "//@ profile=penstock\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 bind(3, ..., ...) = 0\n";
+  EXPECT_EQ(run_one(closed + "+0 < S 17:17(0) win 9\n+0 > R. 0:0(0) ack 18\n").verdict.result, Result::pass);
+}
+
 TEST(Runner, variants_are_tried_in_turn) {
   const std::string text = kOpen +
                            "#ifdef ONE\n+0 > . 7:7(0) ack 7\n#else\n+0 close(4) = 0\n#endif\n"

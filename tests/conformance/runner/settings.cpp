@@ -308,6 +308,8 @@ std::string Settings::shell(std::string_view text) {
 std::string Settings::sysctl(std::string_view name, std::string_view value) {
   if (name == "net.ipv4.tcp_congestion_control" || name == "net.inet.tcp.cc.algorithm")
     return choose_congestion(limits, value) ? "" : "congestion control " + std::string{value};
+  if (name == "net.ipv4.tcp_syn_linear_timeouts" && value != "0")
+    return std::string{name} + ": SYNs repeated at one pace (RFC 6298 s5.5)";
   if (name.starts_with("net.ipv4.")) return sysctl_linux(name.substr(9), value);
   const std::optional<std::int64_t> number = to_number(value);
   if (number && (name.starts_with("net.inet.tcp.") || name.starts_with("kern.ipc.")))
