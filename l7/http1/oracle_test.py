@@ -5,9 +5,7 @@ Model   every request that was forwarded goes to h11 alone: it must be one reque
         target, fields, body and trailers are those that stand in the octets. Inputs: every "< " line of the tables,
         and requests made of pieces and mutated tables by seed, sent through RELAY.
 """
-import pathlib
 import random
-import re
 import struct
 import subprocess
 import sys
@@ -15,59 +13,11 @@ import unittest
 
 import h11
 
-RELAY, CORPUS = sys.argv[1], pathlib.Path(sys.argv[2])
-ESCAPE = re.compile(rb"\\\((\\x..|\\.|.)\*(\d+)\)|\\x(..)|\\(.)", re.S)
-PLAIN = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"\\": b"\\"}
+RELAY = sys.argv[1]
+sys.dont_write_bytecode = True
+sys.path.insert(0, sys.argv[2])
 
-
-def unescape(text):
-    def one(match):
-        if match.group(1):
-            return ESCAPE.sub(one, match.group(1)) * int(match.group(2))
-        return bytes([int(match.group(3), 16)]) if match.group(3) else PLAIN[match.group(4)]
-    return ESCAPE.sub(one, text)
-
-
-def table(name):
-    """(input, [forwarded], end) for each case."""
-    cases = []
-    for line in (CORPUS / name).read_bytes().split(b"\n"):
-        if line[:1] in (b"#", b""):
-            continue
-        if line[:1] == b">":
-            cases[-1][0] += unescape(line[2:])
-        elif line[:1] == b"<":
-            cases[-1][1].append(unescape(line[2:]))
-        elif line[:1] == b"=":
-            cases[-1][2] = line[2:]
-        else:
-            cases.append([b"", [], b""])
-    return cases
-
-
-def meant(message):
-    """Method, target, fields and body, read off our own canonical form without any leniency."""
-    head, body = message.split(b"\r\n\r\n", 1)
-    line, *fields = head.split(b"\r\n")
-    method, target, version = line.split(b" ")
-    assert version == b"HTTP/1.1", version
-    fields = [tuple(field.split(b": ", 1)) for field in fields]
-    names = [name.lower() for name, _ in fields]
-    trailers = []
-    if b"transfer-encoding" in names:
-        assert b"content-length" not in names
-        data = b""
-        while True:
-            size, body = body.split(b"\r\n", 1)
-            if int(size, 16) == 0:
-                break
-            data, body = data + body[:int(size, 16)], body[int(size, 16):]
-            assert body[:2] == b"\r\n"
-            body = body[2:]
-        assert body.endswith(b"\r\n")
-        trailers = [tuple(field.split(b": ", 1)) for field in body[:-2].split(b"\r\n") if field]
-        body = data
-    return method, target, [(name.lower(), value) for name, value in fields], body, trailers
+from cases import meant, table  # noqa: E402
 
 
 def understood(message):
@@ -168,8 +118,8 @@ class OracleTest(unittest.TestCase):
 
     def test_what_the_table_forwards_is_one_request_to_h11(self):
         checked = 0
-        for _, messages, end in table("requests.txt"):
-            for message in messages if end == b"end" else messages[:-1]:
+        for case in table("requests.txt"):
+            for message in case.forwarded if case.end == b"end" else case.forwarded[:-1]:
                 with self.subTest(message=message[:200]):
                     self.check(message)
                 checked += 1
@@ -178,8 +128,8 @@ class OracleTest(unittest.TestCase):
     def test_what_random_requests_become_is_one_request_to_h11(self):
         relay = Relay()
         self.addCleanup(relay.close)
-        cases = [octets for octets, _, end in table("requests.txt") if len(octets) < 3000
-                 for _ in range(5 if end == b"end" else 1)]
+        cases = [case.octets for case in table("requests.txt") if len(case.octets) < 3000
+                 for _ in range(5 if case.end == b"end" else 1)]
         forwarded = refused = 0
         for seed in range(20000):
             random_ = random.Random(seed)

@@ -42,6 +42,7 @@ struct BodyRelay {
   std::uint32_t trailer{kNone};  ///< buffer, of chunked bodies
   std::uint8_t held_octets{};    ///< framing that found no room
   std::array<char, 31> held;
+  http1::RejectReason refused{};  ///< why it is no body
   BodyRelay(const http1::BodyLimits& limits, const http1::Classifier& classifier) : reader{limits, classifier, {}} {}
 };
 

@@ -107,7 +107,7 @@ class HttpProxy {
   [[nodiscard]] std::string_view gather(std::uint32_t& buffer, std::uint32_t held, std::string_view text);
   [[nodiscard]] bool keep_gathered(std::uint32_t& buffer, std::uint32_t& held, std::string_view text);
   [[nodiscard]] Flow relay_body(BodyRelay& body, Leg from, Leg to, Connection* replay);
-  [[nodiscard]] bool end_body(BodyRelay& body, Leg to, Connection* replay);
+  [[nodiscard]] Flow end_body(BodyRelay& body, Leg to, Connection* replay);
   [[nodiscard]] bool relay_tunnel(std::uint32_t index, Leg from, Leg to, bool ended);
   void keep_for_replay(Connection& c, std::string_view text);
   void drop_replay(Connection& c);

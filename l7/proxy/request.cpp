@@ -288,26 +288,27 @@ void HttpProxy::drop_replay(Connection& c) {
   c.replay_whole = false;
 }
 
-/// What stands behind the last octet of a body that leaves in chunks.
-bool HttpProxy::end_body(BodyRelay& body, Leg to, Connection* replay) {
-  if (!body.chunked) return true;
+/// Judges the trailers, and writes what stands behind the last octet of a body that leaves in chunks. Never `moved`.
+HttpProxy::Flow HttpProxy::end_body(BodyRelay& body, Leg to, Connection* replay) {
+  const bool trailers = body.reader.framing().kind == http1::BodyKind::chunked;
+  if (trailers) {
+    body.refused = body.reader.chunked().parse_trailers(marks_of(body.trailer), policy_.underscore_in_names, trailers_);
+    if (body.refused != http1::RejectReason::none) return Flow::rejected;
+  }
+  if (!body.chunked) return Flow::done;
   stream::Writer out{out_};
   http1::ChunkedEncoder encoder = body.encoder;  // again, when there is no room now
   encoder.last_chunk(out);
-  bool trailers = false;
-  if (body.reader.framing().kind == http1::BodyKind::chunked)
-    trailers = body.reader.chunked().parse_trailers(marks_of(body.trailer), policy_.underscore_in_names, trailers_) ==
-               http1::RejectReason::none;
   if (trailers)
     http1::write_trailers(body.reader.chunked().trailer_text(), trailers_, out);
   else
     out.put("\r\n");
-  if (!legs_.write(to, out.text())) return false;
+  if (!legs_.write(to, out.text())) return Flow::waits;
   if (replay != nullptr) {
     keep_for_replay(*replay, out.text());
     keep_for_mirror(*replay, out.text());
   }
-  return true;
+  return Flow::done;
 }
 
 HttpProxy::Flow HttpProxy::relay_body(BodyRelay& body, Leg from, Leg to, Connection* replay) {
@@ -345,12 +346,18 @@ HttpProxy::Flow HttpProxy::relay_body(BodyRelay& body, Leg from, Leg to, Connect
       if (passed < octets) return so_far();
       continue;
     }
-    if (body.reader.complete()) return end_body(body, to, replay) ? Flow::done : so_far();
+    if (body.reader.complete()) {
+      const Flow end = end_body(body, to, replay);
+      return end == Flow::waits ? so_far() : end;
+    }
     if (text.empty()) return so_far();
     const http1::BodyReader::Step step = body.reader.feed({text, 0}, marks_of(body.trailer));
     legs_.skip(from, step.consumed - static_cast<std::size_t>(step.data.octets));
     moved |= step.consumed > 0;
-    if (step.status == http1::BodyStatus::rejected) return Flow::rejected;
+    if (step.status == http1::BodyStatus::rejected) {
+      body.refused = body.reader.reason();
+      return Flow::rejected;
+    }
     if (step.status != http1::BodyStatus::data) continue;
     body.run = step.data.octets;
     if (!body.chunked) continue;
@@ -378,7 +385,7 @@ bool HttpProxy::relay_request_body(std::uint32_t index) {
   const Flow flow = relay_body(c.up, c.leg, upstreams_[c.upstream].leg, &c);
   if (flow == Flow::rejected) {
     c.detail = ResponseDetail::bad_request;
-    apply(index, c.exchange.on(ExchangeEvent::request_refused, c.up.reader.reason()));
+    apply(index, c.exchange.on(ExchangeEvent::request_refused, c.up.refused));
     return false;
   }
   if (flow == Flow::done) {

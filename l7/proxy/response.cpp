@@ -197,7 +197,7 @@ bool HttpProxy::relay_response_body(std::uint32_t index) {
   const Flow flow = relay_body(c.down, up.leg, c.leg, nullptr);
   if (flow == Flow::rejected) {
     c.detail = ResponseDetail::upstream_protocol;
-    apply(index, c.exchange.on(ExchangeEvent::response_refused, c.down.reader.reason()));
+    apply(index, c.exchange.on(ExchangeEvent::response_refused, c.down.refused));
     return false;
   }
   if (flow == Flow::done) {
@@ -206,7 +206,7 @@ bool HttpProxy::relay_response_body(std::uint32_t index) {
   }
   if (!up.ended || !legs_.front(up.leg).empty()) return flow == Flow::moved;
   if (c.down.reader.end_of_stream() == http1::BodyStatus::complete) {
-    if (!end_body(c.down, c.leg, nullptr)) return false;
+    if (end_body(c.down, c.leg, nullptr) != Flow::done) return false;
     response_complete(index);
     return c.leg != kNoLeg;
   }

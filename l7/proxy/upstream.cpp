@@ -51,7 +51,7 @@ void HttpProxy::dispatch(std::uint32_t index, bool fresh) {
   const bool dialled = upstream == kNone;
   if (dialled) {
     const std::uint32_t limit = share(cluster.policy->max_connections);
-    if (state.connections >= limit && !(own && evict_idle(cluster) && state.connections < limit)) {
+    if (state.connections >= limit && !(evict_idle(cluster) && state.connections < limit)) {
       if (state.pending >= share(cluster.policy->max_pending_requests)) return fail(ResponseDetail::overflow);
       return wait_for_connection(index);
     }
@@ -164,13 +164,17 @@ void HttpProxy::stop_waiting(std::uint32_t index) {
   --cluster.pending;
 }
 
-/// A connection of the cluster became free, or may be made.
+/// A connection of the cluster became free, or may be made. Whoever fails without one leaves it to the next.
 void HttpProxy::serve_waiting(std::uint32_t cluster) {
-  const std::uint32_t index = clusters_[cluster].waiting_first;
-  if (index == kNone) return;
-  stop_waiting(index);
-  dispatch(index);
-  if (connections_[index].leg != kNoLeg) ready_.push_back(index);
+  for (bool free = true; free && clusters_[cluster].waiting_first != kNone;) {
+    const std::uint32_t index = clusters_[cluster].waiting_first;
+    stop_waiting(index);
+    dispatch(index);
+    const Connection& c = connections_[index];
+    if (c.leg == kNoLeg) continue;
+    free = c.upstream == kNone && !c.waiting;
+    ready_.push_back(index);
+  }
 }
 
 void HttpProxy::release_upstream(std::uint32_t index) {

@@ -3,8 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <regex>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -58,17 +61,36 @@ std::vector<std::string> yaml_blocks(const char* path) {
   return out;
 }
 
-TEST(Reference, the_configurations_inside_the_guides_pages_load) {
-  for (const char* path :
-       {"docs/guide/health.md", "docs/guide/http.md", "docs/guide/load_balancing.md", "docs/guide/migration.md",
-        "docs/guide/observability.md", "docs/guide/proxy.md", "docs/guide/quickstart.md"}) {
-    const auto blocks = yaml_blocks(path);
-    EXPECT_FALSE(blocks.empty()) << path;
-    for (const std::string& text : blocks) {
-      const auto loaded = load_text(text, path, Machine{{0, 1}});
-      EXPECT_TRUE(loaded.ok()) << (loaded.ok() ? "" : loaded.error().front().text());
+bool has_section(const std::string& text, const std::string& name) {
+  return text.starts_with(name + ":") || text.find("\n" + name + ":") != std::string::npos;
+}
+
+/// A fragment as a whole document: sections that it does not show are added, among them the clusters that it names.
+std::string completed(const std::string& fragment) {
+  std::string out = fragment;
+  if (!has_section(out, "apiVersion")) out = "apiVersion: penstock/v1\n" + out;
+  if (!has_section(out, "node")) out += "node: {addresses: [192.0.2.1]}\n";
+  if (has_section(out, "clusters")) return out;
+  std::set<std::string> named;
+  const std::regex naming{R"(\bcluster: *([\w-]+))"};
+  for (std::sregex_iterator at{fragment.begin(), fragment.end(), naming}, end; at != end; ++at) named.insert((*at)[1]);
+  if (!named.empty()) out += "clusters:\n";
+  for (const std::string& name : named)
+    out += "  - {name: " + name + ", endpoints: [{address: 192.0.2.11, port: 8080}]}\n";
+  return out;
+}
+
+TEST(Reference, every_configuration_inside_the_guides_pages_loads) {
+  std::size_t count = 0;
+  for (const auto& page : std::filesystem::directory_iterator{"docs/guide"}) {
+    if (page.path().extension() != ".md") continue;
+    for (const std::string& fragment : yaml_blocks(page.path().c_str())) {
+      ++count;
+      const auto loaded = load_text(completed(fragment), page.path().string(), Machine{{0, 1}});
+      EXPECT_TRUE(loaded.ok()) << (loaded.ok() ? "" : loaded.error().front().text()) << "\n" << completed(fragment);
     }
   }
+  EXPECT_GE(count, 7u);
 }
 
 }  // namespace

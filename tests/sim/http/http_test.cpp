@@ -240,6 +240,8 @@ TEST(Http, limits_of_a_cluster_make_requests_wait_or_fail) {
   HttpWorld waits{options, {plans, plans, plans, plans}};
   EXPECT_EQ(waits.run(), "");
   EXPECT_LE(waits.server_connections(), 24u);
+  EXPECT_LT(waits.answered_after_us(), 5'000'000u)
+      << "an idle connection to one endpoint kept requests to the other waiting";
   EXPECT_EQ(counted(waits, control::ResponseDetail::overflow), 0u);
 
   options.policy.max_pending_requests = 0;

@@ -335,6 +335,7 @@ void HttpWorld::client_step(Socket& socket) {
     last_response_ = *taken.head;
     ++client.done;
     ++answered_;
+    answered_at_us_ = now_us_;
     client.tries = 0;
     if (taken.head->field("connection") == "close" || taken.head->until_close) {
       socket.finish = true;

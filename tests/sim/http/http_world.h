@@ -70,6 +70,8 @@ class HttpWorld {
   [[nodiscard]] std::string run();
   [[nodiscard]] World& world() { return *world_; }
   [[nodiscard]] std::uint64_t answered() const { return answered_; }
+  /// Virtual time until the last answer.
+  [[nodiscard]] std::uint64_t answered_after_us() const { return answered_at_us_ - start_us_; }
   [[nodiscard]] std::uint64_t served(std::size_t endpoint) const { return served_[endpoint]; }
   [[nodiscard]] std::uint64_t server_connections() const { return server_connections_; }
   /// Requests whose connection is theirs alone, as those of mirrors are. They count nowhere else.
@@ -150,6 +152,7 @@ class HttpWorld {
   std::map<std::size_t, int> seen_;  ///< how often a server saw a request
   std::priority_queue<Event, std::vector<Event>, Later> heap_;
   std::uint64_t now_us_{2'000'000'000}, start_us_{2'000'000'000}, order_{}, events_{}, answered_{}, node_at_us_{};
+  std::uint64_t answered_at_us_{};
   std::uint64_t server_connections_{}, copies_{};
   std::vector<std::uint64_t> served_;
   std::uint16_t next_port_{20000};
