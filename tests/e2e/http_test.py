@@ -15,11 +15,11 @@ PORT, NOBODY, TOLD = 8080, 8099, 8081
 MIB = 1 << 20
 
 
-def nginx_config(directory, name, listens, body_folder):
+def nginx_config(directory, name, listens, body_folder, master):
     told = listens[0].rsplit(":", 1)[0] + f":{TOLD}"
     lines = "\n    ".join(f"listen {address} backlog=4096;" for address in listens)
     return f"""
-user root; daemon off; master_process off; worker_processes 1;
+user root; daemon off; master_process {"on" if master else "off"}; worker_processes 1;
 pid {directory}/nginx.pid; error_log {directory}/error.log warn;
 events {{ worker_connections 8192; }}
 http {{
@@ -45,21 +45,21 @@ http {{
 """
 
 
-def nginx(lab, name, index):
+def nginx(lab, name, index, master=False, port=PORT):
     directory = lab.directory / f"nginx-{name}"
     for folder in ("tmp", "put"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)
     lab.directory.chmod(0o755)
     config = directory / "nginx.conf"
-    listens = [f"{server4(index)}:{PORT}", f"[{server6(index)}]:{PORT}"]
-    config.write_text(nginx_config(directory, name, listens, servers.bodies(lab.directory)))
+    listens = [f"{server4(index)}:{port}", f"[{server6(index)}]:{port}"]
+    config.write_text(nginx_config(directory, name, listens, servers.bodies(lab.directory), master))
     child = lab.popen(lab.servers, "nginx", "-p", directory, "-e", directory / "error.log", "-c", config,
                       log=directory / "out.log")
 
     def listening():
         with lab.servers.socket() as probe:
-            return probe.connect_ex((server4(index), PORT)) == 0
+            return probe.connect_ex((server4(index), port)) == 0
     wait_for(listening, 5, f"{name} listens")
     return child
 
