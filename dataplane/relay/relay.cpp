@@ -2,6 +2,7 @@
 #include "dataplane/relay/relay.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/tcp/siphash.h"
 
@@ -398,7 +399,7 @@ void Relay::forget(flow::FlowIndex flow) {
 }
 
 void Relay::close_all() {
-  application_ = nullptr;  // it would only try elsewhere
+  Application* const application = std::exchange(application_, nullptr);  // it would only try elsewhere
   for (PairIndex i = 0; i < high_water_; ++i) {
     if (!pairs_[i].in_use) continue;
     reset_any(i);
@@ -409,6 +410,7 @@ void Relay::close_all() {
   while (time_waits_.size() != 0) drop_time_wait(time_waits_.oldest());
   return_lent();
   while (spare_count_ > 0) host_.give_back(spares_[--spare_count_]);
+  application_ = application;  // a worker that was stopped to take over flows goes on
 }
 
 const Pair* Relay::pair_of(flow::FlowIndex flow) const {

@@ -17,6 +17,14 @@ TEST(Http, a_get_is_answered) {
   EXPECT_EQ(run.last_request().field("x-request-id").size(), 32u);
 }
 
+/// As it is to take over the flows of a process that died, before it has any of its own.
+TEST(Http, a_worker_that_was_stopped_and_goes_on_serves) {
+  HttpWorld run{{}, {{{.answer_body = 5}}}};
+  run.world().workers[0]->drain();
+  EXPECT_EQ(run.run(), "");
+  EXPECT_EQ(run.answered(), 1u);
+}
+
 /// Everything to the one cluster, with this policy.
 route::RouteTable forward(const route::Forward& how) {
   route::Forward to = how;
