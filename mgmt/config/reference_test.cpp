@@ -8,6 +8,7 @@
 #include <iterator>
 #include <regex>
 #include <set>
+#include <sstream>
 #include <string_view>
 #include <vector>
 
@@ -65,9 +66,22 @@ bool has_section(const std::string& text, const std::string& name) {
   return text.starts_with(name + ":") || text.find("\n" + name + ":") != std::string::npos;
 }
 
+/// A virtual host with these keys, when they are no sections.
+std::string inside_virtual_host(const std::string& fragment) {
+  for (const char* section : {"node", "ports", "clusters", "listeners"})
+    if (has_section(fragment, section)) return fragment;
+  std::string out =
+      "listeners:\n  - name: l\n    address: 198.51.100.10\n    port: 80\n    protocol: http\n    virtual_hosts:\n"
+      "      - name: v\n        domains: [\"*\"]\n        routes: [{match: {prefix: /}, direct_response: {status: "
+      "204}}]\n";
+  std::istringstream lines{fragment};
+  for (std::string line; std::getline(lines, line);) out += "        " + line + "\n";
+  return out;
+}
+
 /// A fragment as a whole document: sections that it does not show are added, among them the clusters that it names.
 std::string completed(const std::string& fragment) {
-  std::string out = fragment;
+  std::string out = inside_virtual_host(fragment);
   if (!has_section(out, "apiVersion")) out = "apiVersion: penstock/v1\n" + out;
   if (!has_section(out, "node")) out += "node: {addresses: [192.0.2.1]}\n";
   if (has_section(out, "clusters")) return out;
