@@ -1,6 +1,7 @@
 # Options, warnings and the few functions that every folder's CMakeLists.txt uses.
 option(PENSTOCK_FUZZ "build libFuzzer binaries (clang only)" OFF)
 set(PENSTOCK_SANITIZE "" CACHE STRING "sanitizers, e.g. address,undefined")
+option(PENSTOCK_PCH "tests share precompiled headers: for one build of everything; clang-tidy cannot read them" OFF)
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -15,6 +16,9 @@ find_program(PENSTOCK_CCACHE ccache)
 if(PENSTOCK_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
   set(CMAKE_CXX_COMPILER_LAUNCHER ${PENSTOCK_CCACHE})
+  if(PENSTOCK_PCH)  # without this it keeps nothing that was compiled with one
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${PENSTOCK_CCACHE})
+  endif()
 endif()
 
 find_package(PkgConfig REQUIRED)
@@ -60,7 +64,8 @@ function(penstock_no_exceptions name)
 endfunction()
 
 # The packet path is optimised across its files and folders, where that pays: in programs that say penstock_lto(). Its
-# libraries carry both forms of code, so that every other program links them as usual, and as fast.
+# libraries carry both forms of code, so that every other program links them as usual, and as fast: but the linker's plugin
+# takes what it finds for such code, so tests say that they do not want it (seconds for each).
 set(PENSTOCK_LTO OFF)
 if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT PENSTOCK_SANITIZE
    AND NOT PENSTOCK_FUZZ)
@@ -79,6 +84,33 @@ function(penstock_lto name)
   endif()
 endfunction()
 
+# How tests are linked: their speed does not matter, and they are many.
+set(PENSTOCK_TEST_LINK "")
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND PENSTOCK_TEST_LINK -fno-lto)
+  find_program(PENSTOCK_LLD ld.lld)
+  if(PENSTOCK_LLD)
+    list(APPEND PENSTOCK_TEST_LINK -fuse-ld=lld)
+  endif()
+endif()
+
+# What nearly every test includes, compiled once for each level of optimisation (a compiler takes a precompiled header only
+# under the same options): it is most of a test's compile time.
+if(PENSTOCK_PCH)
+  find_package(GTest REQUIRED)
+  file(WRITE ${CMAKE_BINARY_DIR}/test_headers.cpp "")
+  foreach(level 0 1)
+    set(name penstock_test_headers_O${level})
+    add_library(${name} OBJECT EXCLUDE_FROM_ALL ${CMAKE_BINARY_DIR}/test_headers.cpp)
+    set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_link_libraries(${name} PRIVATE GTest::gtest GTest::gmock penstock_options)
+    target_compile_options(${name} PRIVATE -fPIE -pthread -fpch-preprocess -O${level})
+    target_precompile_headers(${name} PRIVATE <gmock/gmock.h> <gtest/gtest.h> <algorithm> <array> <chrono> <cstring>
+      <deque> <filesystem> <fstream> <functional> <map> <memory> <optional> <random> <set> <span> <sstream> <string>
+      <thread> <unordered_map> <variant> <vector>)
+  endforeach()
+endif()
+
 # penstock_test(NAME sources... LINKS targets... [LABELS fast|slow|root|e2e ...])
 # A GoogleTest program, one ctest entry. Default label: fast. Label root: needs CAP_SYS_ADMIN. Label glue beside fast:
 # left out of the sanitized run.
@@ -88,10 +120,15 @@ function(penstock_test name)
   add_executable(${name} ${ARG_UNPARSED_ARGUMENTS})
   target_link_libraries(${name} PRIVATE ${ARG_LINKS} GTest::gtest GTest::gmock GTest::gtest_main penstock_options)
   # Assertions take the compiler longer than they take to run; the simulator's worlds are worth optimising.
+  set(level 0)
   if(CMAKE_CURRENT_SOURCE_DIR MATCHES "/tests/sim")
-    target_compile_options(${name} PRIVATE -Wno-sign-conversion -O1)
-  else()
-    target_compile_options(${name} PRIVATE -Wno-sign-conversion -O0)
+    set(level 1)
+  endif()
+  target_compile_options(${name} PRIVATE -Wno-sign-conversion -O${level})
+  target_link_options(${name} PRIVATE ${PENSTOCK_TEST_LINK})
+  if(PENSTOCK_PCH)
+    target_compile_options(${name} PRIVATE -pthread -fpch-preprocess)
+    target_precompile_headers(${name} REUSE_FROM penstock_test_headers_O${level})
   endif()
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   if(NOT ARG_LABELS)
@@ -113,6 +150,7 @@ function(penstock_fuzz name source)
   cmake_parse_arguments(ARG "" "" "LINKS" ${ARGN})
   add_executable(${name}_replay ${source} ${CMAKE_SOURCE_DIR}/tests/support/replay_main.cpp)
   target_link_libraries(${name}_replay PRIVATE ${ARG_LINKS} penstock_options)
+  target_link_options(${name}_replay PRIVATE ${PENSTOCK_TEST_LINK})
   add_test(NAME ${name}_replay COMMAND ${name}_replay ${CMAKE_SOURCE_DIR}/tests/corpus/${name})
   set_tests_properties(${name}_replay PROPERTIES LABELS fast TIMEOUT 120)
   add_dependencies(sanitized_tests ${name}_replay)
