@@ -79,10 +79,18 @@ def configuration(lab):
         {"match": {"prefix": "/both"}, "cluster": "both",
          "retry_policy": {"on": ["connect-failure", "reset"], "num_retries": 2}},
         {"match": {"prefix": "/told"}, "cluster": "told"},
+        {"match": {"prefix": "/guarded"}, "cluster": "web1", "authorization": {
+            "rules": [{"action": "allow", "sources": [f"{CLIENT4}/32"], "methods": ["GET"],
+                       "headers": [{"name": "x-key", "exact": "open"}]}], "default": "deny"}},
+        {"match": {"path": "/rare"}, "cluster": "web1", "client_rate_limit": {"requests": 2, "per": "1h"}},
+        {"match": {"path": "/broken"}, "cluster": "web1", "fault": {
+            "delay": {"fixed": "300ms"}, "abort": {"status": 418}, "headers": [{"name": "x-chaos", "present": True}]}},
         {"match": {"prefix": "/"}, "cluster": "web1"},
     ]
     hosts = [{"name": "main", "domains": ["main.test"], "routes": routes},
              {"name": "two", "domains": ["two.test", "*.two.test"], "routes": [{"match": {"prefix": "/"}, "cluster": "web2"}]},
+             {"name": "mirrored", "domains": ["mirrored.test"],
+              "routes": [{"match": {"prefix": "/"}, "cluster": "web1", "mirror": {"cluster": "web2"}}]},
              {"name": "by-address", "domains": [VIP4], "routes": [{"match": {"prefix": "/"}, "cluster": "web1"}]}]
     hosts6 = [{"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "cluster": "web1-v6"}]}]
     clusters = [cluster("web1", (server4(1), PORT)), cluster("web1-v6", (server6(1), PORT)), cluster("web2", (server4(2), PORT)),
@@ -156,6 +164,24 @@ class Http(unittest.TestCase):
         self.assertEqual(self.status("/", host="nobody.test"), "404")
         self.assertEqual(self.status("/dead"), "503")
         self.assertEqual(self.status("/busy"), "503")
+
+    def test_policies_decide_limit_and_break(self):
+        self.assertEqual(self.status("/guarded"), "403")
+        self.assertEqual(self.status("/guarded", "-H", "X-Key: open"), "200")
+        self.assertEqual(self.status("/guarded", "-H", "X-Key: open", "-X", "DELETE"), "403")
+        self.assertEqual([self.status("/rare") for _ in range(3)], ["200", "200", "429"])
+        self.assertRegex(self.curl("/rare", "-i"), r"(?i)retry-after: \d+")
+        self.assertEqual(self.status("/broken"), "200")
+        code, seconds = self.curl("/broken", "-o", "/dev/null", "-H", "X-Chaos: 1", "-w", "%{http_code} %{time_total}").split()
+        self.assertEqual(code, "418")
+        self.assertGreaterEqual(float(seconds), 0.3)
+
+    def test_a_mirror_gets_a_copy(self):
+        stored = self.lab.directory / "nginx-web2" / "put" / "copy"
+        body = self.lab.directory / "copied"
+        body.write_bytes(os.urandom(9000))
+        self.assertIn(self.status("/put/copy", "-T", body, host="mirrored.test"), ("201", "204"))
+        wait_for(lambda: stored.exists() and stored.read_bytes() == body.read_bytes(), 5, "the copy is there")
 
     def test_what_is_no_request_is_refused(self):
         for octets, status in ((b"GET / HTTP/1.1\r\n\r\n", b"400"), (b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", b"400"),
