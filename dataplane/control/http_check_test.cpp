@@ -55,6 +55,9 @@ SnapshotContent example() {
   c.http_policies[1].delay_ms = 5;
   c.http_policies[1].abort_status = 503;
   c.http_policies[1].mirror_cluster = 1;
+  c.question_headers = {add_text(c, "cookie")};
+  c.question_targets = {{5, 100, PolicyAction::deny, kFactPath, 0, 0, 1}};
+  c.http_policies[0].ask = 0;
   c.route_policies = {kNoPolicy, 0, 1};
   c.http_listeners[0].policy = 0;
   return c;
@@ -216,6 +219,18 @@ const Row kPolicyRows[] = {
      "snapshot: rate_limits[0]: takes more than a week to fill"},
     {"rules", [](auto& c) { c.http_policies[0].first_rule = 1; },
      "snapshot: http_policies[0]: rules end behind their section"},
+    {"deadline", [](auto& c) { c.question_targets[0].deadline_ms = 0; },
+     "snapshot: question_targets[0]: deadline is not 1..604800000 ms"},
+    {"default", [](auto& c) { c.question_targets[0].by_default = PolicyAction::ask; },
+     "snapshot: question_targets[0]: default is unknown"},
+    {"fact", [](auto& c) { c.question_targets[0].facts = 16; }, "snapshot: question_targets[0]: fact is unknown"},
+    {"headers", [](auto& c) { c.question_targets[0].header_count = 2; },
+     "snapshot: question_targets[0]: headers end behind their section"},
+    {"header", [](auto& c) { c.question_headers[0].octets = 100; },
+     "snapshot: question_targets[0]: a header's name ends behind its section"},
+    {"target", [](auto& c) { c.http_policies[0].ask = 1; }, "snapshot: http_policies[0]: whom it asks does not exist"},
+    {"nobody", [](auto& c) { c.authorization_rules[0].action = PolicyAction::external; },
+     "snapshot: http_policies[0]: a rule asks nobody"},
     {"limit", [](auto& c) { c.http_policies[0].rate_limit = 1; },
      "snapshot: http_policies[0]: a rate limit does not exist"},
     {"fault terms", [](auto& c) { c.http_policies[1].first_fault_term = 2; },

@@ -20,27 +20,30 @@ namespace penstock::control {
 
 /// Why a request ended as it did. Append only.
 enum class ResponseDetail : std::uint8_t {
-  none,                  ///< the endpoint's own response was passed on to its end
-  redirect,              ///< answered by a redirect route
-  direct_response,       ///< answered by a direct response route
-  bad_request,           ///< refused by the parser; 400
-  request_timeout,       ///< the request head was not complete in time; 408
-  no_route,              ///< no host or no route; 404
-  bad_rewrite,           ///< the route's rewrite gave no valid target; 400
-  no_healthy_upstream,   ///< the cluster has no endpoint that takes requests; 503
-  overflow,              ///< a circuit breaker was open; 503
-  connect_failure,       ///< no connection to an endpoint; 503
-  upstream_reset,        ///< the endpoint ended its connection before the response was complete; 502 or cut off
-  upstream_protocol,     ///< the endpoint's response was no HTTP; 502
-  response_timeout,      ///< the route's timeout; 504
-  idle_timeout,          ///< no octet either way for too long; 504 or cut off
-  downstream_reset,      ///< the client went away before the response was complete
-  shutdown,              ///< the listener was removed
-  authorization_denied,  ///< by a rule of the route's authorization; 403
-  rate_limited,          ///< the listener's rate limit; 429
-  route_rate_limited,    ///< the route's rate limit; 429
-  client_rate_limited,   ///< a rate limit of the client's address; 429
-  fault_abort,           ///< answered by the route's fault injection
+  none,                    ///< the endpoint's own response was passed on to its end
+  redirect,                ///< answered by a redirect route
+  direct_response,         ///< answered by a direct response route
+  bad_request,             ///< refused by the parser; 400
+  request_timeout,         ///< the request head was not complete in time; 408
+  no_route,                ///< no host or no route; 404
+  bad_rewrite,             ///< the route's rewrite gave no valid target; 400
+  no_healthy_upstream,     ///< the cluster has no endpoint that takes requests; 503
+  overflow,                ///< a circuit breaker was open; 503
+  connect_failure,         ///< no connection to an endpoint; 503
+  upstream_reset,          ///< the endpoint ended its connection before the response was complete; 502 or cut off
+  upstream_protocol,       ///< the endpoint's response was no HTTP; 502
+  response_timeout,        ///< the route's timeout; 504
+  idle_timeout,            ///< no octet either way for too long; 504 or cut off
+  downstream_reset,        ///< the client went away before the response was complete
+  shutdown,                ///< the listener was removed
+  authorization_denied,    ///< by a rule of the route's authorization; 403
+  rate_limited,            ///< the listener's rate limit; 429
+  route_rate_limited,      ///< the route's rate limit; 429
+  client_rate_limited,     ///< a rate limit of the client's address; 429
+  fault_abort,             ///< answered by the route's fault injection
+  authorization_refused,   ///< by whom the route's authorization asked; 403 or the authorizer's status
+  authorization_timeout,   ///< whom it asked gave no answer in time, and the default is to deny; 403
+  authorization_overflow,  ///< it could not be asked: no room for the question; the default is to deny; 403
   count
 };
 struct ResponseDetailName {
@@ -69,6 +72,9 @@ inline constexpr std::array kResponseDetails{
     ResponseDetailName{ResponseDetail::route_rate_limited, "route_rate_limited"},
     ResponseDetailName{ResponseDetail::client_rate_limited, "client_rate_limited"},
     ResponseDetailName{ResponseDetail::fault_abort, "fault_abort"},
+    ResponseDetailName{ResponseDetail::authorization_refused, "authorization_refused"},
+    ResponseDetailName{ResponseDetail::authorization_timeout, "authorization_timeout"},
+    ResponseDetailName{ResponseDetail::authorization_overflow, "authorization_overflow"},
 };
 static_assert(kResponseDetails.size() == static_cast<std::size_t>(ResponseDetail::count));
 
@@ -115,6 +121,10 @@ struct HttpCounters {
   Counter mirrored;               ///< copies of requests sent
   Counter mirror_skipped;         ///< not sent: too long, given up early, no connection or no memory
   Counter mirror_failed;          ///< sent, but the connection ended without an answer
+  Counter questions;              ///< about requests, put on the ring
+  Counter questions_unasked;      ///< not put there: the ring was full, or the facts were too long; the default decided
+  Counter questions_late;         ///< not answered in time; the default decided
+  Counter answers_reused;         ///< requests decided by an answer to an earlier one
   Counter rate_evicted;           ///< clients forgotten by a rate limit before their time
   std::array<Counter, static_cast<std::size_t>(ResponseDetail::count)> by_detail;
 };

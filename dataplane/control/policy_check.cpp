@@ -37,9 +37,38 @@ Trouble check_rule(const PolicyTables& tables, std::size_t index) {
   const auto bad = [&](std::string what) {
     return snapshot_problem(Section::authorization_rules, index, std::move(what));
   };
-  if (rule.action > PolicyAction::deny) return bad("action is unknown");
+  if (rule.action > PolicyAction::external) return bad("action is unknown");
   if (rule.zero != std::array<std::uint8_t, 3>{}) return bad("reserved field is not 0");
   if (!inside(rule.first_term, rule.term_count, tables.terms.size())) return bad("terms end behind their section");
+  return std::nullopt;
+}
+
+Trouble check_target(const PolicyTables& tables, std::size_t index) {
+  const QuestionTargetRecord& target = tables.question_targets[index];
+  const auto bad = [&](std::string what) {
+    return snapshot_problem(Section::question_targets, index, std::move(what));
+  };
+  if (target.deadline_ms == 0 || target.deadline_ms > kTimeoutMsMax)
+    return bad("deadline is not 1.." + std::to_string(kTimeoutMsMax) + " ms");
+  if (target.by_default > PolicyAction::deny) return bad("default is unknown");
+  if ((target.facts & ~unsigned{kQuestionFactsAll}) != 0) return bad("fact is unknown");
+  if (target.zero != 0) return bad("reserved field is not 0");
+  if (!inside(target.first_header, target.header_count, tables.question_headers.size()))
+    return bad("headers end behind their section");
+  for (const TextRef& name : tables.question_headers.subspan(target.first_header, target.header_count))
+    if (!inside(name, tables.texts)) return bad("a header's name ends behind its section");
+  return std::nullopt;
+}
+
+/// Whom the policy's rules ask must be there.
+Trouble check_asking(const PolicyTables& tables, const HttpPolicyRecord& policy, std::size_t index) {
+  const auto bad = [&](std::string what) { return snapshot_problem(Section::http_policies, index, std::move(what)); };
+  for (const std::uint32_t target : {policy.ask, policy.external})
+    if (target != kNoPolicy && target >= tables.question_targets.size()) return bad("whom it asks does not exist");
+  for (const AuthorizationRule& rule : tables.rules.subspan(policy.first_rule, policy.rule_count))
+    if ((rule.action == PolicyAction::ask && policy.ask == kNoPolicy) ||
+        (rule.action == PolicyAction::external && policy.external == kNoPolicy))
+      return bad("a rule asks nobody");
   return std::nullopt;
 }
 
@@ -60,6 +89,7 @@ Trouble check_policy(const SnapshotTables& all, std::size_t index) {
   if (policy.otherwise > PolicyAction::deny) return bad("action is unknown");
   if (policy.zero != std::array<std::uint8_t, 3>{}) return bad("reserved field is not 0");
   if (!inside(policy.first_rule, policy.rule_count, tables.rules.size())) return bad("rules end behind their section");
+  if (auto trouble = check_asking(tables, policy, index)) return trouble;
   for (const std::uint32_t limit : {policy.rate_limit, policy.client_rate_limit})
     if (limit != kNoPolicy && limit >= tables.rate_limits.size()) return bad("a rate limit does not exist");
   if (!inside(policy.first_fault_term, policy.fault_term_count, tables.terms.size()))
@@ -104,6 +134,8 @@ Trouble check_policies(const SnapshotTables& tables) {
     if (auto trouble = check_rule(policies, i)) return trouble;
   for (std::size_t i = 0; i < policies.rate_limits.size(); ++i)
     if (auto trouble = check_rate_limit(policies.rate_limits[i], i)) return trouble;
+  for (std::size_t i = 0; i < policies.question_targets.size(); ++i)
+    if (auto trouble = check_target(policies, i)) return trouble;
   for (std::size_t i = 0; i < policies.policies.size(); ++i)
     if (auto trouble = check_policy(tables, i)) return trouble;
   const auto exists = [&](std::uint32_t policy) { return policy == kNoPolicy || policy < policies.policies.size(); };

@@ -51,7 +51,28 @@ struct PolicyTerm {
 };
 static_assert(sizeof(PolicyTerm) == 36);
 
-enum class PolicyAction : std::uint8_t { allow, deny };
+enum class PolicyAction : std::uint8_t {
+  allow,
+  deny,
+  ask,      ///< the daemon decides by rules of its own: HttpPolicyRecord::ask
+  external  ///< the daemon asks an authorizer: HttpPolicyRecord::external
+};
+
+/// Facts about a request that a question carries; the client's address always.
+enum QuestionFacts : std::uint8_t { kFactMethod = 1, kFactHost = 2, kFactPath = 4, kFactQuery = 8 };
+inline constexpr std::uint8_t kQuestionFactsAll = 15;
+
+/// Who decides about a request, what it has to know, and what holds when it says nothing in time.
+struct QuestionTargetRecord {
+  std::uint64_t id;           ///< of what it says: another one when that changes
+  std::uint32_t deadline_ms;  ///< above 0
+  PolicyAction by_default;    ///< allow or deny
+  std::uint8_t facts;         ///< QuestionFacts
+  std::uint16_t zero;
+  std::uint32_t first_header;  ///< into question_headers: these lines of the request are facts, too
+  std::uint32_t header_count;
+};
+static_assert(sizeof(QuestionTargetRecord) == 24);
 
 struct AuthorizationRule {
   std::uint32_t first_term;
@@ -73,8 +94,10 @@ static_assert(sizeof(RateLimitRecord) == 24);
 struct HttpPolicyRecord {
   std::uint32_t first_rule{0};
   std::uint32_t rule_count{0};
-  PolicyAction otherwise{PolicyAction::allow};  ///< no rule matches
+  PolicyAction otherwise{PolicyAction::allow};  ///< no rule matches; allow or deny
   std::array<std::uint8_t, 3> zero{};
+  std::uint32_t ask{kNoPolicy};                ///< into question_targets, for rules that ask
+  std::uint32_t external{kNoPolicy};           ///< into question_targets, for rules that ask an authorizer
   std::uint32_t rate_limit{kNoPolicy};         ///< into rate_limits: of all requests
   std::uint32_t client_rate_limit{kNoPolicy};  ///< into rate_limits: of each client's address
   // A fault happens to requests for which all of its terms (headers) hold.
@@ -87,7 +110,7 @@ struct HttpPolicyRecord {
   std::uint32_t mirror_cluster{kNoPolicy};  ///< into clusters: gets a copy
   std::uint32_t mirror_millionths{0};       ///< of so many requests
 };
-static_assert(sizeof(HttpPolicyRecord) == 52);
+static_assert(sizeof(HttpPolicyRecord) == 60);
 
 /// The sections above.
 struct PolicyTables {
@@ -96,6 +119,8 @@ struct PolicyTables {
   std::span<const PolicyTerm> terms{};
   std::span<const RateLimitRecord> rate_limits{};
   std::string_view texts{};
+  std::span<const QuestionTargetRecord> question_targets{};
+  std::span<const TextRef> question_headers{};
 
   [[nodiscard]] std::string_view text(TextRef ref) const { return texts.substr(ref.offset, ref.octets); }
 };

@@ -37,7 +37,8 @@ struct Answer {
   IpAddress source;           ///< prefix the answer holds for, host bits cleared
   std::uint8_t source_bits;   ///< in the address's own family
   Decision decision;
-  std::array<std::uint8_t, 30> zero;
+  std::uint16_t status;  ///< of requests that are denied; 0 = 403
+  std::array<std::uint8_t, 28> zero;
 };
 static_assert(sizeof(Answer) == 64);
 

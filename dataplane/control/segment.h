@@ -11,6 +11,7 @@
 #include <span>
 
 #include "dataplane/control/counter.h"
+#include "dataplane/control/http_question.h"
 #include "dataplane/control/http_stats.h"
 #include "dataplane/control/limits.h"
 #include "dataplane/control/question.h"
@@ -100,8 +101,10 @@ struct alignas(64) WorkerBlock {
   RingControl question_control;
   RingControl answer_control;
   RingControl access_control;
+  RingControl http_question_control;
   std::array<Question, kQuestionRingSlots> questions;
   std::array<Answer, kAnswerRingSlots> answers;
+  std::array<HttpQuestion, kHttpQuestionRingSlots> http_questions;  ///< as questions, with the same eventfd
   std::array<AccessRecord, kAccessRingSlots> access;  ///< read by the daemon now and then; nobody is woken
 };
 

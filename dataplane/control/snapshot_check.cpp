@@ -48,6 +48,8 @@ constexpr std::array<SectionRule, kSnapshotSectionCount> kSectionRules{{
     {"authorization_rules", sizeof(AuthorizationRule), 0, kAuthorizationRuleMax},
     {"policy_terms", sizeof(PolicyTerm), 0, kPolicyTermMax},
     {"rate_limits", sizeof(RateLimitRecord), 0, kRateLimitMax},
+    {"question_targets", sizeof(QuestionTargetRecord), 0, kQuestionTargetMax},
+    {"question_headers", sizeof(TextRef), 0, kQuestionHeaderMax},
 }};
 
 Problem header_problem(std::string what) { return {"snapshot: header", std::move(what), ""}; }

@@ -41,6 +41,8 @@ enum class SnapshotSection : std::uint8_t {
   authorization_rules,  ///< AuthorizationRule, grouped by policy
   policy_terms,         ///< PolicyTerm, grouped by rule
   rate_limits,          ///< RateLimitRecord
+  question_targets,     ///< QuestionTargetRecord
+  question_headers,     ///< TextRef: names in lower case, grouped by target
   count
 };
 inline constexpr std::size_t kSnapshotSectionCount = static_cast<std::size_t>(SnapshotSection::count);

@@ -33,7 +33,9 @@ HttpTables http_tables(ByteView bytes, const SnapshotHeader& header) {
            records<AuthorizationRule>(bytes, header, SnapshotSection::authorization_rules),
            records<PolicyTerm>(bytes, header, SnapshotSection::policy_terms),
            records<RateLimitRecord>(bytes, header, SnapshotSection::rate_limits),
-           {texts.data(), texts.size()}}};
+           {texts.data(), texts.size()},
+           records<QuestionTargetRecord>(bytes, header, SnapshotSection::question_targets),
+           records<TextRef>(bytes, header, SnapshotSection::question_headers)}};
 }
 
 struct Halves {

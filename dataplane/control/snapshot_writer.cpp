@@ -97,7 +97,9 @@ std::vector<std::byte> write_snapshot(const SnapshotContent& content, std::uint6
                                                                  section_of(content.http_policies),
                                                                  section_of(content.authorization_rules),
                                                                  section_of(content.policy_terms),
-                                                                 section_of(content.rate_limits)};
+                                                                 section_of(content.rate_limits),
+                                                                 section_of(content.question_targets),
+                                                                 section_of(content.question_headers)};
 
   SnapshotHeader header{};
   header.magic = kSnapshotMagic;

@@ -34,6 +34,8 @@ struct SnapshotContent {
   std::vector<AuthorizationRule> authorization_rules;
   std::vector<PolicyTerm> policy_terms;
   std::vector<RateLimitRecord> rate_limits;
+  std::vector<QuestionTargetRecord> question_targets;
+  std::vector<TextRef> question_headers;
 };
 
 /// Appends a text to `texts`.

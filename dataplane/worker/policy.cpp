@@ -64,6 +64,10 @@ void Worker::State::take_answers() {
   control::Answer answer;
   for (std::uint32_t i = 0; i < kAnswersPerRound && answers.pop(answer); ++i) {
     counters.answers.add();
+    if ((answer.question_id & control::kHttpQuestionBit) != 0) {
+      http.on_answer(answer);
+      continue;
+    }
     if (answer.lifetime_ms != 0 && decisions.put(answer.listener_id, {answer.source, answer.source_bits},
                                                  answer.decision, now + std::chrono::milliseconds{answer.lifetime_ms}))
       counters.decisions_cached.add();

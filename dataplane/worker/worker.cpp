@@ -32,6 +32,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
            wiring.block->counters,
            c.seed[0] ^ (c.seed[1] * (c.index + 1u))},  // of each worker its own: numbers of requests are unique
       questions{wiring.block->question_control, wiring.block->questions},
+      http_questions{wiring.block->http_question_control, wiring.block->http_questions},
       answers{wiring.block->answer_control, wiring.block->answers} {
   require(c.worker_count >= 1 && c.worker_count <= control::kWorkerMax && c.index < c.worker_count,
           "worker index or count out of range");
@@ -43,6 +44,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
   }
   relay.set_application(&http_legs);
   http.log_to(&access_log);
+  http.ask_by(&http_questions, config.index);
   counters.flows_capacity.set(table.capacity());
 }
 

@@ -221,6 +221,7 @@ struct Worker::State final : private relay::Host {
   TokenBucket icmp_tokens{kAnswersPerSecond, kAnswersBurst};
 
   SpscRing<control::Question> questions;
+  SpscRing<control::HttpQuestion> http_questions;
   SpscRing<control::Answer> answers;
   std::array<HandoffRing, control::kWorkerMax> handoff_to, handoff_from;
 

@@ -14,6 +14,7 @@
 #include "l7/http1/exchange.h"
 #include "l7/http1/request_parser.h"
 #include "l7/http1/response_parser.h"
+#include "l7/policy/keyed_hash.h"
 #include "l7/proxy/legs.h"
 #include "l7/proxy/limits.h"
 #include "l7/route/limits.h"
@@ -48,12 +49,15 @@ struct BodyRelay {
 
 /// A request that a policy makes wait. Its head still lies in front of the leg, and is read again when it goes on.
 struct Hold {
-  enum class Reason : std::uint8_t { none, delay };
+  enum class Reason : std::uint8_t { none, delay, question };
   enum Passed : std::uint8_t { kAuthorized = 1, kDelayed = 2 };
   Reason reason{Reason::none};
   std::uint8_t passed{};  ///< Passed: what need not be asked again
   CoarseMs until;
   std::uint32_t head_octets{};  ///< of the head in front of the leg
+  std::uint64_t question{};     ///< its id
+  policy::Hash128 facts;        ///< that it is about
+  control::PolicyAction by_default{control::PolicyAction::deny};
 };
 
 struct Connection {

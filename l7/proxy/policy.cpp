@@ -47,9 +47,14 @@ bool HttpProxy::admit(std::uint32_t index, const control::HttpPolicyRecord& poli
   if ((c.hold.passed & Hold::kAuthorized) == 0) {
     if (!within_rates(index, policy, false)) return false;
     const policy::Facts facts{view, c.client};
-    if (policy::authorize(config_->policies, policy, facts) == control::PolicyAction::deny) {
+    const control::PolicyAction action = policy::authorize(config_->policies, policy, facts);
+    if (action == control::PolicyAction::deny) {
       answer(index, 403, ResponseDetail::authorization_denied);
       return false;
+    }
+    if (action != control::PolicyAction::allow) {
+      const std::uint32_t target = action == control::PolicyAction::ask ? policy.ask : policy.external;
+      if (!ask(index, config_->policies.question_targets[target], view)) return false;
     }
     c.hold.passed |= Hold::kAuthorized;
   }
@@ -85,6 +90,25 @@ void HttpProxy::end_hold(std::uint32_t index) {
   Connection& c = connections_[index];
   c.hold.reason = Hold::Reason::none;
   counters_.http.held.sub();
+}
+
+/// The wait is over by itself: a delay is done, a question has no answer.
+void HttpProxy::hold_expired(std::uint32_t index) {
+  const Hold& hold = connections_[index].hold;
+  if (hold.reason == Hold::Reason::delay) return resume(index, Hold::kDelayed);
+  counters_.http.questions_late.add();
+  if (hold.by_default == control::PolicyAction::allow) return resume(index, Hold::kAuthorized);
+  refuse_held(index, 403, ResponseDetail::authorization_timeout);
+}
+
+/// Answers a request that waited, whose head still lies in front.
+void HttpProxy::refuse_held(std::uint32_t index, std::uint16_t status, ResponseDetail detail) {
+  Connection& c = connections_[index];
+  end_hold(index);
+  legs_.skip(c.leg, c.hold.head_octets);
+  c.gathered[0] = 0;
+  free_buffer(c.request_gather);
+  answer(index, status, detail);
 }
 
 /// The request goes on behind what it has `passed`. Its head is read again, and routed by the snapshot of now.

@@ -25,6 +25,7 @@ HttpProxy::HttpProxy(const ProxyLimits& limits, Legs& legs, control::WorkerCount
       endpoints_(control::kStatSlotMax),
       cluster_index_(4 * control::kClusterMax, kNone) {
   policy_.upgrade_tokens = upgrades_;
+  facts_key_ = {random(), random()};
   free_buffers_.reserve(limits.buffers_max);
   clusters_.reserve(2 * control::kClusterMax);
   ready_.reserve(limits.connections_max);
@@ -321,7 +322,7 @@ void HttpProxy::expired(std::uint32_t index) {
     return ms != 0 && now_ms_.since(CoarseMs{from.ms + ms}) >= 0;
   };
   if (c.hold.reason != Hold::Reason::none) {
-    if (now_ms_.since(c.hold.until) >= 0) resume(index, Hold::kDelayed);
+    if (now_ms_.since(c.hold.until) >= 0) hold_expired(index);
     return;
   }
   if (c.request == Phase::preface) {

@@ -19,6 +19,7 @@
 
 #include "dataplane/control/segment.h"
 #include "l7/http1/serialise.h"
+#include "l7/policy/answer_cache.h"
 #include "l7/policy/rate_limiter.h"
 #include "l7/proxy/access_log.h"
 #include "l7/proxy/config.h"
@@ -40,6 +41,13 @@ class HttpProxy {
   void configure(const Config* config, route::Scratch* scratch);
   /// Where sampled requests are logged; nowhere before. It outlives the proxy.
   void log_to(AccessLog* log) { access_log_ = log; }
+  /// Where questions about requests go; their owner publishes them. Without it, defaults decide.
+  void ask_by(SpscRing<control::HttpQuestion>* questions, std::uint32_t worker) {
+    questions_ = questions;
+    worker_ = worker;
+  }
+  /// An answer with kHttpQuestionBit. Within a round.
+  void on_answer(const control::Answer& answer);
   void begin_round(Instant now) {
     now_ = now;
     now_ms_ = CoarseMs::of(now);
@@ -123,6 +131,15 @@ class HttpProxy {
   void hold(std::uint32_t index, Hold::Reason reason, std::uint32_t ms);
   void end_hold(std::uint32_t index);
   void resume(std::uint32_t index, std::uint8_t passed);
+  void hold_expired(std::uint32_t index);
+  void refuse_held(std::uint32_t index, std::uint16_t status, control::ResponseDetail detail);
+
+  // question.cpp
+  [[nodiscard]] bool ask(std::uint32_t index, const control::QuestionTargetRecord& target,
+                         const route::RequestView& view);
+  [[nodiscard]] bool write_question(const Connection& c, const control::QuestionTargetRecord& target,
+                                    const route::RequestView& view);
+  [[nodiscard]] policy::Hash128 facts_of_question() const;
 
   // mirror.cpp
   void begin_mirror(Connection& c, const control::HttpPolicyRecord& policy);
@@ -232,6 +249,11 @@ class HttpProxy {
   std::vector<std::uint32_t> free_buffers_;
   std::uint32_t fresh_buffer_{}, buffers_max_, buffers_in_use_{};
   policy::RateLimiter rates_;
+  policy::AnswerCache answers_;
+  policy::Hash128 facts_key_;
+  SpscRing<control::HttpQuestion>* questions_{};
+  std::uint32_t worker_{};
+  std::uint64_t question_sequence_{};
   std::vector<EndpointState> endpoints_;  ///< by stat slot
   std::vector<ClusterState> clusters_;
   std::vector<std::uint32_t> cluster_index_;  ///< by id, open addressing
@@ -250,6 +272,7 @@ class HttpProxy {
   std::array<char, 3 * kSenderListOctets> forwarded_;  ///< two lists, an element
   std::array<char, 32> request_id_;
   std::array<char, 55> traceparent_;
+  control::HttpQuestion question_;
   std::array<char, 48> client_text_;
 };
 

@@ -34,6 +34,8 @@ class Slab {
     return static_cast<Index>(items_.size() - 1);
   }
   void release(Index index) { free_.push_back(index); }
+  /// Was it ever given out?
+  [[nodiscard]] bool knows(Index index) const { return index < items_.size(); }
   [[nodiscard]] T& operator[](Index index) { return items_[index]; }
   [[nodiscard]] const T& operator[](Index index) const { return items_[index]; }
   [[nodiscard]] std::size_t in_use() const { return items_.size() - free_.size(); }

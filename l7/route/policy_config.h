@@ -34,9 +34,36 @@ struct AuthorizationRule {
   std::vector<HeaderTerm> headers{};
   friend bool operator==(const AuthorizationRule&, const AuthorizationRule&) = default;
 };
+
+/// What the daemon decides by when a rule says ask.
+struct AskRule {
+  AuthorizationRule match{};  ///< allow or deny
+  std::uint32_t lifetime_ms{60'000};
+  friend bool operator==(const AskRule&, const AskRule&) = default;
+};
+struct AskPolicy {
+  std::vector<AskRule> rules{};                                  ///< the first that holds decides
+  control::PolicyAction otherwise{control::PolicyAction::deny};  ///< no rule holds, or no answer in time
+  std::uint32_t deadline_ms{200};
+  friend bool operator==(const AskPolicy&, const AskPolicy&) = default;
+};
+/// Whom the daemon asks when a rule says external.
+struct ExternalAuthorizer {
+  IpAddress address{};
+  std::uint16_t port{};
+  std::string path_prefix{};  ///< before the request's own path
+  std::uint32_t timeout_ms{200};
+  std::uint32_t lifetime_ms{0};  ///< of its answers
+  std::vector<std::string> headers{};
+  control::PolicyAction on_failure{control::PolicyAction::deny};
+  friend bool operator==(const ExternalAuthorizer&, const ExternalAuthorizer&) = default;
+};
+
 struct Authorization {
   std::vector<AuthorizationRule> rules{};  ///< the first that holds decides
   control::PolicyAction otherwise{control::PolicyAction::deny};
+  std::optional<AskPolicy> ask{};
+  std::optional<ExternalAuthorizer> external{};
   friend bool operator==(const Authorization&, const Authorization&) = default;
 };
 

@@ -153,6 +153,8 @@ Problems HttpBuilder::take_problems() {
   bound("policies of routes", content_.http_policies.size(), control::kHttpPolicyMax);
   bound("authorization rules", content_.authorization_rules.size(), control::kAuthorizationRuleMax);
   bound("conditions of policies", content_.policy_terms.size(), control::kPolicyTermMax);
+  bound("deciders that policies ask", content_.question_targets.size(), control::kQuestionTargetMax);
+  bound("header names for deciders", content_.question_headers.size(), control::kQuestionHeaderMax);
   bound("rate limits", content_.rate_limits.size(), control::kRateLimitMax);
   return std::move(problems_);
 }

@@ -148,6 +148,10 @@ TEST(HttpCompile, policies_of_requests_reach_the_snapshot) {
   host.routes[2].policy = {.authorization = route::Authorization{{}, control::PolicyAction::allow},
                            .fault = route::Fault{100, 25, 500, 50, {{control::TermKind::header_present, "x-f"}}},
                            .mirror = route::Mirror{"copies", 10}};
+  host.authorization->rules.push_back({.action = control::PolicyAction::ask});
+  host.authorization->ask = route::AskPolicy{
+      .rules = {{{.action = control::PolicyAction::allow, .paths = {"/x"}, .headers = {{.name = "x-b"}}}, 5}},
+      .deadline_ms = 70};
   Compiler compiler;
   const Taken taken{compiled(compiler, config)};
   const control::PolicyTables& tables = taken.view.policies();
@@ -159,7 +163,13 @@ TEST(HttpCompile, policies_of_requests_reach_the_snapshot) {
   const auto& own = tables.policies[routes[2]];
   for (const auto* policy : {&bare, &limited}) {
     EXPECT_EQ(policy->otherwise, control::PolicyAction::deny);
-    ASSERT_EQ(policy->rule_count, 1u);
+    ASSERT_EQ(policy->rule_count, 2u);
+    const auto& target = tables.question_targets[policy->ask];
+    EXPECT_EQ(target.id, question_id(*host.authorization->ask));
+    EXPECT_EQ(target.deadline_ms, 70u);
+    EXPECT_EQ(target.facts, control::kFactPath);
+    ASSERT_EQ(target.header_count, 1u);
+    EXPECT_EQ(tables.text(tables.question_headers[target.first_header]), "x-b");
     EXPECT_EQ(tables.rules[policy->first_rule].term_count, 5u);
   }
   const auto& term = tables.terms[tables.rules[bare.first_rule].first_term + 4];

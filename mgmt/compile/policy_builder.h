@@ -14,6 +14,14 @@
 
 namespace penstock::compile {
 
+/// Id of a target of questions: of what it says, so that answers never outlive their rules.
+[[nodiscard]] std::uint64_t question_id(const route::AskPolicy& ask);
+[[nodiscard]] std::uint64_t question_id(const route::ExternalAuthorizer& external);
+/// Facts that deciding by these rules needs, as QuestionFacts.
+[[nodiscard]] std::uint8_t facts_of(const route::AskPolicy& ask);
+/// The terms of one rule, and the rule.
+void add_rule(control::SnapshotContent& content, const route::AuthorizationRule& rule);
+
 class PolicyBuilder {
  public:
   using ClusterIndex = std::function<std::uint32_t(const std::string&)>;
@@ -28,7 +36,7 @@ class PolicyBuilder {
   [[nodiscard]] std::uint32_t add(const control::HttpPolicyRecord& record);
   void add_authorization(const route::Authorization& authorization, control::HttpPolicyRecord& record);
   [[nodiscard]] std::uint32_t add_rate_limit(const std::optional<route::RateLimit>& limit, const std::string& key);
-  void add_headers(const std::vector<route::HeaderTerm>& headers);
+  [[nodiscard]] std::uint32_t add_target(control::QuestionTargetRecord target, const std::vector<std::string>& headers);
   [[nodiscard]] control::HttpPolicyRecord route_policy(const route::RoutePolicy& policy, const std::string& key,
                                                        const ClusterIndex& cluster_index);
 

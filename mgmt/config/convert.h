@@ -18,6 +18,9 @@ struct RetryText;
 struct HeaderEditsText;
 struct RouteText;
 struct HeaderTermText;
+struct AskRuleText;
+struct AskPolicyText;
+struct ExternalText;
 struct AuthorizationText;
 struct RateLimitText;
 struct FaultText;
@@ -31,6 +34,9 @@ void convert(Reader& reader, const YamlNode& node, const HeaderEditsText& text, 
 void convert(Reader& reader, const YamlNode& node, RouteText& text, route::Route& out);
 // policy_convert.cpp
 void convert(Reader& reader, const YamlNode& node, const HeaderTermText& text, route::HeaderTerm& out);
+void convert(Reader& reader, const YamlNode& node, const AskRuleText& text, route::AskRule& out);
+void convert(Reader& reader, const YamlNode& node, const AskPolicyText& text, route::AskPolicy& out);
+void convert(Reader& reader, const YamlNode& node, const ExternalText& text, route::ExternalAuthorizer& out);
 void convert(Reader& reader, const YamlNode& node, const AuthorizationText& text, route::Authorization& out);
 void convert(Reader& reader, const YamlNode& node, const RateLimitText& text, route::RateLimit& out);
 void convert(Reader& reader, const YamlNode& node, const FaultText& text, route::Fault& out);

@@ -38,8 +38,11 @@ struct Table<HeaderTermText> {
 };
 inline constexpr List<Converted<HeaderTermText, route::HeaderTerm>{}> kHeaderTerms{kRuleTermMax};
 
-inline constexpr std::array kPolicyActions{ChoiceName<control::PolicyAction>{control::PolicyAction::allow, "allow"},
-                                           ChoiceName<control::PolicyAction>{control::PolicyAction::deny, "deny"}};
+inline constexpr std::array kPolicyActions{
+    ChoiceName<control::PolicyAction>{control::PolicyAction::allow, "allow"},
+    ChoiceName<control::PolicyAction>{control::PolicyAction::deny, "deny"},
+    ChoiceName<control::PolicyAction>{control::PolicyAction::ask, "ask"},
+    ChoiceName<control::PolicyAction>{control::PolicyAction::external, "external"}};
 inline constexpr std::array kPolicyAnswers{ChoiceName<control::PolicyAction>{control::PolicyAction::allow, "allow"},
                                            ChoiceName<control::PolicyAction>{control::PolicyAction::deny, "deny"}};
 
@@ -59,9 +62,72 @@ struct Table<route::AuthorizationRule> {
       field<&route::AuthorizationRule::headers, kHeaderTerms>("headers", optional, "all of these"),
   };
 };
+struct AskRuleText {
+  control::PolicyAction action{control::PolicyAction::deny};
+  std::vector<IpPrefix> sources;
+  std::vector<std::string> methods, paths, prefixes;
+  std::vector<route::HeaderTerm> headers;
+  milliseconds lifetime{60'000};
+};
+template <>
+struct Table<AskRuleText> {
+  static constexpr std::string_view name = "ask rule";
+  static constexpr std::array fields{
+      field<&AskRuleText::action, Choice<&kPolicyAnswers>{}>("action", required, "the answer"),
+      field<&AskRuleText::sources, List<Prefix{}>{kRuleTermMax}>("sources", optional, "as in a rule"),
+      field<&AskRuleText::methods, List<kRouteName>{kRuleTermMax}>("methods", optional, "as in a rule"),
+      field<&AskRuleText::paths, List<kRouteText>{kRuleTermMax}>("paths", optional, "as in a rule"),
+      field<&AskRuleText::prefixes, List<kRouteText>{kRuleTermMax}>("prefixes", optional, "as in a rule"),
+      field<&AskRuleText::headers, kHeaderTerms>("headers", optional, "as in a rule"),
+      field<&AskRuleText::lifetime, kRequestTime>("lifetime", optional,
+                                                  "how long workers reuse the answer; 0s answers one request only"),
+  };
+};
+struct AskPolicyText {
+  std::vector<route::AskRule> rules;
+  control::PolicyAction otherwise{control::PolicyAction::deny};
+  milliseconds deadline{200};
+};
+template <>
+struct Table<AskPolicyText> {
+  static constexpr std::string_view name = "ask policy";
+  static constexpr std::array fields{
+      field<&AskPolicyText::rules, List<Converted<AskRuleText, route::AskRule>{}>{kAuthorizationMax}>(
+          "rules", required, "of the daemon; the first that matches decides"),
+      field<&AskPolicyText::otherwise, Choice<&kPolicyAnswers>{}>(
+          "default", required, "when no rule matches, and when no answer comes before the deadline"),
+      field<&AskPolicyText::deadline, Span{1, 60'000}>("deadline", optional, "how long a request waits"),
+  };
+};
+struct ExternalText {
+  IpAddress address;
+  std::uint16_t port{};
+  std::string path_prefix;
+  milliseconds timeout{200}, lifetime{0};
+  std::vector<std::string> headers;
+  control::PolicyAction failure_mode{control::PolicyAction::deny};
+};
+template <>
+struct Table<ExternalText> {
+  static constexpr std::string_view name = "external authorizer";
+  static constexpr std::array fields{
+      field<&ExternalText::address, Address{true}>("address", required, "of a server that speaks HTTP/1.1"),
+      field<&ExternalText::port, kPortNumber>("port", required, "of the same"),
+      field<&ExternalText::path_prefix, kRouteText>("path_prefix", optional, "stands before the request's own path"),
+      field<&ExternalText::timeout, Span{1, 60'000}>("timeout", optional, "of the whole call"),
+      field<&ExternalText::headers, List<kRouteName>{kRuleTermMax}>("headers", optional,
+                                                                    "of the request that it gets to see"),
+      field<&ExternalText::lifetime, kRequestTime>(
+          "lifetime", optional, "how long workers reuse an answer for the same facts; 0s: for one request only"),
+      field<&ExternalText::failure_mode, Choice<&kPolicyAnswers>{}>("failure_mode", optional,
+                                                                    "when it gives no answer in time"),
+  };
+};
 struct AuthorizationText {
   std::vector<route::AuthorizationRule> rules;
   control::PolicyAction otherwise{control::PolicyAction::deny};
+  std::optional<route::AskPolicy> ask;
+  std::optional<route::ExternalAuthorizer> external;
 };
 template <>
 struct Table<AuthorizationText> {
@@ -70,6 +136,10 @@ struct Table<AuthorizationText> {
       field<&AuthorizationText::rules, List<Map<route::AuthorizationRule>{}>{kAuthorizationMax}>(
           "rules", required, "in order: the first that matches decides"),
       field<&AuthorizationText::otherwise, Choice<&kPolicyAnswers>{}>("default", required, "when no rule matches"),
+      field<&AuthorizationText::ask, Maybe<Converted<AskPolicyText, route::AskPolicy>{}>{}>(
+          "ask", optional, "what the daemon decides by; required by `action: ask`"),
+      field<&AuthorizationText::external, Maybe<Converted<ExternalText, route::ExternalAuthorizer>{}>{}>(
+          "external", optional, "whom the daemon asks; required by `action: external`"),
   };
 };
 inline constexpr Maybe<Converted<AuthorizationText, route::Authorization>{}> kAuthorization{};

@@ -254,6 +254,21 @@ const Row kPolicyRows[] = {
             "\"a b\"}]}}"),
      "f:10:19: header has several of exact, prefix and present (keep one)\nf:10:51: `a b` is not the name of a header "
      "(letters, digits and -)"},
+    {"asks_nobody",
+     routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [{action: ask}, {action: "
+            "external}], default: allow}}"),
+     "f:10:25: rule asks, but there is no `ask` (add `ask: {...}` beside the rules)\nf:10:40: rule asks, but there is "
+     "no "
+     "`external` (add `external: {...}` beside the rules)"},
+    {"unasked",
+     routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [], default: allow, \nexternal: "
+            "{address: 127.0.0.1, port: 1}}}"),
+     "f:11:11: `external` is given, but no rule asks it (add a rule with `action: external`, or remove it)"},
+    {"authorizer",
+     routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [{action: external}], default: "
+            "allow, \nexternal: {address: 127.0.0.1, port: 1, headers: [Host], path_prefix: a}}}"),
+     "f:11:51: `host` cannot be passed on (remove it)\nf:11:71: path_prefix `a` is no path (begins with '/', "
+     "percent-encoded, without a query)"},
     {"no_fault", routes("{match: {prefix: /}, cluster: web, \nfault: {}}"),
      "f:10:8: fault has none of delay, abort (give one, or remove it)"},
     {"burst", routes("{match: {prefix: /}, cluster: web, \nrate_limit: {requests: 1, per: 1h, burst: 1000}}"),

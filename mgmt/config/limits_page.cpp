@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "bpf/abi/steer.h"
+#include "dataplane/control/http_question.h"
 #include "dataplane/control/limits.h"
 #include "dataplane/core/drop_reason.h"
 #include "mgmt/config/fields_cluster.h"
@@ -62,6 +63,8 @@ constexpr std::array kConfigLimits{
     Limit{"authorization rules of one policy", kAuthorizationMax, "kAuthorizationMax", kRefused},
     Limit{"conditions of all rules and faults", kPolicyTermMax, "kPolicyTermMax", kRefused},
     Limit{"values of one kind in a rule", kRuleTermMax, "kRuleTermMax", kRefused},
+    Limit{"deciders that policies ask", kQuestionTargetMax, "kQuestionTargetMax", kRefused},
+    Limit{"header names that they are told", kQuestionHeaderMax, "kQuestionHeaderMax", kRefused},
     Limit{"rate limits", kRateLimitMax, "kRateLimitMax", kRefused},
     Limit{"health checks of a cluster", kHealthCheckMax, "kHealthCheckMax", kRefused},
     Limit{"characters of a name", kConfigNameMax, "kConfigNameMax", kRefused},
@@ -78,6 +81,10 @@ constexpr std::array kRuntimeLimits{
           "what finds none free counts in the shared block 0, shown as kind `other`"},
     Limit{"access records under way from a worker", kAccessRingSlots, "kAccessRingSlots",
           "further ones are left out (access_dropped)"},
+    Limit{"questions about requests of a worker", kHttpQuestionRingSlots, "kHttpQuestionRingSlots",
+          "the default decides (authorization_overflow)"},
+    Limit{"octets of facts about a request", kHttpQuestionTextOctets, "kHttpQuestionTextOctets",
+          "the default decides (authorization_overflow)"},
     Limit{"clients of rate limits that a worker remembers", kClientBucketMax, "kClientBucketMax",
           "the client that has used the least is forgotten and may use its burst again (rate_evicted)"},
     Limit{"distinct endpoint addresses", kNextHopMax, "kNextHopMax", "further ones stay unresolved (no_next_hop)"},

@@ -13,6 +13,7 @@ std::uint32_t count_ms(milliseconds value) { return static_cast<std::uint32_t>(v
 Place place_of(const YamlNode& node, std::string_view key, std::size_t index) {
   const YamlNode* const list = node.find(key);
   if (list == nullptr) return node.place;
+  if (list->kind != YamlNode::Kind::list) return list->place;
   return index < list->items.size() ? list->items[index].place : list->place;
 }
 
@@ -35,6 +36,24 @@ void check_rule(Reader& reader, const YamlNode& node, const route::Authorization
   check_paths(reader, node, "prefixes", rule.prefixes);
 }
 
+/// A rule that asks needs whom to ask, and nobody stands there unasked.
+void check_asking(Reader& reader, const YamlNode& node, const route::Authorization& authorization) {
+  const auto check = [&](control::PolicyAction action, const char* key, bool given) {
+    for (std::size_t i = 0; i < authorization.rules.size(); ++i) {
+      if (authorization.rules[i].action != action) continue;
+      if (!given)
+        reader.problem(place_of(node, "rules", i), "rule asks, but there is no `" + std::string{key} + "`",
+                       "add `" + std::string{key} + ": {...}` beside the rules");
+      return;
+    }
+    if (given)
+      reader.problem(place_of(node, key, 0), "`" + std::string{key} + "` is given, but no rule asks it",
+                     "add a rule with `action: " + std::string{key} + "`, or remove it");
+  };
+  check(control::PolicyAction::ask, "ask", authorization.ask.has_value());
+  check(control::PolicyAction::external, "external", authorization.external.has_value());
+}
+
 }  // namespace
 
 void convert(Reader& reader, const YamlNode& node, const HeaderTermText& text, route::HeaderTerm& out) {
@@ -50,12 +69,48 @@ void convert(Reader& reader, const YamlNode& node, const HeaderTermText& text, r
   if (text.prefix) out.kind = control::TermKind::header_prefix, out.value = *text.prefix;
 }
 
+void convert(Reader& reader, const YamlNode& node, const AskRuleText& text, route::AskRule& out) {
+  out.match = {text.action, text.sources, text.methods, text.paths, text.prefixes, text.headers};
+  out.lifetime_ms = count_ms(text.lifetime);
+  check_rule(reader, node, out.match);
+}
+
+void convert(Reader&, const YamlNode&, const AskPolicyText& text, route::AskPolicy& out) {
+  out = {text.rules, text.otherwise, count_ms(text.deadline)};
+}
+
+void convert(Reader& reader, const YamlNode& node, const ExternalText& text, route::ExternalAuthorizer& out) {
+  out = {text.address, text.port,        text.path_prefix, count_ms(text.timeout), count_ms(text.lifetime),
+         text.headers, text.failure_mode};
+  for (std::size_t i = 0; i < out.headers.size(); ++i) {
+    std::string& name = out.headers[i];
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    if (!route::is_token(name))
+      reader.problem(place_of(node, "headers", i), "`" + name + "` is not the name of a header",
+                     "letters, digits and -");
+    // These are the call's own.
+    for (const std::string_view own : {"host", "connection", "content-length", "transfer-encoding", "x-forwarded-for",
+                                       "expect", "upgrade", "te", "trailer"})
+      if (name == own) reader.problem(place_of(node, "headers", i), "`" + name + "` cannot be passed on", "remove it");
+  }
+  const bool sound = out.path_prefix.empty() || out.path_prefix.starts_with('/');
+  const bool plain = std::all_of(out.path_prefix.begin(), out.path_prefix.end(),
+                                 [](char c) { return c > 0x20 && c < 0x7f && c != '?' && c != '#'; });
+  if (!sound || !plain)
+    reader.problem(place_of(node, "path_prefix", 0), "path_prefix `" + out.path_prefix + "` is no path",
+                   "begins with '/', percent-encoded, without a query");
+}
+
 void convert(Reader& reader, const YamlNode& node, const AuthorizationText& text, route::Authorization& out) {
   const YamlNode* const rules = node.find("rules");
   for (std::size_t i = 0; rules != nullptr && i < text.rules.size() && i < rules->items.size(); ++i)
     check_rule(reader, rules->items[i], text.rules[i]);
   out.rules = text.rules;
   out.otherwise = text.otherwise;
+  out.ask = text.ask;
+  out.external = text.external;
+  check_asking(reader, node, out);
 }
 
 void convert(Reader& reader, const YamlNode& node, const RateLimitText& text, route::RateLimit& out) {

@@ -26,6 +26,9 @@ std::string policy_sections() {
   out += section<route::AuthorizationRule>(
       "`authorization.rules[]`",
       "Any of a list's values; of the headers all. What is left out holds for every request.");
+  out += section<AskPolicyText>("`authorization.ask`", "");
+  out += section<AskRuleText>("`authorization.ask.rules[]`", "");
+  out += section<ExternalText>("`authorization.external`", "");
   out += section<HeaderTermText>("`headers[]` of rules and faults", "At most one kind of value.");
   out += section<RateLimitText>("`rate_limit`, `client_rate_limit`", "Of the node, shared evenly by its workers.");
   out += section<FaultText>("`routes[].fault`", "");

@@ -250,7 +250,7 @@ Task<Status> Daemon::bring_up(DataplaneClient::Pointer client) {
   const std::vector<int> fds{kernel_->steering().heartbeat_fd()};
   done = co_await client->request(std::move(envelope), fds);
   if (!done) co_return done;
-  pump_ = std::make_unique<QuestionPump>(loop_, client, rule_book_, decisions_);
+  pump_ = std::make_unique<QuestionPump>(loop_, client, rule_book_, http_book_, decisions_);
   access_pump_ = std::make_unique<AccessPump>(loop_, client, access_names_, access_file_, access_counts_);
   in_force_ = true;
   done = publisher_->apply_kernel();
@@ -362,6 +362,7 @@ void Daemon::refresh_followers() {
   checker_.configure(publisher_->config().clusters);
   health_changed_ = true;  // who left no longer counts
   refresh_access_log();
+  http_book_ = decide::http_book(publisher_->config());
   rule_book_.clear();
   for (const compile::ListenerInfo& info : publisher_->compiled().listeners) {
     const config::Listener* listener = config::find_listener(publisher_->config(), info.name);

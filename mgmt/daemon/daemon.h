@@ -114,6 +114,7 @@ class Daemon : public api::Backend {
   std::unique_ptr<api::Server> api_server_;
   std::unique_ptr<api::Server> metrics_server_;
   decide::RuleBook rule_book_;
+  decide::HttpBook http_book_;
   telemetry::DecisionReport decisions_;
   telemetry::Sampler sampler_;
   control::v1::State dataplane_state_;

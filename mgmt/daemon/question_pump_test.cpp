@@ -52,13 +52,14 @@ class QuestionPumpTest : public ::testing::Test {
   publish::FakeDataplane dataplane_{loop_};
   publish::DataplaneClient::Pointer client_;
   decide::RuleBook book_;
+  decide::HttpBook http_book_;
   telemetry::DecisionReport counts_;
   SpscRing<Question> worker_questions_{block().question_control, block().questions};
   SpscRing<Answer> worker_answers_{block().answer_control, block().answers};
 };
 
 TEST_F(QuestionPumpTest, questions_are_answered_by_the_rules_and_the_worker_is_woken) {
-  QuestionPump pump{loop_, client_, book_, counts_};
+  QuestionPump pump{loop_, client_, book_, http_book_, counts_};
   ask(1, "10.1.2.3");
   ask(2, "10.2.2.3");
   publish_questions();
@@ -76,19 +77,19 @@ TEST_F(QuestionPumpTest, questions_are_answered_by_the_rules_and_the_worker_is_w
 TEST_F(QuestionPumpTest, what_was_asked_before_the_pump_came_is_answered_too) {
   ask(7, "10.1.0.1");
   worker_questions_.publish();
-  QuestionPump pump{loop_, client_, book_, counts_};
+  QuestionPump pump{loop_, client_, book_, http_book_, counts_};
   EXPECT_EQ(answers(1).size(), 1u);
 }
 
 TEST_F(QuestionPumpTest, more_than_one_batch_is_drained_without_another_wakeup) {
-  QuestionPump pump{loop_, client_, book_, counts_};
+  QuestionPump pump{loop_, client_, book_, http_book_, counts_};
   for (std::uint64_t i = 0; i < QuestionPump::kBatch * 2 + 5; ++i) ask(i, "10.1.0.1");
   publish_questions();
   EXPECT_EQ(answers(QuestionPump::kBatch * 2 + 5).size(), QuestionPump::kBatch * 2 + 5);
 }
 
 TEST_F(QuestionPumpTest, a_full_answer_ring_loses_answers_and_counts_them) {
-  QuestionPump pump{loop_, client_, book_, counts_};
+  QuestionPump pump{loop_, client_, book_, http_book_, counts_};
   for (int round = 0; round < 2; ++round) {
     for (std::uint64_t i = 0; i < control::kAnswerRingSlots; ++i) ask(i, "10.1.0.1");
     publish_questions();

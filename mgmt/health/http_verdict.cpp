@@ -45,6 +45,7 @@ HttpVerdict::Result HttpVerdict::parse() {
   if (parser_->of_head.is_header_done()) {
     const unsigned status = parser_->of_head.get().result_int();
     if (status == 101 || status >= 200) {
+      status_ = static_cast<int>(status);
       const bool good = status >= expected_.low && status <= expected_.high;
       return decide(good ? Result::healthy : Result::unhealthy, "status " + std::to_string(status));
     }

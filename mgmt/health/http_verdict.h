@@ -6,6 +6,7 @@
 // Limits    kHeadOctetsMax of head in all, kInterimMax interim responses.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,6 +29,8 @@ class HttpVerdict {
   Result feed(std::string_view octets);
   /// Nothing more comes.
   Result end();
+  /// Of the final response, once its head was complete.
+  [[nodiscard]] std::optional<int> status() const { return status_; }
   [[nodiscard]] const std::string& reason() const { return reason_; }
 
  private:
@@ -40,6 +43,7 @@ class HttpVerdict {
   std::string reason_;
   std::size_t octets_{0};
   int interim_{0};
+  std::optional<int> status_;
   Result result_{Result::more};
 };
 

@@ -55,6 +55,13 @@ inline constexpr std::array kHttpMetrics{
                   "copies not sent: too long, given up early, no connection or no memory"},
     MetricRow<HW>{"mirror_failed_total", MetricType::counter, &HW::mirror_failed,
                   "copies whose connection ended without an answer"},
+    MetricRow<HW>{"questions_total", MetricType::counter, &HW::questions, "questions about requests"},
+    MetricRow<HW>{"questions_unasked_total", MetricType::counter, &HW::questions_unasked,
+                  "requests decided by default since there was no room for the question"},
+    MetricRow<HW>{"questions_late_total", MetricType::counter, &HW::questions_late,
+                  "requests decided by default since no answer came in time"},
+    MetricRow<HW>{"answers_reused_total", MetricType::counter, &HW::answers_reused,
+                  "requests decided by an answer to an earlier one"},
     MetricRow<HW>{"rate_evicted_total", MetricType::counter, &HW::rate_evicted,
                   "clients forgotten by a rate limit before their time"},
 };

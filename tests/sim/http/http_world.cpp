@@ -55,6 +55,9 @@ HttpWorld::HttpWorld(const HttpRunOptions& options, std::vector<std::vector<Requ
   world_ = std::make_unique<World>(
       WorldOptions{.flows = 1024, .buffers = options.buffers, .seed = 3, .proxy_connections = 256});
   served_.resize(options.endpoints);
+  control::WorkerBlock& block = world_->block(0);
+  questions_ = SpscRing<control::HttpQuestion>{block.http_question_control, block.http_questions};
+  answer_ring_ = SpscRing<control::Answer>{block.answer_control, block.answers};
   configure();
   for (std::size_t side = 0; side < 2; ++side) {
     Host host;
@@ -163,6 +166,10 @@ void HttpWorld::handle(const Event& event) {
     case Kind::node:
       if (node_at_us_ != event.at_us) return;
       node_at_us_ = 0;
+      return node_turns();
+    case Kind::answer:
+      if (!answer_ring_.push(answers_[event.index])) return fail("the ring of answers is full");
+      answer_ring_.publish();
       return node_turns();
     case Kind::open:
       return open_client(event.index);
@@ -461,10 +468,21 @@ void HttpWorld::server_step(Socket& socket) {
   }
 }
 
+void HttpWorld::take_questions() {
+  control::HttpQuestion question;
+  while (questions_.pop(question)) {
+    const auto answer = options_.decide ? options_.decide(question) : std::nullopt;
+    if (!answer) continue;
+    answers_.push_back(*answer);
+    push(now_us_ + options_.answer_us, Kind::answer, 0, answers_.size() - 1);
+  }
+}
+
 void HttpWorld::node_turns() {
   worker::Worker& worker = *world_->workers[0];
   for (int rounds = 0; worker.step(now()); ++rounds)
     if (rounds > 10000) return fail("the worker never comes to rest");
+  take_questions();
   for (io::SentFrame& sent : world_->device->take_sent()) {
     for (const std::string& problem : test::problems_of(sent.bytes)) fail("bad frame sent: " + problem);
     sent.bytes.erase(sent.bytes.begin(), sent.bytes.begin() + kEthernet);

@@ -57,6 +57,9 @@ struct HttpRunOptions {
   control::ClusterPolicyRecord policy{};
   control::HttpListenerRecord listener{};
   std::string via{};
+  /// Answers questions about requests, `answer_us` later; nullopt: never.
+  std::function<std::optional<control::Answer>(const control::HttpQuestion&)> decide{};
+  std::uint64_t answer_us{500};
   std::function<void(control::SnapshotContent&)> more{};  ///< policies and whatever else the snapshot is to have
   bool tunnel{};                                          ///< a TCP listener: clients and servers talk through it
   bool accept_preface{};                                  ///< the listener expects a PROXY header
@@ -109,7 +112,7 @@ class HttpWorld {
     std::size_t tries{};
     std::uint16_t port{};
   };
-  enum class Kind : std::uint8_t { to_host, to_node, timer, node, open, idle };
+  enum class Kind : std::uint8_t { to_host, to_node, timer, node, open, idle, answer };
   struct Event {
     std::uint64_t at_us, order;
     Kind kind;
@@ -138,6 +141,7 @@ class HttpWorld {
   bool answer(Socket& socket, const RequestPlan& plan, std::size_t number, bool first);
   void ask(Socket& socket);
   void node_turns();
+  void take_questions();
   void travel(Kind to, std::size_t host, std::vector<std::byte> bytes);
   void fail(const std::string& what);
   void check_end();
@@ -155,6 +159,9 @@ class HttpWorld {
   std::uint64_t answered_at_us_{};
   std::uint64_t server_connections_{}, copies_{};
   std::vector<std::uint64_t> served_;
+  SpscRing<control::HttpQuestion> questions_;
+  SpscRing<control::Answer> answer_ring_;
+  std::vector<control::Answer> answers_;
   std::uint16_t next_port_{20000};
   HttpMessage last_request_, last_response_;
   std::vector<std::string> prefaces_;

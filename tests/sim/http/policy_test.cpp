@@ -117,6 +117,79 @@ TEST(HttpPolicy, a_client_that_leaves_while_it_waits_leaves_nothing) {
   EXPECT_EQ(run.run(), "") << "the wait is not idleness";
 }
 
+/// Everything is asked about.
+HttpRunOptions asking(control::PolicyAction by_default, control::Decision decision, std::uint32_t lifetime_ms) {
+  auto options = with_policy([by_default](control::SnapshotContent& content, control::HttpPolicyRecord& policy) {
+    content.authorization_rules = {{0, 0, control::PolicyAction::ask, {}}};
+    content.question_headers = {control::add_text(content, "x-user")};
+    content.question_targets = {{99, 300, by_default, control::kFactMethod, 0, 0, 1}};
+    policy.rule_count = 1;
+    policy.ask = 0;
+  });
+  options.decide = [=](const control::HttpQuestion& question) {
+    EXPECT_EQ(question.target, 99u);
+    EXPECT_EQ(question.path(), "") << "no fact that the target wants";
+    control::Answer answer{};
+    answer.question_id = question.id;
+    answer.decision = question.headers() == "x-user: root\r\n" ? control::Decision::allow : decision;
+    answer.lifetime_ms = lifetime_ms;
+    answer.status = 401;
+    return std::optional{answer};
+  };
+  return options;
+}
+const std::vector<RequestPlan> kAsked{
+    {.answer_body = 9}, {.answer_body = 9}, {.method = "POST", .body = 90'000, .chunked = true, .answer_body = 9}};
+
+TEST(HttpPolicy, a_request_waits_for_its_answer) {
+  HttpWorld run{asking(control::PolicyAction::deny, control::Decision::allow, 0), {kAsked}};
+  EXPECT_EQ(run.run(), "");
+  const auto& http = run.world().counters(0).http;
+  EXPECT_EQ(http.questions.read(), 3u);
+  EXPECT_EQ(http.held.read(), 0u);
+}
+
+TEST(HttpPolicy, answers_are_reused_for_the_same_facts) {
+  auto plans = kAsked;
+  for (RequestPlan& plan : plans) plan.expected = 401;
+  plans.push_back({.headers = "X-User: root\r\n", .answer_body = 9});
+  HttpWorld run{asking(control::PolicyAction::allow, control::Decision::deny, 60'000), {plans}};
+  EXPECT_EQ(run.run(), "");
+  const auto& http = run.world().counters(0).http;
+  EXPECT_EQ(http.questions.read(), 3u) << "GET, POST, and GET of another user";
+  EXPECT_EQ(http.answers_reused.read(), 1u);
+  EXPECT_EQ(counted(run, ResponseDetail::authorization_refused), 3u);
+}
+
+TEST(HttpPolicy, without_an_answer_the_default_decides_at_the_deadline) {
+  for (const bool late : {false, true})
+    for (const auto by_default : {control::PolicyAction::allow, control::PolicyAction::deny}) {
+      auto options = asking(by_default, control::Decision::allow, 1000);
+      if (late)
+        options.answer_us = 350'000;
+      else
+        options.decide = nullptr;
+      auto plans = kAsked;
+      if (by_default == control::PolicyAction::deny)
+        for (RequestPlan& plan : plans) plan.expected = 403;
+      HttpWorld run{options, {plans, {{.answer_body = 1, .expected = plans[0].expected}}}};
+      EXPECT_EQ(run.run(), "");
+      EXPECT_EQ(run.world().counters(0).http.questions_late.read(), 4u);
+      EXPECT_EQ(counted(run, ResponseDetail::authorization_timeout),
+                by_default == control::PolicyAction::deny ? 4u : 0u);
+    }
+}
+
+TEST(HttpPolicy, facts_that_do_not_fit_are_not_asked_about) {
+  auto plan = kAsked[0];
+  plan.headers = "X-User: " + std::string(control::kHttpQuestionTextOctets, 'u') + "\r\n";
+  plan.expected = 403;
+  HttpWorld run{asking(control::PolicyAction::deny, control::Decision::allow, 0), {{plan}}};
+  EXPECT_EQ(run.run(), "");
+  EXPECT_EQ(run.world().counters(0).http.questions_unasked.read(), 1u);
+  EXPECT_EQ(counted(run, ResponseDetail::authorization_overflow), 1u);
+}
+
 TEST(HttpPolicy, a_mirror_gets_what_fits_and_changes_nothing) {
   const auto options = with_policy([](control::SnapshotContent&, control::HttpPolicyRecord& policy) {
     policy.mirror_cluster = 0;
