@@ -9,9 +9,22 @@ import socket
 import unittest
 
 import servers
-from lab import CLIENT4, Lab, VIP4, VIP6, server4, server6, wait_for
+from lab import CLIENT4, Lab, NODE_SERVERS4, VIP4, VIP6, server4, server6, wait_for
 
-PORT, NOBODY, TOLD = 8080, 8099, 8081
+PORT, NOBODY, TOLD, AUTHORIZER = 8080, 8099, 8081, 9191
+# Knows one user, and writes down whom it was asked about.
+AUTHORIZER_PROGRAM = f"""
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        known = self.path.startswith("/check/members") and self.headers["x-user"] == "alice"
+        self.send_response(204 if known else 401)
+        self.end_headers()
+        print(self.path, self.headers["x-forwarded-for"], self.headers["host"], flush=True)
+    def log_message(self, *words):
+        pass
+http.server.HTTPServer(("{NODE_SERVERS4}", {AUTHORIZER}), Handler).serve_forever()
+"""
 MIB = 1 << 20
 
 
@@ -82,6 +95,11 @@ def configuration(lab):
         {"match": {"prefix": "/guarded"}, "cluster": "web1", "authorization": {
             "rules": [{"action": "allow", "sources": [f"{CLIENT4}/32"], "methods": ["GET"],
                        "headers": [{"name": "x-key", "exact": "open"}]}], "default": "deny"}},
+        {"match": {"prefix": "/members"}, "cluster": "web1", "authorization": {
+            "rules": [{"action": "ask", "methods": ["DELETE"]}, {"action": "external"}], "default": "deny",
+            "ask": {"default": "deny", "deadline": "2s", "rules": [{"action": "allow", "paths": ["/members/mine"]}]},
+            "external": {"address": NODE_SERVERS4, "port": AUTHORIZER, "path_prefix": "/check", "headers": ["x-user"],
+                         "timeout": "2s", "lifetime": "1m"}}},
         {"match": {"path": "/rare"}, "cluster": "web1", "client_rate_limit": {"requests": 2, "per": "1h"}},
         {"match": {"path": "/broken"}, "cluster": "web1", "fault": {
             "delay": {"fixed": "300ms"}, "abort": {"status": 418}, "headers": [{"name": "x-chaos", "present": True}]}},
@@ -113,6 +131,8 @@ class Http(unittest.TestCase):
         cls.lab = Lab("http", server_count=2)
         cls.addClassCleanup(cls.end)
         cls.web1, cls.web2 = nginx(cls.lab, "web1", 1), nginx(cls.lab, "web2", 2)
+        cls.asked = cls.lab.directory / "authorizer.log"
+        cls.lab.popen(cls.lab.node, "python3", "-c", AUTHORIZER_PROGRAM, log=cls.asked)
         cls.lab.start_daemon(configuration(cls.lab))
 
     @classmethod
@@ -175,6 +195,15 @@ class Http(unittest.TestCase):
         code, seconds = self.curl("/broken", "-o", "/dev/null", "-H", "X-Chaos: 1", "-w", "%{http_code} %{time_total}").split()
         self.assertEqual(code, "418")
         self.assertGreaterEqual(float(seconds), 0.3)
+
+    def test_daemon_and_authorizer_decide(self):
+        for _ in range(3):
+            self.assertEqual(self.status("/members/a?b=1", "-H", "X-User: alice"), "200")
+        self.assertEqual(self.status("/members/a?b=1", "-H", "X-User: bob"), "401")
+        self.assertEqual(self.status("/members/mine", "-X", "DELETE"), "200")
+        self.assertEqual(self.status("/members/yours", "-X", "DELETE"), "403")
+        line = f"/check/members/a?b=1 {CLIENT4} main.test"
+        self.assertEqual(self.asked.read_text().splitlines(), [line, line], "once for each user")
 
     def test_a_mirror_gets_a_copy(self):
         stored = self.lab.directory / "nginx-web2" / "put" / "copy"
