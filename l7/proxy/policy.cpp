@@ -2,7 +2,6 @@
 #include <array>
 
 #include "dataplane/control/limits.h"
-#include "dataplane/core/require.h"
 #include "l7/policy/authorize.h"
 #include "l7/proxy/proxy.h"
 
@@ -127,7 +126,12 @@ void HttpProxy::resume(std::uint32_t index, std::uint8_t passed) {
   c.request_since = c.moved = now_ms_;
   const std::string_view text = gather(c.request_gather, c.gathered[0], legs_.front(c.leg));
   const http1::ParseStatus status = c.request_parser.parse(text, marks_of(c.request_gather), request_head_);
-  require(status == http1::ParseStatus::complete, "a head that was complete");
+  if (status != http1::ParseStatus::complete) {
+    // Legs do not take back what they showed; whoever does loses the request.
+    c.detail = ResponseDetail::overflow;
+    legs_.reset(c.leg);
+    return forget_connection(index);
+  }
   c.request_parser.reset();
   const std::uint32_t of_front = c.hold.head_octets;
   choose_route(index, *listener, view_of_request(request_head_));

@@ -26,9 +26,12 @@ struct Given {
   // Routes: everything that a policy can do, then nothing, then nothing.
   std::array<std::uint32_t, 3> route_policies{0, control::kNoPolicy, control::kNoPolicy};
   std::array<control::HttpPolicyRecord, 1> policies{};
-  std::array<control::AuthorizationRule, 1> rules{{{0, 2, control::PolicyAction::deny, {}}}};
+  std::array<control::AuthorizationRule, 2> rules{
+      {{0, 2, control::PolicyAction::deny, {}}, {1, 1, control::PolicyAction::ask, {}}}};
   std::array<control::PolicyTerm, 2> terms{{{control::TermKind::path_prefix, 0, 0, 0, {}, {0, 3}, {}},
                                             {control::TermKind::header_present, 0, 0, 0, {3, 1}, {}, {}}}};
+  std::array<control::QuestionTargetRecord, 1> targets{
+      {{9, 40, control::PolicyAction::deny, control::kQuestionFactsAll, 0, 0, 0}}};
   std::array<control::RateLimitRecord, 1> rate_limits{{{1, 50'000'000, 4, 0}}};
   Config config;
 };
@@ -60,12 +63,13 @@ std::unique_ptr<Given> make() {
     given->endpoints[i].id = i + 1;
     given->endpoints[i].stat_slot = i;
   }
-  given->policies[0] = {.rule_count = 1, .client_rate_limit = 0, .delay_millionths = 300'000, .delay_ms = 20};
+  given->policies[0] = {.rule_count = 2, .ask = 0, .client_rate_limit = 0, .delay_millionths = 300'000, .delay_ms = 20};
   given->policies[0].abort_millionths = 200'000;
   given->policies[0].abort_status = 500;
   given->policies[0].mirror_cluster = 0;
   given->policies[0].mirror_millionths = 500'000;
-  given->config.policies = {given->policies, given->rules, given->terms, given->rate_limits, "/abx"};
+  given->config.policies = {
+      given->policies, given->rules, given->terms, given->rate_limits, "/abx", given->targets, {}};
   // Listener 1 is plain HTTP; 2 begins with a PROXY header; 3 passes TCP through. Clusters 1 and 2 have the same
   // endpoints, the second tells them of clients.
   const ListenerView http{.id = 1,
@@ -93,6 +97,7 @@ class Run {
       : proxy_{{.connections_max = 16, .upstreams_max = 16, .buffers_max = 8}, legs_, counters, 7} {
     proxy_.configure(&given.config, &given.scratch);
     proxy_.begin_round(now_);
+    proxy_.ask_by(&asked_, 0);
   }
   void operate(std::string_view input) {
     while (!input.empty()) {
@@ -141,6 +146,8 @@ class Run {
       case 15:
         legs_.listener = legs_.listener % 3 + 1;
         return;
+      case 12:
+        return answer(text.size());
       default:
         return wait(text.size());
     }
@@ -155,6 +162,18 @@ class Run {
     for (Leg leg = static_cast<Leg>(legs_.legs.size()); leg-- > 0;)
       if (legs_.legs[leg].alive && back-- == 0) return leg;
     return kNoLeg;
+  }
+  /// The oldest open question, or one that nobody asked.
+  void answer(std::size_t how) {
+    control::HttpQuestion question{};
+    static_cast<void>(asked_.publish());
+    if (!questions_.pop(question)) question.id = control::kHttpQuestionBit | how;
+    control::Answer answer{};
+    answer.question_id = question.id;
+    answer.decision = how % 2 == 0 ? control::Decision::allow : control::Decision::deny;
+    answer.lifetime_ms = how % 3 == 0 ? 30 : 0;
+    answer.status = static_cast<std::uint16_t>(how * 5);
+    proxy_.on_answer(answer);
   }
   void tell(Leg leg, const LegEvents& events) {
     if (legs_.legs[leg].alive && legs_.legs[leg].token != kNoToken) proxy_.on_leg(leg, legs_.legs[leg].token, events);
@@ -176,6 +195,9 @@ class Run {
   }
   Instant now_{std::chrono::seconds{1000}};
   test::FakeLegs legs_;
+  RingControl ring_;
+  std::array<control::HttpQuestion, 8> slots_;
+  SpscRing<control::HttpQuestion> asked_{ring_, slots_}, questions_{ring_, slots_};
   HttpProxy proxy_;
 };
 

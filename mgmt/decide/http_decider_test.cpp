@@ -78,7 +78,7 @@ TEST(HttpDecider, a_target_that_changes_gets_another_id) {
 
 TEST(HttpDecider, a_damaged_question_is_read_within_its_bounds) {
   control::HttpQuestion wild{};
-  std::memset(&wild, 0xff, sizeof wild);
+  std::memset(static_cast<void*>(&wild), 0xff, sizeof wild);
   const route::AskPolicy ask{.rules = {{{.action = PolicyAction::allow, .prefixes = {"/"}}, 5}}};
   EXPECT_EQ(answer(std::get<HttpRules>(book_of({.ask = ask}).begin()->second), wild).decision, Decision::deny);
   EXPECT_LE(authorizer_request({}, wild).size(), 4 * sizeof wild);
