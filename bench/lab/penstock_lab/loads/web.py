@@ -30,9 +30,9 @@ def parse_wrk(text):
 
 
 class Web(Load):
-    def __init__(self, name, title, path="/", connections=32, close=False, curve=None):
+    def __init__(self, name, title, path="/", connections=32, close=False, curve=None, offloads="on"):
         self.name, self.title, self.path, self.connections, self.close = name, title, path, connections, close
-        self.curve = curve
+        self.curve, self.offloads = curve, offloads
         self.operation = "connection" if close else "request"
         self.metrics = (Metric("rate", f"{self.operation}s/s", headline=True), Metric("p50", "us", "lower"),
                         Metric("p90", "us", "lower"), Metric("p99", "us", "lower"))
@@ -97,6 +97,8 @@ LOADS = (
     Web("keepalive-64", "HTTP, 64 kept connections", connections=64, curve=("connections", 64)),
     Web("keepalive-256", "HTTP, 256 kept connections", connections=256, curve=("connections", 256)),
     Web("body-1k", "HTTP, bodies of 1 KiB", path="/body/1k", curve=("body octets", 1 << 10)),
+    Web("body-16k", "HTTP, bodies of 16 KiB", path="/body/16k", curve=("body octets", 1 << 14)),
+    Web("body-16k-wire", "HTTP, bodies of 16 KiB, offloads off", path="/body/16k", offloads="off"),
     Web("body-64k", "HTTP, bodies of 64 KiB", path="/body/64k", curve=("body octets", 1 << 16)),
     Web("body-1m", "HTTP, bodies of 1 MiB", path="/body/1m", connections=8, curve=("body octets", 1 << 20)),
     Web("oneshot-1k", "HTTP, one connection per request, bodies of 1 KiB", path="/body/1k", close=True),
