@@ -50,7 +50,9 @@ class PacketIo {
   [[nodiscard]] virtual bool can_transmit(PortIndex port) const = 0;
   /// Sleeps until a frame may be waiting, wake() is called, or `at_most` has passed.
   virtual void wait(Duration at_most) = 0;
-  /// Ends a wait() early. The one call that other threads may make.
+  /// Sleeps for `duration` whatever arrives meanwhile, so that frames gather; wake() ends it.
+  virtual void rest(Duration duration) { wait(duration); }
+  /// Ends a wait() or rest() early. The one call that other threads may make.
   virtual void wake() = 0;
 };
 

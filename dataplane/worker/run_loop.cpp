@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <ctime>
 
+#include "dataplane/worker/arrivals.h"
 #include "dataplane/worker/worker_state.h"
 
 namespace penstock::worker {
@@ -37,6 +38,7 @@ void Worker::run(const std::atomic<bool>& stop) {
   State& s = *state_;
   Instant now = clock_now();
   Instant last_work = now;
+  Arrivals arrivals;
   while (!stop.load(std::memory_order_relaxed)) {
     const bool worked = s.round(now);
     const Instant after = clock_now();
@@ -45,6 +47,14 @@ void Worker::run(const std::atomic<bool>& stop) {
       last_work = after;
     }
     now = after;
+    arrivals.count(s.burst.count, now);
+    if (arrivals.fast() && s.burst.count < kBurstMax && s.next_deadline() - now > kRest) {
+      s.io.rest(kRest);
+      now = clock_now();
+      s.counters.sleeps.add();
+      s.counters.sleep_ns.add(static_cast<std::uint64_t>((now - after).count()));
+      continue;
+    }
     if (worked || now - last_work < s.config.spin) continue;
     const Duration sleep = std::clamp(s.next_deadline() - now, Duration{}, s.config.sleep_max);
     if (sleep > Duration{} && s.prepare_sleep()) {

@@ -9,6 +9,7 @@
 #include <new>
 #include <thread>
 
+#include "dataplane/worker/arrivals.h"
 #include "tests/sim/world.h"
 
 namespace {
@@ -166,6 +167,38 @@ TEST(RunLoop, an_idle_worker_costs_little_and_keeps_its_heartbeat_young) {
   EXPECT_LT(cpu_ms, 30.0) << "about 1 s of idling: above 3 % of a core";
   EXPECT_LT(oldest, 100'000'000u) << "the steering program would have failed open";
   RecordProperty("idle_cpu_ms_per_s", std::to_string(cpu_ms));
+}
+
+/// Rounds of `frames` each, `apart` from each other, for `length`; when they were fast first, behind the begin.
+Duration fast_after(worker::Arrivals& arrivals, Instant& now, std::size_t frames, Duration apart, Duration length) {
+  const Instant begin = now;
+  for (; now - begin < length; now += apart) {
+    arrivals.count(frames, now);
+    if (arrivals.fast()) return now - begin;
+  }
+  return Duration::max();
+}
+
+TEST(Arrivals, many_that_gather_are_fast_until_they_do_not) {
+  worker::Arrivals arrivals;
+  Instant now{100ms};
+  EXPECT_EQ(fast_after(arrivals, now, 1, 20us, 50ms), Duration::max()) << "50 frames a millisecond";
+  EXPECT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 3ms) << "100 frames a millisecond";
+  for (int i = 0; i < 1000; ++i) arrivals.count(10, now += 70us);
+  EXPECT_TRUE(arrivals.fast()) << "rests gather ten at once";
+  for (int i = 0; i < 100; ++i) arrivals.count(0, now += 70us);
+  EXPECT_FALSE(arrivals.fast()) << "nobody sends any more";
+}
+
+TEST(Arrivals, few_that_wait_for_answers_are_left_in_peace_for_a_while) {
+  worker::Arrivals arrivals;
+  Instant now{100ms};
+  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 3ms);
+  for (int i = 0; i < 40; ++i) arrivals.count(4, now += 70us);
+  EXPECT_FALSE(arrivals.fast());
+  const Duration again = fast_after(arrivals, now, 1, 10us, 50ms);
+  EXPECT_GE(again, 10ms);
+  EXPECT_LE(again, 20ms);
 }
 
 }  // namespace

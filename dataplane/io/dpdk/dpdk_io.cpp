@@ -136,17 +136,24 @@ bool DpdkIo::can_transmit(PortIndex port) const {
   return port < current_->transmit.size() && current_->transmit[port] != kNoDevice;
 }
 
-void DpdkIo::wait(Duration at_most) {
-  adopt();
+bool DpdkIo::poll(std::size_t count, Duration at_most) {
   std::vector<pollfd>& polled = current_->polled;
   const auto ns = std::max<Duration::rep>(at_most.count(), 0);
   const timespec timeout{ns / 1'000'000'000, ns % 1'000'000'000};
-  const int ready = ::ppoll(polled.data(), polled.size(), &timeout, nullptr);
-  if (ready <= 0) return;
+  if (::ppoll(polled.data(), count, &timeout, nullptr) <= 0) return false;
   if (polled[0].revents != 0) {
-    std::uint64_t count;
-    [[maybe_unused]] const ssize_t octets = ::read(event_.get(), &count, sizeof count);
+    std::uint64_t rings;
+    [[maybe_unused]] const ssize_t octets = ::read(event_.get(), &rings, sizeof rings);
   }
+  return true;
+}
+
+void DpdkIo::rest(Duration duration) { static_cast<void>(poll(1, duration)); }
+
+void DpdkIo::wait(Duration at_most) {
+  adopt();
+  std::vector<pollfd>& polled = current_->polled;
+  if (!poll(polled.size(), at_most)) return;
   // A socket whose interface vanished would make every poll return at once; the control thread removes it soon.
   for (std::size_t i = 1; i < polled.size(); ++i)
     if ((polled[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) polled[i].fd = -1;

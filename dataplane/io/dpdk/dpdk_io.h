@@ -49,6 +49,7 @@ class DpdkIo final : public PacketIo {
   [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override;
   [[nodiscard]] bool can_transmit(PortIndex port) const override;
   void wait(Duration at_most) override;
+  void rest(Duration duration) override;
   void wake() override;
 
   /// Hands a new set to the worker and wakes it. The previous post must have been adopted.
@@ -61,6 +62,9 @@ class DpdkIo final : public PacketIo {
   [[nodiscard]] int event_fd() const { return event_.get(); }
 
  private:
+  /// Sleeps on the first `count` of what is polled; true when something happened.
+  bool poll(std::size_t count, Duration at_most);
+
   Fd event_;
   QueueSet* current_;                  // worker's
   std::size_t cursor_{};               // worker's: queue to poll next
