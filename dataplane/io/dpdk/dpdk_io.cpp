@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "dataplane/io/dpdk/train_socket.h"
+
 namespace penstock::io {
 namespace {
 
 std::unique_ptr<QueueSet> empty_set(int event_fd) {
   auto set = std::make_unique<QueueSet>();
   set->transmit.fill(kNoDevice);
+  set->trains.fill(-1);
   set->polled.push_back({event_fd, POLLIN, 0});
   return set;
 }
@@ -88,6 +91,32 @@ std::size_t DpdkIo::receive(std::span<Frame> into) {
 std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
   if (!can_transmit(port)) return 0;
   const std::uint16_t device = current_->transmit[port];
+  const int trains = current_->trains[port];
+  std::size_t sent = 0;    // gone
+  std::size_t single = 0;  // looked at behind those: no trains
+  while (sent + single < frames.size()) {
+    const std::span<Frame> rest = frames.subspan(sent + single);
+    const Train train = trains < 0 ? Train{} : find_train(rest.first(std::min(rest.size(), kBurstMax)));
+    if (train.frames == 1) {
+      ++single;
+      continue;
+    }
+    // What stands in front leaves first.
+    const std::size_t taken = transmit_single(device, frames.subspan(sent, single));
+    sent += taken;
+    if (taken < single) return sent;
+    single = 0;
+    if (!send_train(trains, train, rest)) {
+      single = train.frames;
+      continue;
+    }
+    drop(rest.first(train.frames));
+    sent += train.frames;
+  }
+  return sent + transmit_single(device, frames.subspan(sent, single));
+}
+
+std::size_t DpdkIo::transmit_single(std::uint16_t device, std::span<Frame> frames) {
   std::size_t sent = 0;
   while (sent < frames.size()) {
     std::array<RawFrame, kBurstMax> raw;

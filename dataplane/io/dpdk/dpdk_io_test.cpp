@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <linux/if_packet.h>
+#include <net/ethernet.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -9,8 +11,10 @@
 #include <atomic>
 #include <thread>
 
+#include "dataplane/io/dpdk/netns_scope.h"
 #include "dataplane/io/dpdk/port_table.h"
 #include "dataplane/io/dpdk/veth_lab.h"
+#include "tests/support/packet_builder.h"
 
 namespace penstock::io {
 namespace {
@@ -141,6 +145,47 @@ TEST_F(DpdkIoTest, frames_cross_from_one_port_to_the_other_in_the_same_buffer) {
   Wire wire{io};
   EXPECT_TRUE(ping(from, to, b.address, 2000));
   EXPECT_TRUE(ping(to, from, a.address, 1000));
+}
+
+/// Everything that arrives in the peer's namespace, by length.
+Fd packet_socket_of(const VethLab::Peer& peer) {
+  const Fd netns = VethLab::netns_fd(peer.netns);
+  const NetnsScope scope{netns.get()};
+  return Fd{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP))};
+}
+
+TEST_F(DpdkIoTest, segments_of_one_stream_leave_as_one_between_their_neighbours) {
+  auto& a = lab_.add_peer();
+  DpdkIo io;
+  PortTable table{runtime(), {&io}};
+  ASSERT_TRUE(table.add(port_of(0, a)));
+  const Fd peer = packet_socket_of(a);
+  const std::size_t free_before = runtime().free_buffers();
+  std::array<Frame, 6> frames;
+  ASSERT_EQ(io.allocate(frames), frames.size());
+  const auto fill = [](Frame& frame, const test::Bytes& bytes) {
+    ASSERT_TRUE(frame.set_octets(static_cast<std::uint16_t>(bytes.size())));
+    std::copy(bytes.begin(), bytes.end(), frame.bytes().begin());
+  };
+  const auto segment = [&a](std::uint32_t seq, std::size_t octets, std::uint16_t port) {
+    return test::PacketBuilder{}.ipv4("10.9.0.1", a.address).tcp(80, port).seq(seq).payload_octets(octets).build();
+  };
+  // Two strangers around a train of four: 54 octets of headers.
+  fill(frames[0], segment(5, 700, 1));
+  for (std::uint32_t i = 0; i < 4; ++i) fill(frames[i + 1], segment(9 + i * 1000, i < 3 ? 1000 : 10, 2));
+  fill(frames[5], segment(5, 701, 3));
+  ASSERT_EQ(io.transmit(0, frames), frames.size());
+  std::vector<std::size_t> lengths;
+  std::array<char, 4096> buffer;
+  for (int i = 0; i < 50 && lengths.size() < 3; ++i) {
+    pollfd waiting{peer.get(), POLLIN, 0};
+    if (::poll(&waiting, 1, 100) <= 0) continue;
+    const ssize_t octets = ::recv(peer.get(), buffer.data(), buffer.size(), 0);
+    if (octets > 42) lengths.push_back(static_cast<std::size_t>(octets));
+  }
+  EXPECT_EQ(lengths, (std::vector<std::size_t>{754, 3064, 755}));
+  // Of single frames the last two may still be in the completion ring.
+  EXPECT_GE(runtime().free_buffers() + 2, free_before) << "buffers of a train come back at once";
 }
 
 TEST_F(DpdkIoTest, an_idle_worker_is_woken_by_a_frame_and_by_wake) {

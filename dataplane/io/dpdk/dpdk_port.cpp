@@ -15,6 +15,7 @@
 
 #include "bpf/abi/steer.h"
 #include "dataplane/io/dpdk/netns_scope.h"
+#include "dataplane/io/dpdk/train_socket.h"
 #include "dataplane/io/dpdk/xdp_map.h"
 #include "dataplane/io/dpdk/xsk_hooks.h"
 
@@ -120,6 +121,7 @@ Status DpdkPort::open() {
   map_ = std::move(map->fd);
   for (unsigned queue = 0; queue < options_.queues; ++queue)
     if (auto opened = open_queue(queue); !opened) return opened.error();
+  train_socket_ = open_train_socket(options_.ifindex);
   return Done{};
 }
 

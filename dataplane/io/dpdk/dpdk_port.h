@@ -56,6 +56,8 @@ class DpdkPort {
 
   [[nodiscard]] const PortOptions& options() const { return options_; }
   [[nodiscard]] std::span<const Queue> queues() const { return queues_; }
+  /// Sends trains (train_socket.h); -1 when the kernel has no such socket for us.
+  [[nodiscard]] int train_socket() const { return train_socket_.get(); }
   [[nodiscard]] PortStats stats() const;
   /// Frames that the receive ring of each queue holds.
   [[nodiscard]] std::size_t receive_ring() const { return ring_; }
@@ -71,6 +73,7 @@ class DpdkPort {
   std::size_t ring_{};  ///< frames that each queue's receive ring holds
   PortOptions options_;
   Fd map_;
+  Fd train_socket_;
   std::vector<Queue> queues_;
   std::vector<std::unique_ptr<Device>> devices_;
 };

@@ -39,10 +39,12 @@ Status PortTable::distribute(Duration at_most) {
   for (std::size_t worker = 0; worker < ios_.size(); ++worker) {
     auto set = std::make_unique<QueueSet>();
     set->transmit.fill(kNoDevice);
+    set->trains.fill(-1);
     set->pool = runtime_.pool();
     for (PortIndex index = 0; index < ports_.size(); ++index) {
       if (ports_[index] == nullptr || hidden_[index]) continue;
       const std::span<const DpdkPort::Queue> queues = ports_[index]->queues();
+      set->trains[index] = ports_[index]->train_socket();
       for (std::size_t queue = worker; queue < queues.size(); queue += ios_.size()) {
         set->receive.push_back({queues[queue].device, index});
         set->polled.push_back({queues[queue].fd, POLLIN, 0});

@@ -1,0 +1,39 @@
+// train.h - segments of one TCP stream that follow each other, as the one large segment that a kernel would have sent.
+//
+// Model     a stack with segmentation offload hands the device up to 64 KiB with one set of headers; the device, or the
+//           receiver's kernel on a veth, treats it as one. Frames here are single segments, so a device that can send
+//           large ones asks how many frames from the front of a burst belong together, and for their common headers.
+// Shape     equal Ethernet, IP and TCP headers but for lengths, identification, checksums, sequence numbers that
+//           continue, and PSH, which ends a train. All payloads but the last are of one size. No VLAN tag, no IP
+//           options or extension headers. Every checksum must be right (or partial, as a local kernel leaves it).
+// Errors    none: what is no train has length 1.
+// Not here  sending (io/dpdk).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/core/frame.h"
+
+namespace penstock::io {
+
+/// Shorter frames are not looked at: sending a few small segments together saves less than looking costs.
+inline constexpr std::size_t kTrainFrameOctets = 576;
+/// Ethernet, IPv6 and the longest TCP header.
+inline constexpr std::size_t kTrainHeaderOctetsMax = 14 + 40 + 60;
+
+struct Train {
+  std::size_t frames{1};      ///< from the front of the burst
+  std::uint16_t l4_offset{};  ///< of the TCP header
+  std::uint16_t headers{};    ///< octets in front of each payload
+  std::uint16_t segment{};    ///< payload octets of the first
+  std::uint32_t payload{};    ///< of all
+  bool v4{};
+};
+
+[[nodiscard]] Train find_train(std::span<const Frame> frames);
+/// The headers of the whole: lengths of all payloads, PSH of the last, a partial TCP checksum. `headers` octets.
+void write_train_headers(const Train& train, std::span<const Frame> frames,
+                         std::array<std::byte, kTrainHeaderOctetsMax>& into);
+
+}  // namespace penstock::io

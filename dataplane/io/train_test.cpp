@@ -1,0 +1,140 @@
+// What is a train, and that its headers are those of one packet with all of the payload.
+#include "dataplane/io/train.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "tests/support/packet_builder.h"
+
+namespace penstock::io {
+namespace {
+
+using test::Bytes;
+using test::ChecksumMode;
+using test::PacketBuilder;
+
+constexpr std::uint32_t kFirstSeq = 0xfffffc00;  // wraps within the train
+
+struct Segment {
+  std::uint32_t at;  ///< octets behind the first
+  std::size_t octets;
+  std::string flags{"A"};
+};
+
+PacketBuilder builder(bool v4) {
+  PacketBuilder b;
+  if (v4)
+    b.ipv4("10.1.0.2", "10.96.0.10");
+  else
+    b.ipv6("fd00::2", "fd00::10");
+  return b.tcp(40000, 80, "A").ack(77).window(501).tcp_options(Bytes(12, std::byte{1}));
+}
+
+Bytes payload(std::uint32_t at, std::size_t octets) {
+  Bytes out(octets);
+  for (std::size_t i = 0; i < octets; ++i) out[i] = static_cast<std::byte>((at + i) * 31 % 251);
+  return out;
+}
+
+Bytes packet(bool v4, const Segment& s, const std::function<void(PacketBuilder&)>& change = {}) {
+  PacketBuilder b = builder(v4);
+  b.tcp(40000, 80, s.flags).seq(kFirstSeq + s.at).payload(payload(s.at, s.octets));
+  if (change) change(b);
+  return b.build();
+}
+
+/// Frames over packets, each released again at the end.
+class Frames {
+ public:
+  explicit Frames(std::vector<Bytes> packets) : packets_{std::move(packets)} {
+    for (Bytes& p : packets_)
+      frames_.emplace_back(RawFrame{p.data(), p.data(), static_cast<std::uint16_t>(p.size()), 0, 0, 0});
+  }
+  ~Frames() {
+    for (Frame& f : frames_) static_cast<void>(std::move(f).release());
+  }
+  Frames(const Frames&) = delete;
+  Frames& operator=(const Frames&) = delete;
+  [[nodiscard]] std::span<const Frame> all() const { return frames_; }
+
+ private:
+  std::vector<Bytes> packets_;
+  std::vector<Frame> frames_;
+};
+
+std::size_t length(std::vector<Bytes> packets) { return find_train(Frames{std::move(packets)}.all()).frames; }
+
+TEST(Train, has_the_headers_of_one_packet) {
+  for (const bool v4 : {true, false}) {
+    const Frames frames{{packet(v4, {0, 1000}), packet(v4, {1000, 1000}), packet(v4, {2000, 301, "AP"})}};
+    const Train train = find_train(frames.all());
+    ASSERT_EQ(train.frames, 3u);
+    EXPECT_EQ(train.segment, 1000);
+    EXPECT_EQ(train.payload, 2301u);
+    std::array<std::byte, kTrainHeaderOctetsMax> headers{};
+    write_train_headers(train, frames.all(), headers);
+    const Bytes whole = packet(v4, {0, 2301, "AP"}, [](PacketBuilder& b) { b.checksum(ChecksumMode::partial); });
+    EXPECT_EQ(Bytes(headers.begin(), headers.begin() + train.headers), Bytes(whole.begin(), whole.end() - 2301));
+  }
+}
+
+TEST(Train, ends_behind_a_short_segment_or_a_push_and_before_what_does_not_follow) {
+  for (const bool v4 : {true, false}) {
+    const Bytes first = packet(v4, {0, 1000});
+    const auto two = [&](const Segment& s, const std::function<void(PacketBuilder&)>& change = {}) {
+      return length({first, packet(v4, s, change)});
+    };
+    EXPECT_EQ(two({1000, 1000}), 2u);
+    EXPECT_EQ(two({1000, 1}), 2u);
+    EXPECT_EQ(length({first, packet(v4, {1000, 999}), packet(v4, {1999, 999})}), 2u);
+    EXPECT_EQ(length({first, packet(v4, {1000, 1000, "AP"}), packet(v4, {2000, 1000})}), 2u);
+    EXPECT_EQ(two({1000, 1001}), 1u) << "larger";
+    EXPECT_EQ(two({1001, 1000}), 1u) << "a gap";
+    EXPECT_EQ(two({0, 1000}), 1u) << "a repetition";
+    EXPECT_EQ(two({1000, 0}), 1u) << "no payload";
+    for (const char* flags : {"FA", "R", "SA", "AU", "P"}) EXPECT_EQ(two({1000, 1000, flags}), 1u) << flags;
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.ack(78); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.window(502); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.ttl(63); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.tcp_options(Bytes(12, std::byte{0})); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.tcp_options({}); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.eth("02:00:00:00:00:01", "02:00:00:00:00:03"); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.vlan(5); }), 1u);
+    EXPECT_EQ(two({1000, 1000}, [](PacketBuilder& b) { b.padding(4); }), 1u);
+    EXPECT_EQ(length({packet(v4, {0, 1000}, [](PacketBuilder& b) { b.vlan(5); }),
+                      packet(v4, {1000, 1000}, [](PacketBuilder& b) { b.vlan(5); })}),
+              1u);
+  }
+  EXPECT_EQ(length({packet(true, {0, 1000, "AP"}), packet(true, {1000, 1000})}), 1u) << "pushed";
+  EXPECT_EQ(length({packet(true, {0, 100}), packet(true, {100, 100})}), 1u) << "small";
+  EXPECT_EQ(length({packet(true, {0, 1000})}), 1u);
+  const auto elsewhere = [](PacketBuilder& b) { b.ipv4("10.1.0.2", "10.96.0.11"); };
+  EXPECT_EQ(length({packet(true, {0, 1000}), packet(true, {1000, 1000}, elsewhere)}), 1u);
+  const auto with_options = [](PacketBuilder& b) { b.ip_options(4); };
+  EXPECT_EQ(length({packet(true, {0, 1000}, with_options), packet(true, {1000, 1000}, with_options)}), 1u);
+}
+
+TEST(Train, does_not_hide_damage) {
+  for (const bool v4 : {true, false}) {
+    const auto mode = [v4](std::uint32_t at, ChecksumMode m) {
+      return packet(v4, {at, 1000}, [m](PacketBuilder& b) { b.checksum(m); });
+    };
+    EXPECT_EQ(length({mode(0, ChecksumMode::partial), mode(1000, ChecksumMode::full)}), 2u);
+    EXPECT_EQ(length({mode(0, ChecksumMode::bad), mode(1000, ChecksumMode::full)}), 1u);
+    EXPECT_EQ(length({mode(0, ChecksumMode::full), mode(1000, ChecksumMode::bad)}), 1u);
+  }
+  const auto bad_ip = [](PacketBuilder& b) { b.ip_checksum(ChecksumMode::bad); };
+  EXPECT_EQ(length({packet(true, {0, 1000}), packet(true, {1000, 1000}, bad_ip)}), 1u);
+  EXPECT_EQ(length({packet(true, {0, 1000}, bad_ip), packet(true, {1000, 1000})}), 1u);
+}
+
+TEST(Train, fits_an_ip_packet) {
+  std::vector<Bytes> packets;
+  for (std::uint32_t i = 0; i < 60; ++i) packets.push_back(packet(true, {i * 1448, 1448}));
+  const std::size_t most = (65535 - 20 - 32) / 1448;
+  EXPECT_EQ(length(packets), most);
+}
+
+}  // namespace
+}  // namespace penstock::io
