@@ -20,8 +20,9 @@ Response problem_response(unsigned status, const Problems& problems) {
 }
 
 void check(Backend& backend, const Request& request, const Respond& respond) {
-  const Problems problems = backend.check(request.body);
-  respond(problem_response(problems.empty() ? 200 : 422, problems));
+  backend.check(request.body, [respond](const Problems& problems) {
+    respond(problem_response(problems.empty() ? 200 : 422, problems));
+  });
 }
 
 void apply(Backend& backend, const Request& request, const Respond& respond) {

@@ -38,7 +38,7 @@ class Backend {
   [[nodiscard]] virtual telemetry::FlowList flows(const telemetry::FlowFilter& filter) = 0;
   [[nodiscard]] virtual telemetry::ConnectionList connections(const telemetry::FlowFilter& filter) = 0;
   [[nodiscard]] virtual std::string config_text() = 0;
-  [[nodiscard]] virtual Problems check(const std::string& yaml) = 0;
+  virtual void check(const std::string& yaml, std::function<void(Problems)> done) = 0;
   virtual void apply(const std::string& yaml, bool dry_run, const std::string& who,
                      std::function<void(ApplyResult)> done) = 0;
   /// The first configuration is in force on every worker and every required port steers.

@@ -22,14 +22,15 @@ class FakeBackend : public Backend {
     return {};
   }
   std::string config_text() override { return "apiVersion: penstock/v1\n"; }
-  Problems check(const std::string& yaml) override {
+  void check(const std::string& yaml, std::function<void(Problems)> done) override { done(problems_of(yaml)); }
+  static Problems problems_of(const std::string& yaml) {
     return yaml == "good" ? Problems{} : Problems{{"body:1:1", "is bad", "make it good"}};
   }
   void apply(const std::string& yaml, bool dry_run, const std::string& from,
              std::function<void(ApplyResult)> done) override {
     who = from;
     ApplyResult result;
-    result.problems = check(yaml);
+    result.problems = problems_of(yaml);
     result.refused = yaml == "refused";
     result.applied = result.problems.empty() && !dry_run;
     result.changes = "+ listener web\n";

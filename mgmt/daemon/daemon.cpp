@@ -263,7 +263,7 @@ Task<void> Daemon::pass() {
     reload_ = false;
     sd_notify_reloading();
     const auto text = read_file(options_.config_file);
-    Job job{text.value_or(""), options_.config_file, "SIGHUP", false, [](const api::ApplyResult&) {}};
+    Job job{text.value_or(""), options_.config_file, "SIGHUP", false, false, [](const api::ApplyResult&) {}};
     if (text) {
       jobs_.push_back(std::move(job));
     } else {

@@ -1,7 +1,8 @@
 // daemon.h - penstockd: the parts, and the one loop that moves them.
 //
-// Model     everything runs on one event loop. One coroutine, main_loop(), makes every change, one at a time: apply
-//           jobs, a new dataplane, port changes, drains. Callbacks only note what happened and wake it.
+// Model     everything runs on one event loop, but compiling (mgmt/publish/background.h). One coroutine, main_loop(),
+//           makes every change, one at a time: apply jobs, a new dataplane, port changes, drains. Callbacks only note
+//           what happened and wake it.
 // Order     a dataplane comes up: old flows, ports, snapshot, heartbeats (from here on the program redirects), then
 //           self-tests. Changes and removals: mgmt/publish/publisher.h.
 // Errors    start() tells all problems; later ones are status, log and the answer to whoever asked.
@@ -52,7 +53,7 @@ class Daemon : public api::Backend {
   [[nodiscard]] telemetry::FlowList flows(const telemetry::FlowFilter& filter) override;
   telemetry::ConnectionList connections(const telemetry::FlowFilter& filter) override;
   [[nodiscard]] std::string config_text() override { return current_.text; }
-  [[nodiscard]] Problems check(const std::string& yaml) override;
+  void check(const std::string& yaml, std::function<void(Problems)> done) override;
   void apply(const std::string& yaml, bool dry_run, const std::string& who,
              std::function<void(api::ApplyResult)> done) override;
   [[nodiscard]] bool ready() override;
@@ -63,6 +64,7 @@ class Daemon : public api::Backend {
     std::string file_name;  ///< for places of problems
     std::string who;
     bool dry_run{};
+    bool check_only{};  ///< a dry run that compares with nothing
     std::function<void(api::ApplyResult)> done;
   };
 

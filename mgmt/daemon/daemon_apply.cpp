@@ -19,22 +19,17 @@ Problems cannot_change(const std::vector<std::string>& settings) {
   return problems;
 }
 
-/// Compiles with a compiler of its own, so that nothing of the running one changes.
-Problems trial(const config::Config& config) {
-  const auto compiled = compile::Compiler{}.compile(config);
-  return compiled ? Problems{} : compiled.error();
-}
-
 }  // namespace
 
-Problems Daemon::check(const std::string& yaml) {
-  const auto loaded = config::load_text(yaml, kBodyName, config::this_machine());
-  return loaded ? trial(*loaded) : loaded.error();
+void Daemon::check(const std::string& yaml, std::function<void(Problems)> done) {
+  const auto told = [done = std::move(done)](const api::ApplyResult& result) { done(result.problems); };
+  jobs_.push_back({yaml, kBodyName, "check", true, true, told});
+  wakeup_.notify();
 }
 
 void Daemon::apply(const std::string& yaml, bool dry_run, const std::string& who,
                    std::function<void(api::ApplyResult)> done) {
-  jobs_.push_back({yaml, kBodyName, who, dry_run, std::move(done)});
+  jobs_.push_back({yaml, kBodyName, who, dry_run, false, std::move(done)});
   wakeup_.notify();
 }
 
@@ -70,10 +65,14 @@ Task<api::ApplyResult> Daemon::run_job(const Job& job) {
     result.problems = loaded.error();
     co_return result;
   }
+  if (job.check_only) {
+    result.problems = co_await publisher_->check(std::move(*loaded));
+    co_return result;
+  }
   result.changes = compile::text(compile::diff(current_.config, *loaded));
   result.problems = cannot_change(compile::restart_needed(current_.config, *loaded));
   result.refused = !result.problems.empty();
-  if (result.problems.empty() && job.dry_run) result.problems = trial(*loaded);
+  if (result.problems.empty() && job.dry_run) result.problems = co_await publisher_->check(*loaded);
   if (!result.problems.empty() || job.dry_run) co_return result;
   LoadedConfig next{job.text, std::move(*loaded)};
   api::ApplyResult taken = co_await take_over(std::move(next), std::move(result));

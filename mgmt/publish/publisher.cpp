@@ -59,7 +59,10 @@ std::optional<std::uint64_t> active_of(const compile::Compiled& compiled, const 
 }  // namespace
 
 Problems Publisher::compile_for(const config::Config& config, const compile::Draining& draining) {
-  auto compiled = compiler_.compile(config, draining, health_);
+  return take(compiler_.compile(config, draining, health_));
+}
+
+Problems Publisher::take(Result<compile::Compiled, Problems> compiled) {
   if (!compiled) return compiled.error();
   compiled_ = std::move(*compiled);
   snapshot_ = control::write_snapshot(compiled_.content, 0);
@@ -109,13 +112,27 @@ Task<void> Publisher::put_back(const config::Config& config, const compile::Drai
   (void)apply_kernel();
 }
 
+Task<Problems> Publisher::check(config::Config config) {
+  Problems problems;
+  const std::function<void()> work = [&] {
+    // A compiler of its own, so that nothing of the running one changes.
+    const auto compiled = compile::Compiler{}.compile(config);
+    if (!compiled) problems = compiled.error();
+  };
+  co_await background_.run(work);
+  co_return problems;
+}
+
 Task<ApplyOutcome> Publisher::apply(config::Config config, DataplaneClient::Pointer client, Instant now) {
   const config::Config before = config_;
   const compile::Draining draining_before = draining_;
   compile::Draining draining = draining_;
   if (has_config_) compile::merge(draining, compile::removed_between(before, config));
   compile::drop_returned(draining, config);
-  Problems problems = compile_for(config, draining);
+  std::optional<Result<compile::Compiled, Problems>> compiled;
+  const std::function<void()> work = [&] { compiled.emplace(compiler_.compile(config, draining, health_)); };
+  co_await background_.run(work);
+  Problems problems = take(std::move(*compiled));
   if (!problems.empty()) co_return ApplyOutcome{std::move(problems), false};
   const bool first = !has_config_;
   config_ = std::move(config);

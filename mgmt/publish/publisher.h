@@ -4,6 +4,7 @@
 // Model     adding: compile, workers adopt the snapshot (Ack), kernel fallback, then the steering maps. Removing: the
 //           listener drains in the snapshot, its steering entry goes when its flows have ended or the time is up,
 //           then it leaves the snapshot. A refusal at any step puts back what was in force.
+// Threads   a new configuration is compiled beside the loop: regular expressions take seconds.
 // Units     instants are Instant of the caller's clock.
 // Errors    Problems; `refused` tells a configuration that the running system did not take from a wrong one.
 // Limits    one call at a time (the daemon's main loop); each publication closes its memfd.
@@ -15,6 +16,7 @@
 #include <string>
 
 #include "mgmt/compile/compiler.h"
+#include "mgmt/publish/background.h"
 #include "mgmt/publish/dataplane_client.h"
 #include "mgmt/publish/kernel_state.h"
 
@@ -37,6 +39,8 @@ class Publisher {
  public:
   explicit Publisher(KernelSide& kernel) : kernel_{kernel} {}
 
+  /// The problems of a configuration that is not to be applied; changes nothing.
+  [[nodiscard]] Task<Problems> check(config::Config config);
   /// Puts `config` into force. `client` null: kept for the next resync().
   [[nodiscard]] Task<ApplyOutcome> apply(config::Config config, DataplaneClient::Pointer client, Instant now);
   /// Brings a new or returned dataplane to the present configuration; nothing is sent when it has it already.
@@ -60,6 +64,7 @@ class Publisher {
 
  private:
   [[nodiscard]] Problems compile_for(const config::Config& config, const compile::Draining& draining);
+  [[nodiscard]] Problems take(Result<compile::Compiled, Problems> compiled);
   [[nodiscard]] Task<Status> publish(DataplaneClient::Pointer client);
   [[nodiscard]] Task<Status> recompile(compile::Draining draining, DataplaneClient::Pointer client, Instant now);
   [[nodiscard]] Task<void> put_back(const config::Config& config, const compile::Draining& draining,
@@ -69,6 +74,7 @@ class Publisher {
   void release_slots(const DataplaneClient* client);
 
   KernelSide& kernel_;
+  Background background_;
   compile::Compiler compiler_;
   config::Config config_;
   bool has_config_{};

@@ -3,8 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <filesystem>
 #include <fstream>
+#include <stdexcept>
+#include <thread>
 
 #include "mgmt/publish/fake_dataplane_test_support.h"
 
@@ -289,6 +294,44 @@ TEST_F(PublisherTest, a_thousand_reloads_leave_no_file_no_mapping_and_no_memory_
   EXPECT_GT(pages, 0u);
 #endif
   EXPECT_TRUE(publisher_.compiler().retired().empty());
+}
+
+TEST(Background, the_loop_goes_on_while_work_is_done_and_hears_what_it_throws) {
+  boost::asio::io_context loop;
+  Background background;
+  std::atomic<bool> over{};
+  int ticks_meanwhile = 0;
+  const auto tick = [&]() -> Task<void> {
+    boost::asio::steady_timer timer{loop};
+    while (!over) {
+      timer.expires_after(std::chrono::milliseconds{1});
+      co_await timer.async_wait(boost::asio::use_awaitable);
+      ticks_meanwhile += over ? 0 : 1;
+    }
+  };
+  boost::asio::co_spawn(loop, tick, boost::asio::detached);
+  const auto work = [&]() -> Task<std::thread::id> {
+    std::thread::id worker;
+    const std::function<void()> slow = [&] {
+      worker = std::this_thread::get_id();
+      std::this_thread::sleep_for(std::chrono::milliseconds{60});
+      over = true;
+    };
+    co_await background.run(slow);
+    co_return worker;
+  };
+  EXPECT_NE(run_on(loop, work()), std::this_thread::get_id());
+  EXPECT_GT(ticks_meanwhile, 5);
+  const auto failing = [&]() -> Task<bool> {
+    const std::function<void()> throws = [] { throw std::runtime_error{"no"}; };
+    try {
+      co_await background.run(throws);
+    } catch (const std::runtime_error&) {
+      co_return true;
+    }
+    co_return false;
+  };
+  EXPECT_TRUE(run_on(loop, failing()));
 }
 
 }  // namespace
