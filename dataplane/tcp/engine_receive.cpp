@@ -126,6 +126,7 @@ void Engine::receive_synchronized(Endpoint& ep, const SegmentIn& segment, Instan
   }
   if (segment.is(kTcpRst)) {  // RFC 5961 s3.2
     if (segment.seq == ep.rcv_nxt) return finish(ep, events, Events::kReset);
+    if (segment.seq.precedes(ep.rcv_nxt)) return;               // its text reaches into the window, it does not
     if (ep.receive_window.edge().at_most(segment.seq)) return;  // the allowance at the edge is not for resets
     return challenge(ep, now);
   }

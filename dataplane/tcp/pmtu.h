@@ -10,7 +10,7 @@
 //
 // Units     octets; an MSS excludes IP and TCP headers but includes options.
 // Shape     8 octets.
-// Errors    absurd values are clamped to the family's minimum.
+// Errors    absurd values: IPv4's are clamped to a minimum, a too-big message of IPv6 below 1280 is ignored.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -45,7 +45,8 @@ class Pmtu {
   }
   /// True when the path turned out smaller.
   bool too_big(std::uint16_t mtu) {
-    const int believed = std::max<int>(mtu, v4_ ? kMtuMinV4 : kMtuMinV6);
+    if (!v4_ && mtu < kMtuMinV6) return false;  // to be discarded (RFC 8201 s4)
+    const int believed = std::max<int>(mtu, kMtuMinV4);
     if (search_ == Search::trial) search_ = Search::sure;
     return shrink_to(static_cast<std::uint16_t>(believed - headers()));
   }
