@@ -28,6 +28,12 @@ class DelayedAck {
   }
   void ack_now() { now_ = true; }
   void owe_duplicate() { duplicates_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(duplicates_ + 1), 64); }
+  /// What is owed would now repeat a number behind which nothing is missing: the peer would take it for a loss.
+  void nothing_missing() {
+    if (duplicates_ == 0) return;
+    duplicates_ = 0;
+    now_ = true;
+  }
   void expire(Instant now) {
     if (now >= deadline_) now_ = true;
   }

@@ -172,7 +172,7 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
   ByteView payload = segment.payload.subspan(part.front, part.octets);
   if (part.seq == ep.rcv_nxt) {
     payload = payload.first(std::min<std::size_t>(payload.size(), ep.reassembly.octets_to_fin(part.seq)));
-    const bool fills_gap = !ep.reassembly.empty();
+    const bool fills_gap = !ep.reassembly.empty() || ep.reassembly.fin_known();
     const SeqNum end = part.seq + SeqSpan{static_cast<std::uint32_t>(payload.size())};
     const SackBlock held = ep.reassembly.held_within(pools_, part.seq, end);
     if (held.start != held.end && part.front == 0) note_duplicate(ep, held);  // RFC 2883 s4: the first such range
@@ -187,6 +187,7 @@ void Engine::receive_payload(Endpoint& ep, const SegmentIn& segment, Instant now
     ep.reassembly.advanced_to(pools_, ep.rcv_nxt);
     ep.acks.data_in_order(static_cast<std::uint32_t>(payload.size()), now, limits_);
     if (fills_gap) ep.acks.ack_now();
+    if (ep.reassembly.empty() && !ep.reassembly.fin_known()) ep.acks.nothing_missing();
   } else {
     receive_out_of_order(ep, part.seq, payload);
   }

@@ -136,9 +136,13 @@ void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
   out.clear();
   out.seq = entry.seq;
   out.flags = kTcpAck;
-  if (entry.next == kNoIndex && entry.octets > 0) out.flags |= kTcpPsh;
-  if (entry.is(Entry::kFin)) out.flags |= kTcpFin;
   out.payload = pools_.payload_of(entry);
+  if (out.payload.size() > ep.payload_max()) {
+    out.payload = out.payload.first(ep.payload_max());
+  } else {
+    if (entry.next == kNoIndex && entry.octets > 0) out.flags |= kTcpPsh;
+    if (entry.is(Entry::kFin)) out.flags |= kTcpFin;
+  }
   out.block = entry.octets > 0 ? entry.block : kNoIndex;
   out.block_offset = entry.offset;
   out.retransmission = entry.sends > 0;
@@ -164,7 +168,11 @@ bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
   if (!ep.recovery.forced() && pipe > 0 && pipe + octets > ep.congestion.cwnd()) return false;
   const SeqNum window_end = ep.queue.una() + SeqSpan{ep.send_window.octets()};
   if (index != ep.queue.head() && window_end.precedes(entry.seq + SeqSpan{octets})) return false;
-  if (entry.octets > octets && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets))) return false;
+  // No entry to cut the head with, perhaps because the rest of the pool waits for this one: its front goes alone, and
+  // what the acknowledgement leaves of it goes with the next timeout.
+  if (entry.octets > octets && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets)) &&
+      index != ep.queue.head())
+    return false;
   emit(ep, index, now, out);
   ep.recovery.retransmitted();
   count_retransmission(ep);
@@ -235,7 +243,9 @@ bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
     return false;
   }
   const bool whole = octets == entry.octets && entry.span() <= usable;
-  if (!whole && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets))) return false;
+  if (!whole && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets)) &&
+      (in_flight > 0 || entry.span() > usable))
+    return false;  // else as in transmit_lost()
   ep.override_window = false;
   emit(ep, index, now, out);
   return true;

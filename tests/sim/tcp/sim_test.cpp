@@ -110,7 +110,8 @@ TEST(TcpSim, tiny_round_trips_with_loss_finish_quickly) {
 
 // Seeds that found a fault are kept for good.
 TEST(TcpSim, seeds_that_once_failed_hold) {
-  constexpr std::array<std::uint64_t, 13> kSeeds{5, 7, 188, 330, 385, 651, 718, 866, 998, 2154, 3127, 249929, 103413};
+  constexpr std::array<std::uint64_t, 14> kSeeds{5,   7,   188,  330,  385,    651,    718,
+                                                 866, 998, 2154, 3127, 249929, 103413, 5091305};
   for (const std::uint64_t seed : kSeeds)
     for (const Variant variant : kVariants) EXPECT_EQ(run(make_scenario(seed, variant, 0)).failure, "") << seed;
 }
