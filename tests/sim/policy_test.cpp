@@ -29,6 +29,7 @@ struct PolicyAsk : testing::Test {
             .source = masked(q.source, bits),
             .source_bits = bits,
             .decision = decision,
+            .status = 0,
             .zero = {}};
   }
   World world;
