@@ -2,6 +2,16 @@
 #include "dataplane/worker/worker_state.h"
 
 namespace penstock::worker {
+namespace {
+
+/// The client has no other connection of this port any more: it may use it again while the record of one that died with
+/// its process still waits to expire.
+bool begins_anew(const wire::PacketInfo& info, DirectionIndex d) {
+  constexpr std::uint8_t kDecides = wire::kTcpSyn | wire::kTcpAck | wire::kTcpRst | wire::kTcpFin;
+  return d % 2 == 0 && (info.tcp_flags & kDecides) == wire::kTcpSyn;
+}
+
+}  // namespace
 
 void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
   FlowDirection& in = table.direction(d);
@@ -15,7 +25,9 @@ void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const 
     case relay::Taken::taken:
       return;
     case relay::Taken::orphan:
-      return refuse_segment(frame, info);
+      if (!begins_anew(info, d)) return refuse_segment(frame, info);
+      close_armed(d / 2, counters.flows_closed);
+      return handle_unknown(frame, info, key, true);
     case relay::Taken::reopen:
       return handle_unknown(frame, info, key, true);
   }

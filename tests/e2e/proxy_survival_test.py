@@ -105,7 +105,8 @@ class Survival(ProxyCase):
         self.assertLess(gap, GAP_MAX)
         self.assertLess(back, FAST_PATH_MAX)
         late = [attempt for attempt in prober.failed() if attempt.start > moment]
-        self.assertEqual(late, [], f"of {len(prober.attempts)}")
+        told = [f"{(a.start - moment) * 1e3:.0f} ms: {a.outcome}" for a in late]
+        self.assertEqual(told, [], f"of {len(prober.attempts)}; fast path after {back:.2f} s")
         for address in (VIP4, VIP6):
             self.assert_all_arrived(transfer(self.lab.client, address, TRANSFER, connections=20, up=MIB, down=MIB), 20)
 

@@ -186,6 +186,21 @@ TEST_F(Proxy, segments_of_a_connection_that_died_with_its_process_are_reset) {
   EXPECT_EQ(world.flows(), 0u);
 }
 
+TEST_F(Proxy, a_port_of_a_connection_that_died_with_its_process_may_be_used_again) {
+  const Seen at_endpoint = open(40000);
+  flow::TestArena copy{256};
+  std::memcpy(copy.bytes().data(), world.arena(0).data(), copy.bytes().size());
+  world.crash_and_restore();
+  world.settle();
+  world.workers[0]->restore(copy.bytes(), world.now());
+  world.publish();
+  ASSERT_EQ(world.flows(), 1u);
+  EXPECT_TRUE(has(world.pass(kUpstream, endpoint(at_endpoint, "A", 9001)), wire::kTcpRst)) << "the old one is gone";
+  EXPECT_NE(open(40000).src_port(), 0) << "the client's SYN is a new connection, not refused";
+  EXPECT_EQ(world.flows(), 1u);
+  EXPECT_EQ(pairs(), 1u);
+}
+
 TEST_F(Proxy, a_too_big_message_makes_segments_smaller) {
   const Seen at_endpoint = open(40000);
   const auto sent = world.feed(kDownstream, client(40000, "A", 5001, 1400));
