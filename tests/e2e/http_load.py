@@ -19,10 +19,10 @@ HEAD = re.compile(rb"HTTP/1\.1 (\d{3})[^\r]*\r\n(?:.*?\r\n)?content-length: *(\d
 
 
 class HttpLoad(Generator):
-    def __init__(self, space, address, port, path, count, rounds=None, at_once=1 << 30, timeout=8.0):
+    def __init__(self, space, address, port, path, count, rounds=None, at_once=1 << 30, sources=None, timeout=8.0):
         super().__init__()
         self.space, self.place, self.count, self.rounds = space, (address, port), count, rounds
-        self.at_once, self.timeout = at_once, timeout
+        self.at_once, self.sources, self.timeout = at_once, sources, timeout
         self.request = f"GET {path} HTTP/1.1\r\nHost: main.test\r\n\r\n".encode()
         self.attempts, self.connections = [], []
         self.selector = selectors.EpollSelector()
@@ -63,6 +63,8 @@ class HttpLoad(Generator):
             return self._send(connection)
         connection = socket.socket(family_of(self.place[0]), socket.SOCK_STREAM)
         connection.setblocking(False)
+        if self.sources:
+            connection.bind((self.sources[self.opened % len(self.sources)], 0))
         self.opened += 1
         connection.connect_ex(self.place)
         self.connections.append(connection)
@@ -129,3 +131,10 @@ class HttpLoad(Generator):
 
     def outcomes(self):
         return dict(collections.Counter(attempt.outcome for attempt in self.attempts))
+
+    def spread(self, since=0.0):
+        return collections.Counter(a.server for a in self.attempts if a.outcome == "ok" and a.start >= since)
+
+    def first_success_after(self, moment):
+        ends = [a.end for a in self.attempts if a.outcome == "ok" and a.start >= moment]
+        return min(ends) - moment if ends else float("inf")

@@ -1,6 +1,6 @@
-"""http_load_test.py - HTTP under load: ten thousand connections at once, and a daemon that is killed.
+"""http_load_test.py - HTTP under load: ten thousand connections, and what kill -9 of an endpoint, the dataplane, the daemon costs.
 
-Losses    every request of every client is counted (http_load.py).
+Losses    every request of every client is counted (http_load.py). The bounds below are those of docs/guide/http.md.
 """
 import os
 import resource
@@ -11,10 +11,12 @@ import unittest
 import case
 from http_load import HttpLoad
 from http_test import PORT, nginx
-from lab import Lab, VIP4, server4
+from lab import Lab, VIP4, server4, wait_for
 
 MANY, AT_ONCE = 10_000, 256
-CLIENTS = 24              # connections of one load
+CLIENTS = 24          # connections of one load
+EJECT_AFTER = 5       # errors in a row
+RECOVER_MAX = 3.0     # seconds until requests are answered again, dataplane killed
 CONNECTION_KIB_MAX = 16   # of the dataplane's memory, per client connection
 
 
@@ -24,8 +26,15 @@ def resident_kib(pid):
 
 def configuration(lab):
     both = [{"address": server4(index), "port": PORT} for index in (1, 2)]
-    clusters = [{"name": "both", "endpoints": both}]
-    routes = [{"match": {"prefix": "/"}, "cluster": "both"}]
+    outlier = {"consecutive_5xx": EJECT_AFTER, "consecutive_gateway_failure": EJECT_AFTER, "base_ejection_time": "60s",
+               "max_ejection_percent": 50}
+    clusters = [{"name": "both", "endpoints": both, "outlier_detection": outlier, "circuit_breakers": {"max_retries": CLIENTS}},
+                {"name": "plain", "endpoints": both, "outlier_detection": outlier},
+                {"name": "first", "endpoints": both[:1]}]
+    routes = [{"match": {"prefix": "/retried"}, "cluster": "both",
+               "retry_policy": {"on": ["connect-failure", "reset"], "num_retries": 2}},
+              {"match": {"prefix": "/plain"}, "cluster": "plain"},
+              {"match": {"prefix": "/"}, "cluster": "first"}]
     listeners = [{"name": "http", "address": VIP4, "port": 80, "protocol": "http", "mode": "proxy",
                   "virtual_hosts": [{"name": "main", "domains": ["main.test"], "routes": routes}]}]
     return lab.config(clusters, listeners)
@@ -38,7 +47,7 @@ class Load(unittest.TestCase):
             raise unittest.SkipTest("needs root for network namespaces")
         cls.lab = Lab("htload", server_count=2)
         cls.addClassCleanup(cls.end)
-        cls.web1, cls.web2 = (nginx(cls.lab, f"web{index}", index) for index in (1, 2))
+        cls.web1, cls.web2 = (nginx(cls.lab, f"web{index}", index, master=True) for index in (1, 2))
         cls.lab.start_daemon(configuration(cls.lab))
 
     @classmethod
@@ -79,7 +88,7 @@ class Load(unittest.TestCase):
         self.assertLess((memory - before) / MANY, CONNECTION_KIB_MAX)
 
     def test_b_a_killed_daemon_costs_nothing(self):
-        load, pid = self.load("/"), self.lab.dataplane_pid()
+        load, pid = self.load("/retried"), self.lab.dataplane_pid()
         time.sleep(0.7)
         self.lab.stop_daemon(signal.SIGKILL)
         time.sleep(0.7)
@@ -90,6 +99,38 @@ class Load(unittest.TestCase):
         self.assertEqual(load.lost(), [])
         self.assertEqual(load.opened, CLIENTS, "a connection was lost")
         self.assertEqual(self.lab.dataplane_pid(), pid)
+
+    def test_c_a_killed_dataplane_costs_what_was_under_way(self):
+        load = self.load("/retried")
+        time.sleep(0.7)
+        pid = self.lab.dataplane_pid()
+        os.kill(pid, signal.SIGKILL)
+        moment = time.monotonic() + 0.05  # what was under way has come
+        wait_for(lambda: load.first_success_after(moment) < 60, 15, "requests are answered again", 0.05)
+        recovered = load.first_success_after(moment)
+        wait_for(lambda: len([a for a in load.attempts if a.start > moment and a.outcome == "ok"]) > 20 * CLIENTS, 15,
+                 "all of them", 0.1)
+        load.stop()
+        print(f"dataplane killed: {len(load.attempts)} requests, {load.outcomes()}, answered again after {recovered:.2f} s")
+        self.assertLessEqual(len(load.lost()), CLIENTS, "a request beside those under way was lost")
+        self.assertLess(recovered, RECOVER_MAX)
+        self.assertNotEqual(self.lab.dataplane_pid(), pid)
+
+    def test_d_a_killed_endpoint_is_replaced(self):
+        retried, plain = self.load("/retried"), self.load("/plain")
+        time.sleep(0.7)
+        self.assertEqual(set(retried.spread()), {"web1", "web2"})
+        moment = time.monotonic()
+        os.killpg(self.web2.pid, signal.SIGKILL)  # the master and its workers
+        time.sleep(1.5)
+        for load in (retried, plain):
+            load.stop()
+        print(f"endpoint killed: with retries {retried.outcomes()}, without {plain.outcomes()}, "
+              f"afterwards {dict(plain.spread(moment + 0.5))}")
+        self.assertEqual(retried.lost(), [])
+        self.assertLessEqual(len(plain.lost()), CLIENTS + EJECT_AFTER)
+        self.assertEqual([a for a in plain.lost() if a.start > moment + 0.5], [], "not left out after half a second")
+        self.assertEqual(set(plain.spread(moment + 0.5)), {"web1"})
 
 
 if __name__ == "__main__":
