@@ -34,6 +34,29 @@ void SendQueue::link_tail(Pools& pools, Index index) {
   ++entries_;
 }
 
+std::size_t SendQueue::grow_tail(Pools& pools, ByteView bytes, std::uint32_t payload_max) {
+  Entry& tail = pools.entries[tail_];
+  const auto block_octets = pools.blocks.block_octets();
+  if (pools.blocks.filled(tail.block) ==
+      block_octets) {  // a runt at a block's end: a segment it can fill begins a block
+    const Index block = pools.blocks.acquire();
+    if (block == kNoIndex) return 0;
+    std::memcpy(pools.blocks.bytes(block).data(), pools.payload_of(tail).data(), tail.octets);
+    pools.blocks.set_filled(block, tail.octets);
+    pools.release_block(tail.block);
+    tail.block = block;
+    tail.offset = 0;
+  }
+  const std::uint16_t filled = pools.blocks.filled(tail.block);
+  const auto taken = static_cast<std::uint16_t>(std::min<std::size_t>(
+      {bytes.size(), static_cast<std::size_t>(block_octets - filled), payload_max - std::size_t{tail.octets}}));
+  std::memcpy(pools.blocks.bytes(tail.block).data() + filled, bytes.data(), taken);
+  pools.blocks.set_filled(tail.block, static_cast<std::uint16_t>(filled + taken));
+  tail.octets = static_cast<std::uint16_t>(tail.octets + taken);
+  end_ += SeqSpan{taken};
+  return taken;
+}
+
 std::size_t SendQueue::append_piece(Pools& pools, ByteView bytes, std::uint32_t payload_max) {
   const std::uint16_t block_octets = pools.blocks.block_octets();
   payload_max = std::min<std::uint32_t>(payload_max, block_octets);
@@ -42,18 +65,12 @@ std::size_t SendQueue::append_piece(Pools& pools, ByteView bytes, std::uint32_t 
   if (tail_ != kNoIndex && pools.entries[tail_].block != kNoIndex && !Pools::is_lent(pools.entries[tail_].block)) {
     const Entry& tail = pools.entries[tail_];
     filled = pools.blocks.filled(tail.block);
-    const std::size_t room = static_cast<std::size_t>(block_octets - filled);
     const bool ends_block = tail.offset + tail.octets == filled;
-    if (ends_block && unsent_ != kNoIndex && tail.octets < payload_max && room > 0) {  // the tail itself grows
-      const auto taken = static_cast<std::uint16_t>(
-          std::min({bytes.size(), room, static_cast<std::size_t>(payload_max - tail.octets)}));
-      std::memcpy(pools.blocks.bytes(tail.block).data() + filled, bytes.data(), taken);
-      pools.blocks.set_filled(tail.block, static_cast<std::uint16_t>(filled + taken));
-      pools.entries[tail_].octets = static_cast<std::uint16_t>(tail.octets + taken);
-      end_ += SeqSpan{taken};
-      return taken;
-    }
-    if (ends_block && room >= std::min<std::size_t>(bytes.size(), payload_max)) block = tail.block;
+    if (ends_block && unsent_ != kNoIndex && tail.octets < payload_max) return grow_tail(pools, bytes, payload_max);
+    const std::size_t room = static_cast<std::size_t>(block_octets - filled);
+    // What cannot become a full segment there shares the block only where it is likely to leave as it is.
+    if (ends_block && room >= (unsent_ == kNoIndex ? std::min<std::size_t>(bytes.size(), payload_max) : payload_max))
+      block = tail.block;
   }
   const Index index = pools.entries.acquire();
   if (index == kNoIndex) return 0;

@@ -102,6 +102,7 @@ class SendQueue {
  private:
   void link_tail(Pools& pools, Index index);
   void append_entry(Pools& pools, Index block, std::uint16_t offset, std::uint16_t octets);
+  std::size_t grow_tail(Pools& pools, ByteView bytes, std::uint32_t payload_max);
   std::size_t append_piece(Pools& pools, ByteView bytes, std::uint32_t payload_max);
   [[nodiscard]] std::string_view audit_hints(const Pools& pools) const;
   Index run_end(Pools& pools, Index index);
