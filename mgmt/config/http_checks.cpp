@@ -20,8 +20,13 @@ Place place_of(const YamlNode& text, std::string_view key) {
 /// Names and domains: the router's own checks, of hosts without their routes.
 void check_hosts(const Listener& listener, const YamlNode& hosts, Reader& reader) {
   route::RouteTable table;
-  for (const route::VirtualHost& host : listener.virtual_hosts)
-    table.virtual_hosts.push_back({host.name, host.domains, {}});
+  for (std::size_t i = 0; i < listener.virtual_hosts.size(); ++i) {
+    const route::VirtualHost& host = listener.virtual_hosts[i];
+    const YamlNode* domains = i < hosts.items.size() ? hosts.items[i].find("domains") : nullptr;
+    const bool unread = domains != nullptr && reader.is_bad(*domains);  // told already; any name stands for them
+    const std::vector<std::string> stand_in{"unread-" + std::to_string(i)};
+    table.virtual_hosts.push_back({host.name, unread ? stand_in : host.domains, {}});
+  }
   for (const Problem& problem : route::validate(table)) {
     Place place = hosts.place;
     // Of two hosts of one name the second is at fault; a domain that two have is told with the second as well.

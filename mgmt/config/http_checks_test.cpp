@@ -185,8 +185,16 @@ const Row kRouteRows[] = {
      "f:9:9: match.path: \"a\" does not begin with '/' (paths do)"},
     {"bad_expression", routes("{match: {regex: \"/a(?=b)\"}, cluster: web}"),
      "f:9:9: match.path: expression \"/a(?=b)\": look-around cannot be decided in one pass over the path at offset 2 "
-     "(write it in RE2's syntax, without "
-     "look-around and back-references)"},
+     "(write it without; several routes, or `invert` of a condition, often do the same)"},
+    {"broken_expression", routes("{match: {regex: \"/a(b\"}, cluster: web}"),
+     "f:9:9: match.path: expression \"/a(b\": missing ')' at offset 4 (write it in RE2's syntax)"},
+    {"large_expression", routes("{match: {regex: \"/(a{1,1000}){1,1000}\"}, cluster: web}"),
+     "f:9:9: match.path: expression \"/(a{1,1000}){1,1000}\": needs more than 4096 states (lower the counts, or match "
+     "part of it by prefix)"},
+    {"method_in_lower_case", routes("{match: {prefix: /, methods: [GET, post]}, cluster: web}"),
+     "f:9:9: match.methods: \"post\" is never asked for (did you mean POST? case matters)"},
+    {"zero_without_unit", routes("{match: {prefix: /}, cluster: web, timeout: 0}"),
+     "f:9:45: `timeout` has no unit (write ms, s, m or h behind the number, as 0s)"},
     {"timeout_of_redirect", routes("{match: {prefix: /}, redirect: {host: a}, timeout: 1s}"),
      "f:9:52: `timeout` does not go with `redirect` (it is for routes with a cluster)"},
     {"unknown_retry_condition", routes("{match: {prefix: /}, cluster: web, retry_policy: {on: [6xx]}}"),
@@ -216,6 +224,10 @@ const Row kListenerRows[] = {
      "f:7:5: protocol http without `virtual_hosts` (add `virtual_hosts: [{name: all, domains: [\"*\"], routes: "
      "[...]}]`)"},
     {"empty_hosts", listener("virtual_hosts: []"), "f:7:79: no virtual host: every request would get 404 (add one)"},
+    {"domains_are_no_list", listener("virtual_hosts: [{name: a, domains: \"*\", routes: []}]"),
+     "f:7:99: `domains` must be a list (write [a, b] or one `- item` per line)"},
+    {"time_of_0", listener("http: {header_timeout: 0s}, virtual_hosts: [{name: a, domains: [b], routes: []}]"),
+     "f:7:87: `header_timeout` is 0s, out of range (use 100ms to 10m)"},
     {"mode_l4", listener("mode: l4, virtual_hosts: [{name: a, domains: [b], routes: []}]"),
      "f:7:70: protocol http ends connections, but the mode is l4 (write `mode: proxy`, or leave it out)"},
     {"host_name_twice",
@@ -249,6 +261,10 @@ const Row kPolicyRows[] = {
      routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [{action: deny, methods: [\"a "
             "b\"]}], default: allow}}"),
      "f:10:50: `a b` is no method (such as GET)"},
+    {"method_in_lower_case",
+     routes("{match: {prefix: /}, cluster: web, \nauthorization: {rules: [{action: deny, methods: [delete]}], default: "
+            "allow}}"),
+     "f:10:50: `delete` is never asked for (did you mean DELETE? case matters)"},
     {"headers",
      routes("{match: {prefix: /}, cluster: web, \nfault: {headers: [{name: x, exact: a, prefix: b}, {name: "
             "\"a b\"}]}}"),
@@ -287,6 +303,8 @@ const Row kClusterRows[] = {
      "f:3:63: hash policy has none of header, cookie, source_ip (give one)"},
     {"hash_name", cluster("lb_policy: maglev, hash_policy: [{header: a b}]"),
      "f:3:63: `a b` is not the name of a header (letters, digits and -)"},
+    {"words_of_another_product", cluster("lb_policy: LEAST_REQUEST"),
+     "f:3:41: `lb_policy` cannot be `LEAST_REQUEST` (did you mean `least_request`?)"},
     {"choices", cluster("choice_count: 3"), "f:3:44: `choice_count` is for lb_policy least_request (remove it)"},
     {"ring", cluster("ring_size: 30"), "f:3:41: `ring_size` is for lb_policy ring_hash (remove it)"},
     {"ejection", cluster("outlier_detection: {base_ejection_time: 10m}"),

@@ -32,6 +32,9 @@ void check_rule(Reader& reader, const YamlNode& node, const route::Authorization
   for (std::size_t i = 0; i < rule.methods.size(); ++i)
     if (!route::is_token(rule.methods[i]))
       reader.problem(place_of(node, "methods", i), "`" + rule.methods[i] + "` is no method", "such as GET");
+    else if (const std::string meant = route::meant_method(rule.methods[i]); !meant.empty())
+      reader.problem(place_of(node, "methods", i), "`" + rule.methods[i] + "` is never asked for",
+                     "did you mean " + meant + "? case matters");
   check_paths(reader, node, "paths", rule.paths);
   check_paths(reader, node, "prefixes", rule.prefixes);
 }

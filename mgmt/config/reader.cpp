@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::size_t kHintTextMax = 64;  // longer text is no typing mistake
 
+/// Letters without their case; names of other products are written as LEAST_REQUEST or least-request.
+char folded(char c) { return c == '-' ? '_' : c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
+
 /// Edits from one word to the other: a character added, removed, changed, or two neighbours exchanged.
 std::size_t edits(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> cost(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
@@ -15,7 +18,7 @@ std::size_t edits(std::string_view a, std::string_view b) {
   for (std::size_t k = 0; k <= b.size(); ++k) cost[0][k] = k;
   for (std::size_t i = 1; i <= a.size(); ++i)
     for (std::size_t k = 1; k <= b.size(); ++k) {
-      const std::size_t change = cost[i - 1][k - 1] + (a[i - 1] == b[k - 1] ? 0 : 1);
+      const std::size_t change = cost[i - 1][k - 1] + (folded(a[i - 1]) == folded(b[k - 1]) ? 0 : 1);
       cost[i][k] = std::min({change, cost[i - 1][k] + 1, cost[i][k - 1] + 1});
       if (i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1])
         cost[i][k] = std::min(cost[i][k], cost[i - 2][k - 2] + 1);

@@ -9,7 +9,14 @@
 namespace penstock::route {
 namespace {
 
-constexpr const char* kRegexRemedy = "write it in RE2's syntax, without look-around and back-references";
+/// What helps against what regex_problem() says.
+const char* regex_remedy(std::string_view problem) {
+  const auto says = [problem](std::string_view words) { return problem.find(words) != std::string_view::npos; };
+  if (says("look-around") || says("back-references") || says("backtracking"))
+    return "write it without; several routes, or `invert` of a condition, often do the same";
+  if (says("states") || says("repeats more than")) return "lower the counts, or match part of it by prefix";
+  return "write it in RE2's syntax";
+}
 
 class RouteValidator {
  public:
@@ -38,7 +45,7 @@ class RouteValidator {
   }
   void regex(const std::string& field, const std::string& pattern) {
     if (std::string problem = regex_problem(pattern); !problem.empty())
-      add(field, "expression \"" + pattern + "\": " + std::move(problem), kRegexRemedy);
+      add(field, "expression \"" + pattern + "\": " + problem, regex_remedy(problem));
   }
 
   void literal_path(const std::string& field, const std::string& text) {
@@ -84,6 +91,8 @@ class RouteValidator {
     for (const std::string& method : match.methods)
       if (!is_token(method) || method.size() > kNameOctetsMax)
         add("match.methods", "\"" + method + "\" is not a method", "such as GET; case matters");
+      else if (const std::string meant = meant_method(method); !meant.empty())
+        add("match.methods", "\"" + method + "\" is never asked for", "did you mean " + meant + "? case matters");
   }
 
   void value(const ValueMatch& match, const std::string& field) {
@@ -236,6 +245,16 @@ void validate_route(const Route& route, const std::string& place, Problems& prob
 
 bool is_visible_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+std::string meant_method(std::string_view method) {
+  static constexpr std::string_view kKnown[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                                "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+  std::string upper{method};
+  for (char& c : upper)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  const bool is_meant = upper != method && std::find(std::begin(kKnown), std::end(kKnown), upper) != std::end(kKnown);
+  return is_meant ? upper : std::string{};
 }
 
 bool is_token(std::string_view text) {

@@ -17,5 +17,7 @@ void validate_route(const Route& route, const std::string& place, Problems& prob
 [[nodiscard]] bool is_visible_ascii(std::string_view text);
 /// A token of RFC 9110 s5.6.2: methods, header names.
 [[nodiscard]] bool is_token(std::string_view text);
+/// "GET" of "get", which no client sends: methods have case (RFC 9110 s9.1); "" for all others.
+[[nodiscard]] std::string meant_method(std::string_view method);
 
 }  // namespace penstock::route
