@@ -13,7 +13,7 @@ import time
 if __name__ != "__main__":
     from lab import run, wait_for
 
-BODY_SIZES = {"1k": 1 << 10, "16k": 1 << 14, "64k": 1 << 16, "1m": 1 << 20, "10m": 10 << 20}
+BODY_SIZES = {"0": 0, "1k": 1 << 10, "16k": 1 << 14, "64k": 1 << 16, "1m": 1 << 20, "10m": 10 << 20}
 
 
 def bodies(directory):

@@ -22,11 +22,11 @@ class Catalogue(unittest.TestCase):
         for load in loads.ALL.values():
             with self.subTest(load=load.name):
                 self.assertEqual(sum(metric.headline for metric in load.metrics), 1)
-                self.assertTrue(any(load.fits(device) for device in self.devices))
+                self.assertTrue(any(load.why_not(device) is None for device in self.devices))
 
     def test_the_manual_names_every_device(self):
         for name in duts.ALL:
-            self.assertIn(f"`{name}`", self.manual)
+            self.assertTrue(f"`{name}`" in self.manual, name)
 
     def test_the_manual_names_every_load(self):
         for name in loads.ALL:

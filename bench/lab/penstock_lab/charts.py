@@ -1,6 +1,6 @@
 """charts.py - SVG by hand: bars with whiskers, stacked bars, curves. Text is inherited from the page; no script, no network.
 
-Model     every function returns one <svg> as text. Colours are CSS classes c0..c7 (report.py), so that a page may have two
+Model     every chart is one <svg> as text, which scrolls where the page is narrow. Colours are CSS classes c0..c8 (report.py), so that a page may have two
           themes. Every mark has a <title>, which a browser shows as a tooltip.
 """
 import html
@@ -9,8 +9,8 @@ import math
 from .formats import count, microseconds, number
 
 WIDTH, LABEL, RIGHT = 720, 190, 90
-COLOURS_COUNT = 8
-ROW, GAP, AXIS = 20, 6, 22
+COLOURS_COUNT = 9
+ROW, GAP, AXIS, ZERO_GAP = 20, 6, 22, 80
 
 
 def esc(text):
@@ -34,12 +34,17 @@ def log_ticks(low, high):
 
 
 def svg(height, parts, width=WIDTH):
-    return (f'<svg viewBox="0 0 {width} {height:.0f}" role="img" style="max-width:{width}px;width:100%">'
-            + "".join(parts) + "</svg>")
+    return (f'<div class="wide"><svg viewBox="0 0 {width} {height:.0f}" role="img" style="max-width:{width}px;width:100%">'
+            + "".join(parts) + "</svg></div>")
 
 
 def text(x, y, content, anchor="start", cls=""):
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" class="{cls}">{esc(content)}</text>'
+
+
+def label(name, y):
+    """A row's name; Penstock's stand out."""
+    return text(LABEL - 8, y + 14, name, "end", "mine" if name.startswith("penstock") else "")
 
 
 def rect(x, y, width, height, cls, title):
@@ -71,7 +76,7 @@ def bars(rows, unit="", show=number):
     for index, (name, middle, least, most, emphasised) in enumerate(rows):
         y = index * (ROW + GAP) + GAP / 2
         title = f"{name}: {show(middle)} {unit} ({show(least)} to {show(most)})"
-        parts += [text(LABEL - 8, y + 14, name, "end"), rect(LABEL, y, place(middle) - LABEL, ROW, "c0" if emphasised else "c1", title),
+        parts += [label(name, y), rect(LABEL, y, place(middle) - LABEL, ROW, "c0" if emphasised else "c1", title),
                   line(place(least), y + ROW / 2, place(most), y + ROW / 2, "whisker"),
                   text(max(place(most), place(middle)) + 6, y + 14, show(middle), "start", "value")]
     return svg(height + AXIS, parts)
@@ -88,7 +93,7 @@ def stacked(rows, names, show=number):
     out = axis(ticks, place, height, show)
     for index, (name, values) in enumerate(rows):
         y, at = index * (ROW + GAP) + GAP / 2, 0.0
-        out.append(text(LABEL - 8, y + 14, name, "end"))
+        out.append(label(name, y))
         for kind, value in enumerate(values):
             out.append(rect(place(at), y, place(at + value) - place(at), ROW, f"c{kind}", f"{name}, {names[kind]}: {show(value)}"))
             at += value
@@ -115,6 +120,14 @@ def log_scale(low, high, left, right):
     return lambda value: left + (math.log10(max(value, low)) - a) / ((b - a) or 1) * (right - left)
 
 
+def log_scale_with_zero(xs, left, right):
+    """Logarithmic over what is above zero; zero has a place of its own before it."""
+    if xs[0] > 0:
+        return log_scale(xs[0], xs[-1], left, right)
+    above = log_scale(xs[1], xs[-1], left + ZERO_GAP, right)
+    return lambda value: above(value) if value > 0 else left
+
+
 def curves(series, x_name, y_name, log_y=False, show=number):
     """series: {name: [(x, y), ...]}; x is logarithmic."""
     series = {name: sorted(points) for name, points in series.items() if points}
@@ -123,7 +136,7 @@ def curves(series, x_name, y_name, log_y=False, show=number):
     if len(xs) < 2 or not ys:
         return ""
     height, left, right = 240, 70, WIDTH - 20
-    across = log_scale(xs[0], xs[-1], left, right)
+    across = log_scale_with_zero(xs, left, right)
     ticks = log_ticks(min(ys), max(ys)) if log_y else nice_ticks(max(ys))
     up = log_scale(ticks[0], ticks[-1], height, 8) if log_y else scale(ticks[0], ticks[-1], height, 8)
     parts = []
@@ -151,7 +164,7 @@ def latencies(rows):
     for index, (name, p50, p90, p99) in enumerate(rows):
         y = index * (ROW + GAP) + GAP / 2
         title = f"{name}: p50 {microseconds(p50)}, p90 {microseconds(p90)}, p99 {microseconds(p99)}"
-        parts += [text(LABEL - 8, y + 14, name, "end"), rect(place(p50), y + 3, max(2, place(p99) - place(p50)), ROW - 6, "c1", title),
+        parts += [label(name, y), rect(place(p50), y + 3, max(2, place(p99) - place(p50)), ROW - 6, "c1", title),
                   line(place(p90), y + 1, place(p90), y + ROW - 1, "whisker"),
                   f'<circle cx="{place(p50):.1f}" cy="{y + ROW / 2:.1f}" r="5" class="c0"><title>{esc(title)}</title></circle>',
                   text(place(p99) + 6, y + 14, f"{microseconds(p50)} / {microseconds(p99)}", "start", "value")]

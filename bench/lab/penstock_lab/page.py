@@ -1,27 +1,61 @@
 """page.py - the fixed parts of the report: style, method, caveats."""
 from . import stats
 
-COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80")
+COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80", "#c98bb9")
+DARK = {0: "#3a9fc2", 3: "#a77bc7", 7: "#7d9cc6"}  # where the others would drown
 STYLE = """
-:root { --fg:#1c2326; --bg:#fff; --soft:#5e6b70; --grid:#dde3e5; --good:#1d7a3f; --bad:#b3261e; }
-@media (prefers-color-scheme: dark) { :root { --fg:#e4e9eb; --bg:#14191b; --soft:#97a4a9; --grid:#2e373a; --good:#63c384; --bad:#ff8a80; } }
+:root { --fg:#1c2326; --bg:#fff; --soft:#5e6b70; --grid:#dde3e5; --good:#1d7a3f; --bad:#b3261e; --link:#1f6f8b; color-scheme:light dark; }
+@media (prefers-color-scheme: dark) { :root { --fg:#e4e9eb; --bg:#14191b; --soft:#97a4a9; --grid:#2e373a; --good:#63c384; --bad:#ff8a80; --link:#7cc4de; } }
 body { margin:0; background:var(--bg); color:var(--fg); font:15px/1.5 system-ui,sans-serif; }
 main { max-width:1000px; margin:0 auto; padding:24px; }
 h1,h2,h3 { line-height:1.2; } h2 { margin-top:2em; border-bottom:1px solid var(--grid); } h4 { margin:1em 0 .3em; font-weight:600; }
-.wide { overflow-x:auto; } table { border-collapse:collapse; font-size:13px; margin:.8em 0; }
+.wide { overflow-x:auto; } .wide svg { min-width:560px; } table { border-collapse:collapse; font-size:13px; margin:.8em 0; }
 th,td { text-align:left; padding:3px 10px 3px 0; border-bottom:1px solid var(--grid); vertical-align:top; }
+td:not(:last-child) { white-space:nowrap; } td:last-child { min-width:12em; } .prose td { white-space:normal; min-width:7em; }
+summary { cursor:pointer; } a { color:var(--link); }
 td.n { font-variant-numeric:tabular-nums; } small { color:var(--soft); display:block; }
-svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; }
-svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .ours { stroke-width:4; } .dash { stroke-dasharray:6 3; outline:1px dashed var(--fg); }
-.legend span { margin-right:14px; font-size:12px; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; }
+svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; } svg .mine { font-weight:600; }
+svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .ours { stroke-width:4; } polyline.dash { stroke-dasharray:6 3; }
+.legend span { margin-right:14px; font-size:12px; white-space:nowrap; display:inline-block; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; } .legend .dash { outline:1px dashed var(--fg); }
 .v-better,.v-met { color:var(--good); } .v-worse,.v-missed { color:var(--bad); } .v-same,.v-refused { color:var(--soft); font-weight:400; }
-""" + "".join(f".c{i} {{ fill:{c}; }} .b{i} {{ background:{c}; }} .l{i} {{ stroke:{c}; }}\n" for i, c in enumerate(COLOURS))
+"""
+
+
+def colour_classes(colours):
+    """Fill, background and stroke of each."""
+    return "".join(f".c{i} {{ fill:{c}; }} .b{i} {{ background:{c}; }} .l{i} {{ stroke:{c}; }}\n" for i, c in colours)
+
+
+STYLE += colour_classes(enumerate(COLOURS)) + f"@media (prefers-color-scheme: dark) {{ {colour_classes(DARK.items())} }}\n"
 
 CLASSES = (("none", "no device: what client and servers can do at most"),
            ("frames", "forwards frames without reading them: a floor, not a peer"),
            ("packets", "reads and rewrites packets; client and server share one TCP connection"),
            ("connections", "ends the client's TCP connection and opens another one"),
            ("requests", "reads every HTTP request as well"))
+
+TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away", "penstock-fallback"),
+         ("packets", "a worker translates addresses and ports: FullNAT, DNAT", "penstock-fullnat, penstock-dnat"),
+         ("P, connections", "a worker ends TCP on both sides (mode: proxy)", "penstock-proxy"),
+         ("P, requests", "and reads HTTP/1.1 (protocol: http)", "penstock-http"),
+         ("S, splice", "two connections joined by translating sequence numbers", "does not exist"),
+         ("X, in XDP", "forwarded before any socket", "does not exist"))
+
+# (target, wanted, experiment, what is known)
+ELSEWHERE = (
+    ("single parts: a packet, a flow, a segment, a connection, a request, a route, a Maglev table", "limits of bars.py", "scripts/bench bars",
+     "docs/guide/lab.md lists what was met and missed; the command profiles what it finds missed"),
+    ("two workers beside one", "1.9 times", "scripts/lab scaling", "in memory, without a device; met in docs/architecture/scaling.md"),
+    ("steering in XDP, above an empty program", "25 ns", "steer_bench", "missed: about twice that for a packet that is not ours and four times for a "
+     "service's: two to four lookups in kernel hash maps, each an out-of-line call (docs/architecture/steering.md)"),
+    ("Maglev: entries per endpoint, and flows that move when one leaves", "spread of 1; about 0.5 %", "maglev_test", "asserted by every test run"),
+    ("memory of an idle proxied connection", "1,024 octets", "relay_bench Idle", "in scripts/bench bars; pools are allocated at start, so the memory column of the load idle cannot show it"),
+    ("an upgrade or a crash loses no established connection", "none", "tests/e2e/survival_test.py, proxy_survival_test.py, http_load_test.py",
+     "asserted by every test run; requests in flight when the dataplane is killed are counted and bounded"),
+    ("proxying on two cores beside one", "1.8 times", "none", "not shown: with two cores, client and servers need one of them"),
+    ("DSR and GUE: cost of the outer checksum", "5 ns", "none", "not built"),
+    ("Bolt read by the proxy; heartbeats answered at once", "150,000 and 1,000,000 per CPU second", "rpc, heartbeats", "not built: octets of TCP"),
+)
 
 METHOD = f"""<p>Client, node and servers are network namespaces of one machine, joined by veth pairs; every turn builds them anew and
 tears them down, so that no turn inherits anything. A turn is one device in one round with all its loads; rounds are repeated with the

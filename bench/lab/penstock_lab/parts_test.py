@@ -58,7 +58,7 @@ class Cpu(unittest.TestCase):
 class FakeDevice:
     def __init__(self, name, serves=("web", "bulk"), offloads=None, kind="packets"):
         self.name, self.serves, self.offloads, self.kind = name, serves, offloads, kind
-        self.keeps_order, self.configurable = True, False
+        self.keeps_order, self.configurable, self.routes = True, False, 0
 
 
 class Plan(unittest.TestCase):

@@ -24,9 +24,13 @@ class Turn:
 
 def loads_for(device, loads):
     """The loads that fit, in the order of a turn."""
-    fitting = [load for load in loads if load.fits(device)
-               and not (device.offloads == "off" and load.offloads == "on" and load.service == "bulk")]
+    fitting = [load for load in loads if load.why_not(device) is None]
     return tuple(sorted(fitting, key=lambda load: (load.offloads == "off", load.late, not load.early)))
+
+
+def skipped(devices, loads):
+    """Every pair that does not exist, with its reason."""
+    return [{"device": device.name, "load": load.name, "why": why} for load in loads for device in devices if (why := load.why_not(device))]
 
 
 def seconds_for(budget, devices, loads, rounds):

@@ -1,28 +1,29 @@
 """report.py - the page: one HTML file that needs nothing else.
 
-Order     verdicts first, then each load (throughput, latency, CPU split, table), curves, idle CPU, profiles, machine, method,
-          what the figures do not show.
+Order     targets and verdicts first, then each load (throughput, latency, CPU split, table), curves, idle CPU, profiles, tiers,
+          what was not measured, machine, method, what the figures do not show.
 """
 from . import charts, stats
 from .charts import esc
 from .formats import bare, microseconds, number, percent, ratio, seconds
-from .page import CAVEATS, CLASSES, METHOD, STYLE
+from .page import CAVEATS, CLASSES, ELSEWHERE, METHOD, STYLE, TIERS
 from .targets import check_targets
 from .verdict import beside_peers, quietness
 
 SPLIT = (("client", "client"), ("servers", "servers"), ("device_process", "device: its processes"),
          ("kernel_threads", "device: kernel threads"), ("uncharged", "device: softirq charged to nobody"))
 COST_NAMES = {"cost_added": "CPU per operation, added", "cost_machine": "CPU per operation, machine"}
+PROSE, ROWS_OPEN = "wide prose", 60
 WORDS = {"better": "better", "worse": "worse", "same": "no difference shown", "refused": "no verdict"}
 
 
-def table(head, rows, numeric_from=1):
+def table(head, rows, numeric_from=1, cls="wide"):
     cells = "".join(f"<th>{esc(name)}</th>" for name in head)
     body = ""
     for row in rows:
         body += "<tr>" + "".join(f'<td class="{"n" if index >= numeric_from else ""}">{cell}</td>'
                                  for index, cell in enumerate(row)) + "</tr>"
-    return f'<div class="wide"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+    return f'<div class="{cls}"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def summary_of(samples, unit):
@@ -94,8 +95,19 @@ def verdict_section(results):
         rows.append([esc(row["load"]), esc(row["device"]), esc(row["peer"]), esc(what), ratio(verdict.ratio), word, detail])
     if not rows:
         return "<p>Nothing to compare: no peer of the same kind was measured.</p>"
-    return (f"<p>{esc(quietness(results, found))}</p>"
-            + table(["load", "device", "beside", "what", "ratio", "verdict", "why"], rows, 4))
+    every = table(["load", "device", "beside", "what", "ratio", "verdict", "why"], rows, 4)
+    return (f"<p>{esc(quietness(results, found))}</p>{pair_table(found)}"
+            f"<details{' open' if len(rows) <= ROWS_OPEN else ''}><summary>all {len(rows)} comparisons</summary>{every}</details>")
+
+
+def pair_table(found):
+    """How many loads went which way, for every pair of devices."""
+    pairs = {}
+    for row in found:
+        what = "CPU per operation" if row["metric"] in COST_NAMES else "headline"
+        pairs.setdefault((row["device"], row["peer"], what), []).append(row["verdict"].word)
+    rows = [[*map(esc, key), *(words.count(word) or "" for word in WORDS), ""] for key, words in sorted(pairs.items())]
+    return table(["device", "beside", "what", *(f"{word}, loads" for word in WORDS.values()), ""], rows, 3)
 
 
 def target_section(results):
@@ -105,7 +117,20 @@ def target_section(results):
         link = f' <a href="#{profile_id(row.device, row.load)}">profile</a>' if (
             row.word == "missed" and (row.device, row.load) in profiles) else ""
         rows.append([esc(row.text), esc(row.wanted), esc(row.found), f'<b class="v-{row.word}">{esc(row.say)}</b>', esc(row.why) + link])
-    return table(["target", "wanted", "found", "", "why"], rows, 5) if rows else "<p>This run measured no target.</p>"
+    return table(["target", "wanted", "found", "", "why"], rows, 5, PROSE) if rows else "<p>This run measured no target.</p>"
+
+
+def skipped_section(results):
+    """What does not exist and what failed, by load and reason."""
+    grouped = {}
+    for row in results.data.get("skipped", []):
+        grouped.setdefault((row["load"], row["why"]), []).append(row["device"])
+    for load in results.loads():
+        for name in results.measured(load):
+            for error in sorted(set(results.errors(name, load))):
+                grouped.setdefault((load, f"failed: {error[:200]}"), []).append(name)
+    rows = [[esc(load), esc(", ".join(names)), esc(why)] for (load, why), names in grouped.items()]
+    return table(["load", "devices", "why"], rows, 9, PROSE) if rows else "<p>Every device met every load.</p>"
 
 
 def idle_section(results):
@@ -128,15 +153,22 @@ def curve_section(results):
             continue
         for metric, title, log_y in (("rate", "operations/s", False), ("p50", "p50", True),
                                      ("cost_machine", "CPU per operation, machine", True)):
-            series = {}
-            for x, load in sorted(points):
-                for name in results.measured(load):
-                    value = middle(results, name, load, metric)
-                    if value:
-                        series.setdefault(name, []).append((x, value))
-            chart = charts.curves(series, family, title, log_y, {"cost_machine": seconds, "p50": microseconds}.get(metric, number))
-            out.append(f"<h4>{esc(title)} over {esc(family)}</h4>{chart}" if chart else "")
+            for kind, series in series_by_kind(results, points, metric).items():
+                chart = charts.curves(series, family, title, log_y, {"cost_machine": seconds, "p50": microseconds}.get(metric, number))
+                out.append(f"<h4>{esc(title)} over {esc(family)}: {esc(kind)}</h4>{chart}" if chart else "")
     return "".join(out)
+
+
+def series_by_kind(results, points, metric):
+    """{kind of device: {device: [(x, median)]}}; one chart each, or nobody can tell the lines apart. The cable is in all of them."""
+    found = {}
+    for x, load in sorted(points):
+        for name in results.measured(load):
+            value = middle(results, name, load, metric)
+            if value:
+                found.setdefault(results.devices()[name]["kind"], {}).setdefault(name, []).append((x, value))
+    cable = found.pop("none", {})
+    return {kind: {**cable, **series} for kind, series in found.items()} or {"none": cable}
 
 
 def machine_section(results):
@@ -173,15 +205,18 @@ def page(results):
     sections = [
         f"<h1>Penstock lab: {esc(data['mode'])}</h1><p>{esc(data['created'])}, commit {esc(data['machine']['commit'])}, "
         f"{esc(data['machine']['cpu'])}, {data['machine']['cores']} cores, kernel {esc(data['machine']['kernel'])}. {links}</p>",
+        "<h2>Targets</h2>", target_section(results), "<h3>Targets that other experiments show</h3>",
+        table(["target", "wanted", "experiment", "what is known"], [list(map(esc, row)) for row in ELSEWHERE], 9, PROSE),
         "<h2>Penstock beside its peers</h2><p>Only devices of one kind do the same work. A ratio is Penstock's median divided by the "
-        "peer's.</p>", verdict_section(results), "<h2>Targets</h2>", target_section(results), "<h2>Loads</h2>",
+        "peer's.</p>", verdict_section(results), "<h2>Loads</h2>",
         *(load_section(results, load) for load in measured)]
     curve = curve_section(results)
     sections += [f"<h2>Curves</h2>{curve}" if curve else "",
                  "<h2>Idle: percent of one core that the device takes when nothing happens</h2>", idle_section(results),
                  profile_section(results), "<h2>Devices</h2>",
                  table(["kind", "meaning"], [[esc(kind), esc(meaning)] for kind, meaning in CLASSES], 9),
-                 "<h2>Machine</h2>", machine_section(results), f"<h2>Method</h2>{METHOD}",
+                 "<h3>Penstock's tiers</h3>", table(["tier", "what it is", "device"], [list(map(esc, row)) for row in TIERS], 9),
+                 "<h2>What was not measured, and why</h2>", skipped_section(results), "<h2>Machine</h2>", machine_section(results), f"<h2>Method</h2>{METHOD}",
                  f"<h2>What these figures do not show</h2>{CAVEATS}"]
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>Penstock lab</title><style>{STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n")

@@ -36,7 +36,7 @@ def fresh(mode, devices, loads, rounds, seconds, budget, profiles, cores):
         "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve,
                               "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "headline": m.headline}
                                           for m in load.metrics]} for load in loads},
-        "cells": [], "idle": [], "profiles": []}
+        "skipped": plan.skipped(devices, loads), "cells": [], "idle": [], "profiles": []}
 
 
 def turns_of(data):

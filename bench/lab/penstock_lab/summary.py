@@ -1,6 +1,6 @@
 """summary.py - the same in a terminal: one table per load, then verdicts and targets."""
 from . import stats
-from .formats import figure, percent, ratio, seconds
+from .formats import bare, percent, ratio, seconds
 from .targets import check_targets
 from .verdict import beside_peers, quietness
 
@@ -8,14 +8,15 @@ from .verdict import beside_peers, quietness
 def load_lines(results, load):
     head = results.headline(load)
     yield f"{load}: {results.loads()[load]['title']}"
-    yield f"  {'device':18}{head['unit']:>22}{'range':>10}{'p50':>11}{'p99':>11}{'CPU machine':>13}{'CPU added':>13}  quality"
+    title = head["name"] if head["unit"] in ("s", "us") else head["unit"]
+    yield f"  {'device':18}{title:>22}{'range':>10}{'p50':>11}{'p99':>11}{'CPU machine':>13}{'CPU added':>13}  quality"
     for name in results.measured(load):
         samples = results.samples(name, load, head["name"])
         if not samples:
             yield f"  {name:18}{'-':>22}  failed: {results.errors(name, load)[0][:90]}"
             continue
         why = stats.noise(samples, results.foreign(name, load))
-        cells = [figure(stats.median(samples), head["unit"]).rjust(22), f"{stats.spread(samples):.0%}".rjust(10)]
+        cells = [bare(stats.median(samples), head["unit"]).rjust(22), f"{stats.spread(samples):.0%}".rjust(10)]
         for metric in ("p50", "p99"):
             found = results.samples(name, load, metric)
             cells.append((seconds(stats.median(found) / 1e6) if found else "-").rjust(11))

@@ -5,8 +5,10 @@ Kinds     none: no device; frames: forwards whatever comes; packets: reads addre
           connections: ends TCP on both sides; requests: reads HTTP as well. Only devices of one kind do the same work.
 """
 from lab import VIP4, server4, wait_for
+from traffic import connect
 
 from ..procs import LoadError
+from ..topology import service
 
 STREAMS = ("web", "bulk", "rpc", "h2")  # rows of topology.SERVICES
 ANY = (*STREAMS, "sink")
@@ -23,6 +25,7 @@ class Device:
     polls = False             # keeps its core busy whatever happens
     keeps_order = True        # a close never overtakes payload
     configurable = False      # reload() exists
+    routes = 0                # as set_routes() said last; devices that read HTTP have it
 
     def start(self, bed):
         """Ready when it returns."""
@@ -49,6 +52,14 @@ class Device:
         self.child = child
         return self
 
+    def reaches(self, bed):
+        """Frames really pass both ways."""
+        try:
+            connect(bed.lab.client, *self.place(service("web")), timeout=0.5).close()
+            return True
+        except OSError:
+            return False
+
     @staticmethod
-    def endpoint(service):
-        return server4(1), service[2]
+    def endpoint(row):
+        return server4(1), row[2]

@@ -1,7 +1,12 @@
-"""penstock.py - Penstock in each of its tiers: packets translated (FullNAT, DNAT), connections ended (mode: proxy)."""
-from lab import VIP4, binary, server4
+"""penstock.py - Penstock in each of its tiers: packets translated (FullNAT, DNAT), connections ended (mode: proxy), requests read
+(protocol: http), and what the kernel does in its place while the dataplane is away."""
+import os
+import signal
+
+from lab import VIP4, binary, server4, wait_for
 
 from ..patterns import pattern_of
+from ..targets import KERNEL_PATH
 from ..topology import services
 from .base import ANY, STREAMS, Device
 
@@ -42,6 +47,28 @@ class Dnat(FullNat):
     name, title, extra = "penstock-dnat", "Penstock, packets, DNAT", {"forwarding": "dnat"}
 
 
+class Fallback(FullNat):
+    """The dataplane is halted: its heartbeat grows old, the XDP program passes everything on, nftables balances."""
+
+    name, title = KERNEL_PATH, "Penstock's kernel path: the dataplane does not answer, nftables balances"
+    configurable = False
+
+    def configuration(self, bed, weight=1):
+        config = super().configuration(bed, weight)
+        config["node"]["watchdog"] = "1h"  # nobody starts it again meanwhile
+        return config
+
+    def start(self, bed):
+        super().start(bed)
+        halted = self.pid()
+        os.kill(halted, signal.SIGSTOP)
+        bed.lab.on_close.append(lambda: os.kill(halted, signal.SIGCONT))
+        wait_for(lambda: self.reaches(bed), 15, "the kernel path serves", 0.05)
+
+    def notes(self):
+        return "the XDP program and the daemon run, the dataplane is stopped by a signal"
+
+
 class Proxy(FullNat):
     name, title, kind = "penstock-proxy", "Penstock, mode: proxy (our TCP), one worker", "connections"
     serves, extra = STREAMS, {"mode": "proxy"}
@@ -74,4 +101,4 @@ class Http(Proxy):
         bed.lab.apply(self.configuration(bed), APPLY_SECONDS)
 
 
-DEVICES = (FullNat, Dnat, Proxy, Http)
+DEVICES = (FullNat, Dnat, Fallback, Proxy, Http)

@@ -19,6 +19,9 @@ class Metric:
     headline: bool = False
 
 
+CARRIED = {"web": "HTTP", "bulk": "TCP without HTTP", "rpc": "TCP without HTTP", "h2": "HTTP/2", "sink": "UDP"}
+
+
 class Load:
     name = ""
     title = ""
@@ -29,14 +32,26 @@ class Load:
     kinds = None      # device kinds that it makes sense for; None: all that serve the service
     curve = None      # (family, x): a point of a curve over x
     overhead = 0.5    # seconds beside the measured ones
+    closes = False    # connections end while payload may be under way
     early = False     # before what leaves connections in TIME_WAIT
     late = False      # leaves something behind: after the turn's other loads
 
-    def fits(self, device):
-        return self.service in device.serves and (self.kinds is None or device.kind in self.kinds)
+    def why_not(self, device):
+        """Why this load does not meet the device, or None."""
+        if self.service not in device.serves:
+            return f"the device does not carry {CARRIED[self.service]}"
+        if self.kinds is not None and device.kind not in self.kinds:
+            return f"for devices of other kinds: {', '.join(self.kinds)}"
+        if self.closes and not device.keeps_order:
+            return "the device may let a close overtake payload"
+        if device.offloads == "off" and self.offloads == "on" and self.service == "bulk":
+            return "the device works without offloads only"
+        return None
 
     def prepare(self, bed, device):
-        """Not measured."""
+        """Not measured. What an earlier load told the device is taken back."""
+        if device.routes:
+            device.set_routes(bed, 0)
 
     def run(self, bed, device, seconds):
         """Values by name; with "cpu" when the load knows better than the runner what to count."""

@@ -117,8 +117,8 @@ class Churn(Web):
         super().__init__("churn", "HTTP, 32 kept connections, while the configuration changes all the time")
         self.metrics += (Metric("reloads", "reloads/s"), Metric("slowest", "ms", "lower"))
 
-    def fits(self, device):
-        return super().fits(device) and device.configurable
+    def why_not(self, device):
+        return super().why_not(device) or (None if device.configurable else "the lab cannot replace this device's configuration while it runs")
 
     def run(self, bed, device, seconds):
         times, stop, failures = [], threading.Event(), []

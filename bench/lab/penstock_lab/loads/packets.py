@@ -155,13 +155,10 @@ class LossFree(Saturate):
 
 
 class Flood(Load):
-    operation, late = "connection", True
+    operation, offloads, late, closes = "connection", "off", True, True  # off: after every load that its half-open flows would disturb
     name, title = "flood", f"new connections while {FLOOD_RATE:,} SYNs/s of unknown addresses arrive"
     metrics = (Metric("rate", "connections/s", headline=True), Metric("p50", "us", "lower"), Metric("p90", "us", "lower"),
                Metric("p99", "us", "lower"), Metric("failed", "%", "lower"))
-
-    def fits(self, device):
-        return super().fits(device) and device.keeps_order
 
     def run(self, bed, device, seconds):
         to = device.place(service("web"))

@@ -4,7 +4,7 @@ from .web import Web
 
 
 class Routes(Web):
-    late, kinds, overhead = True, ("requests",), 2.0
+    kinds, overhead = ("requests",), 2.0
 
     def __init__(self, count):
         super().__init__(f"routes-{count}", f"HTTP, {count:,} routes, the last one taken", path=path_of(count), curve=("routes", count))

@@ -31,19 +31,16 @@ def parse_wrk(text):
 
 class Web(Load):
     def __init__(self, name, title, path="/", connections=32, close=False, curve=None, offloads="on"):
-        self.name, self.title, self.path, self.connections, self.close = name, title, path, connections, close
+        self.name, self.title, self.path, self.connections = name, title, path, connections
         self.curve, self.offloads = curve, offloads
-        self.operation = "connection" if close else "request"
+        self.operation, self.closes = "connection" if close else "request", close
         self.metrics = (Metric("rate", f"{self.operation}s/s", headline=True), Metric("p50", "us", "lower"),
                         Metric("p90", "us", "lower"), Metric("p99", "us", "lower"))
-
-    def fits(self, device):
-        return super().fits(device) and (device.keeps_order or not self.close)
 
     def run(self, bed, device, seconds):
         address, port = device.place(service("web"))
         words = ["wrk", "-d", f"{max(1, round(seconds))}s", "-c", self.connections, "-t", 1, "--latency"]
-        if self.close:
+        if self.closes:
             words += ["-H", "Connection: close"]
         done = parse_wrk(bed.run("client", bed.lab.client, *words, f"http://{address}:{port}{self.path}",
                                  timeout=seconds + 8))
@@ -90,12 +87,13 @@ class Http2(Load):
 
 
 LOADS = (
-    Web("keepalive", "HTTP, 32 kept connections, tiny answer"),
+    Web("keepalive", "HTTP, 32 kept connections, tiny answer", curve=("connections", 32)),
     Web("oneshot", "HTTP, one connection per request", close=True),
     Web("latency", "HTTP, one kept connection: nothing waits for a neighbour", connections=1, curve=("connections", 1)),
     Web("keepalive-8", "HTTP, 8 kept connections", connections=8, curve=("connections", 8)),
     Web("keepalive-64", "HTTP, 64 kept connections", connections=64, curve=("connections", 64)),
     Web("keepalive-256", "HTTP, 256 kept connections", connections=256, curve=("connections", 256)),
+    Web("body-0", "HTTP, empty bodies", path="/body/0", curve=("body octets", 0)),
     Web("body-1k", "HTTP, bodies of 1 KiB", path="/body/1k", curve=("body octets", 1 << 10)),
     Web("body-16k", "HTTP, bodies of 16 KiB", path="/body/16k", curve=("body octets", 1 << 14)),
     Web("body-16k-wire", "HTTP, bodies of 16 KiB, offloads off", path="/body/16k", offloads="off"),
