@@ -2,7 +2,7 @@
 import unittest
 
 from penstock_lab import cpu, formats, plan, procs, profile
-from penstock_lab.loads import bulk, conns, web
+from penstock_lab.loads import bulk, conns, packets, routes, web
 
 STAT = "cpu  100 10 50 800 20 5 15 7 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
 WRK = """  Thread Stats   Avg      Stdev     Max   +/- Stdev
@@ -73,6 +73,19 @@ class Plan(unittest.TestCase):
     def test_ten_thousand_connections_come_before_what_uses_up_ports(self):
         names = [load.name for load in plan.loads_for(FakeDevice("a"), [*web.LOADS, conns.Idle()])]
         self.assertEqual(names[0], "idle")
+
+    def test_what_a_flood_would_disturb_comes_before_it(self):
+        every = [*web.LOADS, *bulk.LOADS, *packets.LOADS]
+        names = [load.name for load in plan.loads_for(FakeDevice("a", serves=("web", "bulk", "sink")), every)]
+        self.assertLess(max(map(names.index, ("oneshot-1m", "body-16k-wire", "bulk-down"))), names.index("flood"))
+
+    def test_a_load_takes_back_the_routes_of_another(self):
+        asked = []
+        device = FakeDevice("a")
+        device.routes, device.set_routes = 10, lambda _bed, count: asked.append(count)
+        web.LOADS[0].prepare(None, device)
+        routes.LOADS[0].prepare(None, device)
+        self.assertEqual(asked, [0, 1])
 
     def test_the_order_of_devices_rotates(self):
         devices = [FakeDevice(name) for name in "abc"]

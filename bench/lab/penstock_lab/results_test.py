@@ -3,7 +3,7 @@ import re
 import unittest
 import xml.etree.ElementTree as tree
 
-from penstock_lab import charts, compare, report, summary, targets
+from penstock_lab import charts, compare, made_up, report, summary, targets
 from penstock_lab.results import FORMAT, Results
 from penstock_lab.verdict import beside_peers
 
@@ -164,6 +164,35 @@ class Comparing(unittest.TestCase):
         other = run(COSTS)
         other.data["machine"]["cores"] = 64
         self.assertIn("not the same machine", next(compare.lines(run(COSTS), other)))
+
+
+class Whole(unittest.TestCase):
+    """A run of every device and load."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.results = made_up.run()
+        cls.page = report.page(cls.results)
+
+    def test_what_was_not_measured_has_its_reason(self):
+        self.assertIn("the device may let a close overtake payload", self.page)
+        self.assertIn("failed: LoadError: why", self.page)
+        pairs = {(row["device"], row["load"]) for row in self.results.data["skipped"]}
+        measured = {(cell["device"], cell["load"]) for cell in self.results.data["cells"]}
+        self.assertFalse(pairs & measured)
+        self.assertEqual(len(pairs | measured), len(self.results.devices()) * len(self.results.loads()))
+
+    def test_no_chart_of_curves_has_more_lines_than_colours(self):
+        self.assertGreater(self.page.count("<polyline"), 100)
+        self.assertNotIn('dash"', self.page[self.page.index("<h2>Curves"):])
+
+    def test_the_kernel_path_is_never_profiled(self):
+        missed = {row.device for row in targets.check_targets(self.results) if row.word == "missed"}
+        self.assertIn(targets.KERNEL_PATH, missed)
+        self.assertNotIn(targets.KERNEL_PATH, {device for device, _load in targets.missed_places(self.results)})
+
+    def test_tiers_that_do_not_exist_are_named(self):
+        self.assertRegex(self.page, "splice.*does not exist.*in XDP.*does not exist")
 
 
 if __name__ == "__main__":
