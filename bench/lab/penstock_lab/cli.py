@@ -21,7 +21,7 @@ from . import ROOT, compare, duts, loads, machine, plan, profile, report, runner
 from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
-QUICK_DEVICES = ("direct", "route", "nft", "haproxy-tcp", "penstock-fullnat", "penstock-proxy")
+QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat", "penstock-proxy", "penstock-http")
 QUICK_LOADS = ("keepalive", "oneshot", "bulk", "packets")
 QUICK_BUDGET, QUICK_ROUNDS = 300, 4
 FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3 * 3600, 6, 3

@@ -41,6 +41,7 @@ RATIOS = (
 )
 # (text, load, device, greatest added CPU seconds per operation, what limits it when missed): 1 / so many a CPU-second
 COSTS = (
+    ("HTTP: 84,000 requests per CPU second, three times MOSN's", "keepalive", "penstock-http", 1 / 84e3, "see the profile"),
     ("HTTP: 140,000 requests per CPU second", "keepalive", "penstock-http", 1 / 140e3,
      "see the profile: the kernel's copy-mode veth costs more per request than ours does"),
     ("RPC: 150,000 calls of 1 KiB per CPU second", "rpc", "penstock-proxy", 1 / 150e3,
