@@ -1,13 +1,13 @@
 """bars.py - what single parts may cost: limits taken from published or measured figures of peers, and whether this machine shows them.
 
-Model     a bar is one figure of one bench program: its CPU time, or a counter that it reports in nanoseconds. One sample per
+Model     a bar is one figure of one bench program: its CPU time, or a counter that it reports in nanoseconds or octets. One sample per
           process, as in micro.py. Met or missed: the whole range of the samples is on one side of the limit.
 Not here  ratios beside running peers (targets.py)
 """
 import dataclasses
 import statistics
 
-from . import stats
+from . import formats, stats
 from .micro import UNIT_SECONDS
 
 
@@ -17,8 +17,12 @@ class Bar:
     program: str
     case: str           # one run_name
     counter: str        # nanoseconds; "" for the CPU time itself
-    limit: float        # seconds
+    limit: float        # seconds, or octets
     why: str            # what is known where it is missed; what it is compared with
+    unit: str = "s"
+
+    def show(self, value):
+        return formats.seconds(value) if self.unit == "s" else f"{value:,.0f} {self.unit}"
 
 
 BARS = (
@@ -36,6 +40,8 @@ BARS = (
         "Katran's generator takes 1.74 ms; in the daemon, never on a worker"),
     Bar("Proxy: a segment relayed at 1,000 connections", "relay_bench", "Relayed/1000", "net_ns", 250e-9, "docs/adr/0003-own-tcp.md"),
     Bar("Proxy: a connection opened, used and closed (400,000 a second)", "relay_bench", "Live", "ns", 1 / 400e3, "DPVS 200,000 a second and core"),
+    Bar("Proxy: memory of an idle connection, at 100,000 of them", "relay_bench", "Idle/iterations:1", "resident_octets", 1024,
+        "both legs with their timers, queues and congestion control; MOSN 11 to 26 KB", "octets"),
     Bar("HTTP: a request of 13 fields parsed", "http1_bench", "parse_ours/head:1/level:2", "", 500e-9, "http_parser in the same program: five times"),
     Bar("HTTP: a request of 12 fields and its answer, all of the proxy", "proxy_bench", "exchange/head:1", "", 2e-6,
         "without TCP; 26 us of HAProxy's core per request over veth, the kernel's TCP included"),
@@ -44,12 +50,12 @@ BARS = (
 
 
 def value_of(report, bar):
-    """Seconds, from one process's JSON report: the median of its repetitions."""
+    """Seconds (or octets), from one process's JSON report: the median of its repetitions."""
     rows = [row for row in report["benchmarks"] if row["run_name"] == bar.case and row.get("run_type") == "iteration"]
     if not rows:
         raise ValueError(f"{bar.program} has no case {bar.case}")
     if bar.counter:
-        return statistics.median(row[bar.counter] for row in rows) * 1e-9
+        return statistics.median(row[bar.counter] for row in rows) * (1e-9 if bar.unit == "s" else 1)
     return statistics.median(row["cpu_time"] * UNIT_SECONDS[row["time_unit"]] for row in rows)
 
 

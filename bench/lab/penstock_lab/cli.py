@@ -17,7 +17,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import ROOT, compare, duts, loads, machine, plan, profile, report, runner, scaling, summary
+from . import ROOT, compare, duts, loads, machine, parts, plan, profile, report, runner, scaling, summary
 from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
@@ -29,7 +29,7 @@ UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
 
 
-def prepare():
+def prepare(more=()):
     """Packages and a build; nothing to do when PENSTOCK_BUILD names one."""
     if "PENSTOCK_BUILD" in os.environ:
         return
@@ -37,7 +37,7 @@ def prepare():
     build = ROOT / "build" / "release"
     if not (build / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", "release"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", build, "-j", str(os.cpu_count()), "--target", *PROGRAMS], check=True)
+    subprocess.run(["cmake", "--build", build, "-j", str(os.cpu_count()), "--target", *PROGRAMS, *more], check=True)
 
 
 def choose(names, table, find):
@@ -48,14 +48,14 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
     devices = choose(options.devices, device_names, duts.make)
     chosen = choose(options.loads, load_names, loads.find)
     rounds, budget = options.rounds or rounds, options.budget or budget
-    reserved = plan.PROFILE_SECONDS * profile.PROFILES_MAX if options.profile else 0
+    reserved = (plan.PROFILE_SECONDS * profile.PROFILES_MAX if options.profile else 0) + (parts.STEP_SECONDS * len(parts.steps()) if options.parts else 0)
     seconds = options.seconds or seconds or plan.seconds_for(budget - reserved, devices, chosen, rounds)
     if options.plan:
         show_plan(plan.turns(devices, chosen, rounds), seconds, reserved)
         return
-    begin(options)
+    begin(options, parts.programs() if options.parts else ())
     cores = cores_for(os.sched_getaffinity(0))
-    play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget, options.profile, cores), new_place(options.out, mode))
+    play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget, options.profile, cores, options.parts), new_place(options.out, mode))
 
 
 def show_plan(turns, seconds, reserved):
@@ -69,7 +69,7 @@ def resume(options):
     data = Results.read(options.results).data
     if options.again:
         print(f"{runner.forget_disturbed(data)} turns that others disturbed are played again")
-    begin(options)
+    begin(options, parts.programs() if data["plan"].get("parts") else ())
     here = machine.describe()
     for key in (*compare.SAME, "commit"):
         if data["machine"].get(key) != here.get(key):
@@ -77,14 +77,14 @@ def resume(options):
     play(options, data, pathlib.Path(options.results))
 
 
-def begin(options):
+def begin(options, more=()):
     """Everything is installed and built; only then the machine can be described."""
     if os.getuid() != 0:
         sys.exit("lab: needs root (network namespaces, cgroups, XDP)")
     from lab import end_on_signals
     end_on_signals()
     if not options.no_build:
-        prepare()
+        prepare(more)
 
 
 def play(options, data, place):
@@ -172,6 +172,8 @@ def parser():
         one.add_argument("--budget", type=float, help="seconds for all of it")
         one.add_argument("--profile", action=argparse.BooleanOptionalAction, default=name != "run",
                          help="perf samples Penstock where a target was missed")
+        one.add_argument("--parts", action=argparse.BooleanOptionalAction, default=name == "full",
+                         help="benches of single parts and of workers side by side as well")
         one.add_argument("--out", help="folder of the result files")
         one.add_argument("--plan", action="store_true", help="say how much that would be, and end")
         sittings(one)

@@ -1,7 +1,7 @@
 """made_up.py - a run of every device and load with invented figures, for tests of what is written about one. Nothing is measured."""
 import random
 
-from . import duts, loads, plan, profile, runner
+from . import bars, duts, loads, parts, plan, profile, runner, scaling
 from .results import Results
 
 PARTS = ("client", "servers", "device_process", "kernel_threads", "uncharged")
@@ -38,4 +38,8 @@ def run(rounds=2, seed=1):
     data["plan"].update(rounds_done=rounds, took_seconds=9000.0, finished=True)
     data["profiles"] = [{"device": "penstock-fullnat", "load": "keepalive", "how": "made up",
                          "symbols": [(f"penstock::symbol_{index}(unsigned long)", 9.0 - index) for index in range(profile.SYMBOLS_MAX // 2)]}]
+    for bar in bars.BARS:
+        one = data["parts"].setdefault(bar.program, {"bars": {}, "profiles": {}})
+        one["bars"][bar.case] = [bar.limit * times for times in (0.9, 0.95, 0.97)]
+    data["parts"][parts.SCALING] = {case: {"1": [9e6, 9.1e6], "2": [18e6, 18.3e6]} for case in scaling.CASES}
     return Results(data)

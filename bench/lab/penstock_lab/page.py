@@ -43,13 +43,14 @@ TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away",
 
 # (target, wanted, experiment, what is known)
 ELSEWHERE = (
-    ("single parts: a packet, a flow, a segment, a connection, a request, a route, a Maglev table", "limits of bars.py", "scripts/bench bars",
-     "docs/guide/lab.md lists what was met and missed; the command profiles what it finds missed"),
-    ("two workers beside one", "1.9 times", "scripts/lab scaling", "in memory, without a device; met in docs/architecture/scaling.md"),
+    ("single parts: a packet, a flow, a segment, a connection, a request, a route, a Maglev table", "limits of bars.py",
+     "scripts/lab full, scripts/bench bars", "in a section of its own, with profiles, where this run measured them; docs/guide/lab.md"),
+    ("two workers beside one", "1.9 times", "scripts/lab full, scripts/lab scaling", "in memory, without a device; met in docs/architecture/scaling.md"),
     ("steering in XDP, above an empty program", "25 ns", "steer_bench", "missed: about twice that for a packet that is not ours and four times for a "
      "service's: two to four lookups in kernel hash maps, each an out-of-line call (docs/architecture/steering.md)"),
     ("Maglev: entries per endpoint, and flows that move when one leaves", "spread of 1; about 0.5 %", "maglev_test", "asserted by every test run"),
-    ("memory of an idle proxied connection", "1,024 octets", "relay_bench Idle", "in scripts/bench bars; pools are allocated at start, so the memory column of the load idle cannot show it"),
+    ("memory of an idle proxied connection", "1,024 octets", "relay_bench Idle", "among the single parts; pools are allocated at start, so the "
+     "memory column of the load idle cannot show it"),
     ("an upgrade or a crash loses no established connection", "none", "tests/e2e/survival_test.py, proxy_survival_test.py, http_load_test.py",
      "asserted by every test run; requests in flight when the dataplane is killed are counted and bounded"),
     ("proxying on two cores beside one", "1.8 times", "none", "not shown: with two cores, client and servers need one of them"),

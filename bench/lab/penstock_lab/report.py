@@ -3,7 +3,7 @@
 Order     targets and verdicts first, then each load (throughput, latency, CPU split, table), curves, idle CPU, profiles, tiers,
           what was not measured, machine, method, what the figures do not show.
 """
-from . import charts, stats
+from . import charts, report_parts, stats
 from .charts import esc
 from .formats import bare, microseconds, number, percent, ratio, seconds
 from .page import CAVEATS, CLASSES, ELSEWHERE, METHOD, STYLE, TIERS
@@ -213,7 +213,7 @@ def page(results):
     curve = curve_section(results)
     sections += [f"<h2>Curves</h2>{curve}" if curve else "",
                  "<h2>Idle: percent of one core that the device takes when nothing happens</h2>", idle_section(results),
-                 profile_section(results), "<h2>Devices</h2>",
+                 profile_section(results), report_parts.section(data, table), "<h2>Devices</h2>",
                  table(["kind", "meaning"], [[esc(kind), esc(meaning)] for kind, meaning in CLASSES], 9),
                  "<h3>Penstock's tiers</h3>", table(["tier", "what it is", "device"], [list(map(esc, row)) for row in TIERS], 9),
                  "<h2>What was not measured, and why</h2>", skipped_section(results), "<h2>Machine</h2>", machine_section(results), f"<h2>Method</h2>{METHOD}",

@@ -191,6 +191,14 @@ class Whole(unittest.TestCase):
         self.assertIn(targets.KERNEL_PATH, missed)
         self.assertNotIn(targets.KERNEL_PATH, {device for device, _load in targets.missed_places(self.results)})
 
+    def test_single_parts_and_workers_have_their_section(self):
+        self.assertIn("Workers side by side", self.page)
+        self.results.data["parts"]["worker_bench"]["bars"]["Established/tcp4/1000"] = [90e-9, 91e-9]
+        self.results.data["parts"]["worker_bench"]["profiles"]["Established/tcp4/1000"] = [("find", 61.0)]
+        page = report.page(self.results)
+        self.assertRegex(page, 'v-missed">missed.*61.0 % find')
+        self.assertNotIn("Workers side by side", report.page(run(COSTS)))
+
     def test_tiers_that_do_not_exist_are_named(self):
         self.assertRegex(self.page, "splice.*does not exist.*in XDP.*does not exist")
 

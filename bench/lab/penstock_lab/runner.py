@@ -11,7 +11,7 @@ import datetime
 import subprocess
 import time
 
-from . import duts, loads as catalogue, machine, plan, profile, stats
+from . import duts, loads as catalogue, machine, parts, plan, profile, stats
 from .formats import figure
 from .procs import LoadError
 from .results import FORMAT, Results
@@ -25,18 +25,18 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
-def fresh(mode, devices, loads, rounds, seconds, budget, profiles, cores):
+def fresh(mode, devices, loads, rounds, seconds, budget, profiles, cores, with_parts=False):
     """The data of a run that has not begun."""
     return {
         "format": FORMAT, "created": now(), "mode": mode, "machine": machine.describe(),
-        "plan": {"rounds": rounds, "seconds": seconds, "budget": budget, "profiles": profiles, "rounds_done": 0, "took_seconds": 0.0,
+        "plan": {"rounds": rounds, "seconds": seconds, "budget": budget, "profiles": profiles, "parts": with_parts, "rounds_done": 0, "took_seconds": 0.0,
                  "finished": False, "turns_done": [], "sittings": [],
                  "cores": {party: sorted(own) for party, own in cores.items()}},
         "devices": {device.name: {"title": device.title, "kind": device.kind, "notes": device.notes()} for device in devices},
         "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve,
                               "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "headline": m.headline}
                                           for m in load.metrics]} for load in loads},
-        "skipped": plan.skipped(devices, loads), "cells": [], "idle": [], "profiles": []}
+        "skipped": plan.skipped(devices, loads), "cells": [], "idle": [], "profiles": [], "parts": {}}
 
 
 def turns_of(data):
@@ -86,11 +86,29 @@ class Runner:
             self.plan["rounds_done"] = min((turn.round for turn in turns_of(data)[1]), default=self.plan["rounds"])
             self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
             self.keep(data)
-        if not self.plan["profiles"] or self.profiles(begun, allowance):
-            self.plan["finished"] = True
+        self.plan["finished"] = (not self.plan["profiles"] or self.profiles(begun, allowance)) and self.parts(begun, allowance)
         self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
         self.keep(data)
         return Results(data)
+
+    def parts(self, begun, allowance):
+        """Benches of single parts, for a run that wants them; False when time ran out before the last."""
+        for step in parts.steps() if self.plan.get("parts") else ():
+            if step in self.data["parts"]:
+                continue
+            if allowance and self.clock() - begun + parts.STEP_SECONDS > allowance:
+                return False
+            self.say(f"single parts: {step}")
+            self.data["parts"][step] = self.part(step)
+            self.keep(self.data)
+        return True
+
+    def part(self, step):
+        try:
+            return parts.measure(step)
+        except FAILURES as error:
+            self.say(f"    failed: {str(error)[:150]}")
+            return {}
 
     def over(self, turn, left, progress, before):
         """Would the round that begins with this turn end later than the budget? The first round is always played."""

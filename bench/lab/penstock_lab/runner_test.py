@@ -99,6 +99,17 @@ class Sittings(unittest.TestCase):
         results = one.run(fresh(rounds=3, budget=7 * planned))
         self.assertEqual((len(one.turns), results.data["plan"]["rounds_done"], results.data["plan"]["finished"]), (6, 2, True))
 
+    def test_single_parts_are_measured_once_each(self):
+        data = fresh()
+        data["plan"]["parts"] = True
+        with unittest.mock.patch.object(runner.parts, "measure", lambda step: {"bars": {step: [1]}}):
+            results = Played(self.keep).run(data, allowance=8 + runner.parts.STEP_SECONDS)
+            self.assertTrue(results.data["plan"]["finished"])
+            self.assertEqual(list(results.data["parts"]), runner.parts.steps())
+            del results.data["parts"][runner.parts.SCALING]
+            late = Played(self.keep).run(results.data, allowance=1)
+            self.assertFalse(late.data["plan"]["finished"])
+
     def test_missed_targets_are_profiled_once(self):
         data = fresh(profiles=True)
         data["idle"] = [{"device": "penstock-fullnat", "round": 0, "device_percent": 90.0}]

@@ -1,5 +1,5 @@
 """summary.py - the same in a terminal: one table per load, then verdicts and targets."""
-from . import stats
+from . import parts, stats
 from .formats import bare, percent, ratio, seconds
 from .targets import check_targets
 from .verdict import beside_peers, quietness
@@ -46,6 +46,8 @@ def lines(results):
         word = {"same": "no difference shown", "refused": "no verdict"}.get(verdict.word, verdict.word)
         yield f"  {row['load']:14}{row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"
     yield "  " + quietness(results, rows)
+    for bar, samples, word, why, _profile in parts.rows(results.data):
+        yield f"  {'no verdict' if word == 'refused' else word:10}  {bar.text}: {bar.show(stats.median(samples))}, limit {bar.show(bar.limit)}; {why}"
     found = check_targets(results)
     if found:
         yield ""
