@@ -48,6 +48,8 @@ class Pages(unittest.TestCase):
 
     def test_figures_from_nowhere_and_what_cannot_be_run_are_told(self):
         for text, part in (("# A\nfast\n\n# B\n\nIt takes 30 ns.\n", "docs/page.md:6: [figure] 30 ns"),
+                           ("# A\nidle: 0.4 % of a core\n", "[figure] 0.4 % of a core"),
+                           ("# A\n90,000 requests a second\n", "[figure] 90,000 requests a second"),
                            ("`other_bench`\n", "[bench] other_bench is no bench"),
                            ("`worker_bench` `NewFlow/1`\n", "[bench] worker_bench has no case NewFlow"),
                            ("`worker_bench` (Established, Fresh)\n", "[bench] worker_bench has no case Fresh"),

@@ -8,7 +8,7 @@ from .charts import esc
 from .formats import bare, microseconds, number, percent, ratio, seconds
 from .page import CAVEATS, CLASSES, ELSEWHERE, METHOD, STYLE, TIERS
 from .targets import check_targets
-from .verdict import beside_peers, quietness
+from .verdict import beside_peers, pairs, quietness
 
 SPLIT = (("client", "client"), ("servers", "servers"), ("device_process", "device: its processes"),
          ("kernel_threads", "device: kernel threads"), ("uncharged", "device: softirq charged to nobody"))
@@ -102,11 +102,7 @@ def verdict_section(results):
 
 def pair_table(found):
     """How many loads went which way, for every pair of devices."""
-    pairs = {}
-    for row in found:
-        what = "CPU per operation" if row["metric"] in COST_NAMES else "headline"
-        pairs.setdefault((row["device"], row["peer"], what), []).append(row["verdict"].word)
-    rows = [[*map(esc, key), *(words.count(word) or "" for word in WORDS), ""] for key, words in sorted(pairs.items())]
+    rows = [[*map(esc, key), *(words.count(word) or "" for word in WORDS), ""] for key, words in pairs(found)]
     return table(["device", "beside", "what", *(f"{word}, loads" for word in WORDS.values()), ""], rows, 3)
 
 

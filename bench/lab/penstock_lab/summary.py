@@ -2,7 +2,10 @@
 from . import parts, stats
 from .formats import bare, percent, ratio, seconds
 from .targets import check_targets
-from .verdict import beside_peers, quietness
+from .verdict import beside_peers, pairs, quietness
+
+ROWS_MAX = 60  # beyond, loads are counted per pair of devices; the page lists all
+WORDS = {"same": "no difference shown", "refused": "no verdict"}
 
 
 def load_lines(results, load):
@@ -39,13 +42,20 @@ def lines(results):
     yield ""
     yield "Penstock beside its peers (ratio of medians)"
     rows = beside_peers(results)
-    for row in rows:
+    if len(rows) > ROWS_MAX:
+        for (device, peer, what), words in pairs(rows):
+            counts = ", ".join(f"{words.count(word)} {WORDS.get(word, word)}" for word in ("better", "worse", "same", "refused") if word in words)
+            yield f"  {device:18}{peer:14}{what:18}{counts}"
+    for row in rows if len(rows) <= ROWS_MAX else ():
         verdict = row["verdict"]
         what = "CPU/op" if row["metric"].startswith("cost") else row["metric"]
         text = f"p {verdict.p:.3f}" if verdict.p is not None else verdict.why
-        word = {"same": "no difference shown", "refused": "no verdict"}.get(verdict.word, verdict.word)
+        word = WORDS.get(verdict.word, verdict.word)
         yield f"  {row['load']:14}{row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"
     yield "  " + quietness(results, rows)
+    if results.data.get("parts"):
+        yield ""
+        yield "Single parts (limits of bars.py)"
     for bar, samples, word, why, _profile in parts.rows(results.data):
         yield f"  {'no verdict' if word == 'refused' else word:10}  {bar.text}: {bar.show(stats.median(samples))}, limit {bar.show(bar.limit)}; {why}"
     found = check_targets(results)

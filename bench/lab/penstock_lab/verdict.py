@@ -52,6 +52,15 @@ def quietness(results, rows):
             f"{refused} of {len(rows)} comparisons got no verdict.")
 
 
+def pairs(rows):
+    """[((device, peer, what), [word of every load])] of beside_peers()."""
+    found = {}
+    for row in rows:
+        what = "CPU per operation" if row["metric"].startswith("cost") else "headline"
+        found.setdefault((row["device"], row["peer"], what), []).append(row["verdict"].word)
+    return sorted(found.items())
+
+
 def beside_peers(results):
     """Rows {load, device, peer, metric, verdict} for every Penstock device, load and peer of its kind."""
     rows = []
