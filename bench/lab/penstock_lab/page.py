@@ -12,7 +12,7 @@ h1,h2,h3 { line-height:1.2; } h2 { margin-top:2em; border-bottom:1px solid var(-
 .wide { overflow-x:auto; } .wide svg { min-width:560px; } table { border-collapse:collapse; font-size:13px; margin:.8em 0; }
 th,td { text-align:left; padding:3px 10px 3px 0; border-bottom:1px solid var(--grid); vertical-align:top; }
 td:not(:last-child) { white-space:nowrap; } td:last-child { min-width:12em; } .prose td { white-space:normal; min-width:7em; }
-summary { cursor:pointer; } a { color:var(--link); }
+@media print { td:not(:last-child) { white-space:normal; } } summary { cursor:pointer; } a { color:var(--link); }
 td.n { font-variant-numeric:tabular-nums; } small { color:var(--soft); display:block; }
 svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; } svg .mine { font-weight:600; }
 svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .ours { stroke-width:4; } polyline.dash { stroke-dasharray:6 3; }

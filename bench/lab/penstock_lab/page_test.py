@@ -10,7 +10,7 @@ import unittest
 from penstock_lab import report
 from penstock_lab.results_test import COSTS, DEVICES, run
 
-PAPER = "<style>@page { size: 1080px 4000px; margin: 20px }</style></head>"  # wider than the page's own greatest width
+PAPER = "<style>@page { size: 1080px 9000px; margin: 20px }</style></head>"  # wider than the page's own greatest width, and one page of all of it
 
 
 def laid_out():
