@@ -2,6 +2,7 @@
 
 Clients   curl, wrk, h2load (--h1), ab (HTTP/1.0, kept and not), python's http.client.
 Servers   nginx, HAProxy (answers by itself), python's http.server (HTTP/1.1, a thread per connection).
+Bodies    0 and 4,000,001 octets both ways, counted and in chunks (http_bodies.py; up to 1 GiB: proxy_long.py --parts http).
 Holds     every request is answered 200 with the server's own body; no client sees an error.
 """
 import http.client
@@ -13,6 +14,7 @@ import unittest
 
 import case
 import servers
+from http_bodies import Bodies
 from lab import Lab, VIP4, server4
 
 PORTS = {"nginx": 8081, "haproxy": 8082, "python": 8083}
@@ -78,7 +80,8 @@ class Clients(unittest.TestCase):
         routes = [{"match": {"path_separated_prefix": f"/{name}"}, "cluster": name} for name in PORTS]
         listeners = [{"name": "http", "address": VIP4, "port": 80, "protocol": "http", "mode": "proxy",
                       "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}]
-        lab.start_daemon(lab.config(clusters, listeners))
+        cls.bodies = Bodies(lab)
+        lab.start_daemon(lab.config(clusters + cls.bodies.clusters, listeners + cls.bodies.listeners))
 
     @classmethod
     def end(cls):
@@ -135,6 +138,16 @@ class Clients(unittest.TestCase):
                 response = connection.getresponse()
                 self.assertEqual((response.status, response.read().decode()), (200, BODY[name]))
             connection.close()
+
+    def test_bodies_arrive_whole_by_each_framing_and_both_ways(self):
+        moved = 0
+        for octets in (0, 4_000_001):
+            self.bodies.fill(octets)
+            for way in self.bodies.ways():
+                with self.subTest(octets=octets, way=way):
+                    self.assertEqual(self.bodies.move(*way)[0], "")
+                moved += 1
+        self.assertEqual(moved, 19 + 22)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""proxy_long.py - the long form of the proxy's tests: 1 GiB per cell, readers that stop for ten minutes, a million SYNs.
+"""proxy_long.py - the long form of the proxy's tests: 1 GiB per cell, also by HTTP, readers that stop, a million SYNs.
 
-Usage   tests/e2e/proxy_long.py [--parts matrix,curl,iperf,slow,stopped,flood] [--loss 0,0.1,1,5] [--connections 1,1000]
+Usage   tests/e2e/proxy_long.py [--parts matrix,curl,http,iperf,slow,stopped,flood] [--loss 0,0.1,1,5] [--connections 1,1000]
                                 [--mib 1024] [--stop 600] [--pause 2] [--syns 1000000] [--dut proxy] [--stages client]
-                                [--congestion reno]
+                                [--congestion reno] [--servers nginx,haproxy,python]
 Cells   one checked transfer each: loss with reordering both ways; up and down; one and many connections that share the
         octets. One JSON line per cell on the standard output, progress on the standard error stream.
 Others  while readers are slow or stopped, or SYNs flood, runs of ten connections must go on as ever, --pause seconds apart.
@@ -12,7 +12,7 @@ Holds   every octet right at both ends, every connection ended in order, residen
 """
 import argparse
 import concurrent.futures
-import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -20,6 +20,7 @@ import random
 import socket
 import struct
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True
@@ -27,6 +28,7 @@ sys.dont_write_bytecode = True
 import duts
 import frames
 import servers
+from http_bodies import Bodies, digest_of, write_random
 from impair import ImpairedLab
 from lab import VIP4, end_on_signals, server4, server6, wait_for
 from proxy_case import IPERF, RSS_GROWTH_KIB, SERVICES, TRANSFER, WEB
@@ -55,9 +57,9 @@ class LongRun:
         for stage in self.lab.stages.values():
             stage.set(plan(loss), plan(loss), seed)
 
-    def record(self, name, good, settle_s=20, **values):
-        """One line; the state after the cell decides as well."""
-        held = self.settled(settle_s)
+    def record(self, name, good, settle_s=20, idle_kept=False, **values):
+        """One line; the state after the cell decides as well. `idle_kept`: connections to endpoints stay for the next."""
+        held = self.settled(settle_s, ("active", "entries_in_use") if idle_kept else ())
         grown = self.dut.memory_kib() - self.memory
         good = good and not any(held.values()) and grown < RSS_GROWTH_KIB
         self.failed += not good
@@ -66,12 +68,14 @@ class LongRun:
         print(json.dumps({"cell": name, "dut": self.dut.name, "good": good, **values, "rss_growth_kib": grown,
                           "held": {k: v for k, v in held.items() if v}, "stage": stage}), flush=True)
 
-    def settled(self, seconds):
+    def settled(self, seconds, ignored=()):
+        def held():
+            return {name: n for name, n in self.dut.held().items() if name not in ignored}
         try:
-            wait_for(lambda: not any(self.dut.held().values()), seconds, "nothing is held", 0.2)
+            wait_for(lambda: not any(held().values()), seconds, "nothing is held", 0.2)
         except TimeoutError:
             pass
-        return self.dut.held()
+        return held()
 
     def cell(self, loss, direction, connections):
         name = f"loss {loss} %, {direction}, {connections} connections, {self.options.mib} MiB"
@@ -94,26 +98,38 @@ class LongRun:
                     self.cell(loss, direction, connections)
 
     def curl(self):
-        file = self.lab.directory / "body" / "1g"
-        digest = hashlib.sha256()
-        with file.open("wb") as out:
-            for _ in range(self.options.mib):
-                block = os.urandom(MIB)
-                digest.update(block)
-                out.write(block)
+        digest = write_random(self.lab.directory / "body" / "1g", self.options.mib * MIB)
         for loss in self.options.loss:
             self.impair(loss)
             start = time.monotonic()
             url, local = f"http://{VIP4}/body/1g", self.lab.directory / "download"
             self.lab.client.run("curl", "-sS", "--fail", "-o", local, url, timeout=CELL_TIMEOUT_S)
             seconds = time.monotonic() - start
-            got = hashlib.sha256()
-            with local.open("rb") as data:
-                while block := data.read(MIB):
-                    got.update(block)
+            got = digest_of(local)
             local.unlink()
-            self.record(f"curl, loss {loss} %, {self.options.mib} MiB", got.digest() == digest.digest(),
-                        seconds=round(seconds, 1), sha256=got.hexdigest()[:16])
+            self.record(f"curl, loss {loss} %, {self.options.mib} MiB", got == digest, seconds=round(seconds, 1), sha256=got[:16])
+
+    def http(self):
+        """Bodies from 0 to the whole through a listener of HTTP, by each client to each server; with loss, by curl to nginx."""
+        if self.dut.name != "proxy":
+            return
+        bodies = Bodies(self.lab)
+        self.lab.apply(self.dut.configuration(bodies.clusters, bodies.listeners))
+        pid = self.dut.pid()
+        for loss, octets in itertools.product(self.options.loss, sorted({0, 1, 70_000, self.options.mib * MIB})):
+            self.impair(loss)
+            bodies.fill(octets)
+            for server, client, way, framing in bodies.ways():
+                if server not in self.options.servers or (loss and (server, client) != ("nginx", "curl")):
+                    continue
+                cpu = duts.cpu_seconds(pid)
+                with Peak(self.dut.memory_kib) as peak:
+                    wrong, seconds = bodies.move(server, client, way, framing, timeout=CELL_TIMEOUT_S)
+                grown = peak.value - self.memory
+                self.record(f"http, loss {loss} %, {octets} octets {way}, {framing}, {client} with {server}",
+                            not wrong and grown < RSS_GROWTH_KIB and self.dut.pid() == pid, idle_kept=True, wrong=wrong,
+                            seconds=round(seconds, 2), dut_cpu_s=round(duts.cpu_seconds(pid) - cpu, 2), rss_growth_at_most_kib=grown)
+        self.lab.apply(self.dut.configuration())
 
     def iperf(self):
         server = self.lab.popen(self.lab.servers, "iperf3", "-s", "-p", IPERF)
@@ -188,6 +204,27 @@ class LongRun:
         return {name: sum(row[name] for row in workers) for name in workers[0]}
 
 
+class Peak:
+    """The highest of what read() says, ten times a second while the block runs."""
+
+    def __init__(self, read):
+        self.read, self.value, self.over = read, read(), threading.Event()
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.watch)
+        self.thread.start()
+        return self
+
+    def watch(self):
+        while not self.over.wait(0.1):
+            self.value = max(self.value, self.read())
+
+    def __exit__(self, kind, value, trace):
+        self.over.set()
+        self.thread.join()
+        self.value = max(self.value, self.read())
+
+
 def wait_quietly(seconds, done):
     """So long, or until done()."""
     end = time.monotonic() + seconds
@@ -223,7 +260,7 @@ def main():
 
     def numbers(kind):
         return lambda text: [kind(word) for word in text.split(",")]
-    parser.add_argument("--parts", default="matrix,curl,iperf,slow,stopped,flood")
+    parser.add_argument("--parts", default="matrix,curl,http,iperf,slow,stopped,flood")
     parser.add_argument("--loss", type=numbers(float), default=[0, 0.1, 1, 5])
     parser.add_argument("--connections", type=numbers(int), default=[1, 1000])
     parser.add_argument("--mib", type=int, default=1024)
@@ -231,6 +268,7 @@ def main():
     parser.add_argument("--dut", default="proxy")
     parser.add_argument("--stages", default="client")
     parser.add_argument("--congestion", default="reno", help="of the kernels at both ends")
+    parser.add_argument("--servers", type=lambda text: text.split(","), default=["nginx", "haproxy", "python"], help="of http")
     parser.add_argument("--pause", type=float, default=2)
     parser.add_argument("--syns", type=int, default=1_000_000)
     parser.add_argument("--send-syns", nargs=2, help=argparse.SUPPRESS)
@@ -242,7 +280,8 @@ def main():
     with ImpairedLab("long", stages=options.stages.split(","), congestion=options.congestion, server_count=1) as lab:
         run = LongRun(lab, options)
         for part in options.parts.split(","):
-            {"matrix": run.matrix, "curl": run.curl, "iperf": run.iperf, "slow": run.slow, "stopped": run.stopped, "flood": run.flood}[part]()
+            {"matrix": run.matrix, "curl": run.curl, "http": run.http,
+             "iperf": run.iperf, "slow": run.slow, "stopped": run.stopped, "flood": run.flood}[part]()
         print(f"{run.failed} cells failed", file=sys.stderr)
         return 1 if run.failed else 0
 

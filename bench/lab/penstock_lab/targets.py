@@ -50,7 +50,10 @@ COSTS = (
      "a heartbeat is relayed to the server like any payload; nothing of Penstock answers it"),
 )
 ROUTES_SAME = 1.1  # cost of a request among many routes, beside one route
-ROUTES = (1000, 10000)
+ROUTES = {"routes-1000": "1,000 regular expressions, the last taken,", "routes-10000": "10,000 regular expressions, the last taken,",
+          "routes-1000-first": "1,000 regular expressions, the first taken,",
+          "routes-1000-alike": "1,000 regular expressions that begin alike, the last taken,",
+          "routes-1000-alike-first": "1,000 regular expressions that begin alike, the first taken,"}
 KERNEL_PATH = "penstock-fallback"
 IDLE = "idle"  # the place of a target that is missed without a load
 ADDED_P50_US = 20.0
@@ -100,10 +103,10 @@ def check_cost(results, text, load, device, limit, why):
     return within(text, wanted, found, samples, limit, why, (device, load))
 
 
-def check_routes(results, count):
-    """A request among `count` routes beside one among one, by the whole machine's CPU."""
-    load, base, device = f"routes-{count}", "routes-1", "penstock-http"
-    text, wanted = f"HTTP: {count:,} regular expressions cost no more than one", f"at most {ROUTES_SAME:g} of one route"
+def check_routes(results, load, routes):
+    """A request among many routes beside one among one, by the whole machine's CPU."""
+    base, device = "routes-1", "penstock-http"
+    text, wanted = f"HTTP: {routes} cost no more than one", f"at most {ROUTES_SAME:g} of one route"
     if not all(name in results.loads() for name in (load, base)) or device not in results.devices():
         return None
     a, b = (results.samples(device, name, "cost_machine") for name in (base, load))
@@ -156,7 +159,7 @@ def within(text, wanted, found, samples, limit, why, place):
 def check_targets(results):
     ours = [name for name in results.devices() if name.startswith("penstock")]
     found = [check_ratio(results, *row) for row in RATIOS]
-    found += [check_cost(results, *row) for row in COSTS] + [check_routes(results, count) for count in ROUTES]
+    found += [check_cost(results, *row) for row in COSTS] + [check_routes(results, *row) for row in ROUTES.items()]
     found += [check(results, name) for name in ours for check in (check_added, check_idle)]
     return [row for row in found if row is not None]
 

@@ -82,22 +82,22 @@ class Proxy(FullNat):
 
 
 class Http(Proxy):
-    """HTTP/1.1 of our own on both legs; with set_routes() the last of so many regular expressions is asked for."""
+    """HTTP/1.1 of our own on both legs; with set_routes() it routes by so many regular expressions."""
 
     name, title, kind = "penstock-http", "Penstock, protocol: http, one worker", "requests"
-    serves, routes = ("web",), 0
+    serves, routes, alike = ("web",), 0, False
 
     def configuration(self, bed, weight=1):
         config = super().configuration(bed, weight)
         listener = config["listeners"][0]
         del listener["mode"]
-        matches = [{"regex": pattern_of(index).strip("^$")} for index in range(self.routes)] or [{"prefix": "/"}]
+        matches = [{"regex": pattern_of(index, self.alike).strip("^$")} for index in range(self.routes)] or [{"prefix": "/"}]
         listener.update(protocol="http", virtual_hosts=[{"name": "all", "domains": ["*"], "routes": [
             {"name": f"r{index}", "match": match, "cluster": "web"} for index, match in enumerate(matches)]}])
         return config
 
-    def set_routes(self, bed, count):
-        self.routes = count
+    def set_routes(self, bed, count, alike):
+        self.routes, self.alike = count, alike
         bed.lab.apply(self.configuration(bed), APPLY_SECONDS)
 
 

@@ -48,7 +48,7 @@ class HAProxyTcp(Device):
 class HAProxyHttp(HAProxyTcp):
     name, title, kind, mode, serves = "haproxy-http", "HAProxy, mode http, one thread", "requests", "http", ("web", "h2")
 
-    routes = 0
+    routes, alike = 0, False
 
     def more(self):
         return ["  http-reuse always", "  option http-keep-alive"]
@@ -60,10 +60,10 @@ class HAProxyHttp(HAProxyTcp):
     def bind_more(self, service):
         return " proto h2" if service[0] == "h2" else ""
 
-    def set_routes(self, bed, count):
-        """Another process with so many path_reg rules, each to a backend; the last one is asked for."""
+    def set_routes(self, bed, count, alike):
+        """Another process with so many path_reg rules, each to a backend."""
         self.stop(bed)
-        self.routes = count
+        self.routes, self.alike = count, alike
         self.start(bed)
 
     def text(self, connections):
@@ -72,7 +72,7 @@ class HAProxyHttp(HAProxyTcp):
             return text
         row = self.rows()[0]
         (address, port), (server, to) = self.bind(row), self.endpoint(row)
-        rules = "".join(f"  use_backend web if {{ path_reg {pattern_of(index)} }}\n" for index in range(self.routes))
+        rules = "".join(f"  use_backend web if {{ path_reg {pattern_of(index, self.alike)} }}\n" for index in range(self.routes))
         return (text[:text.index("listen ")] + f"frontend f\n  bind {address}:{port} backlog 16384\n{rules}"
                 f"backend web\n  server s {server}:{to}\n")
 
@@ -111,18 +111,18 @@ events {{ worker_connections {open_files - 100}; }}
 class NginxHttp(NginxStream):
     name, title, kind, serves = "nginx-http", "nginx http proxy, one worker, upstream keep-alive", "requests", ("web", "h2")
 
-    routes = 0
+    routes, alike = 0, False
 
-    def set_routes(self, bed, count):
+    def set_routes(self, bed, count, alike):
         bed.lab.end(self.child, signal.SIGKILL)
-        self.routes = count
+        self.routes, self.alike = count, alike
         self.start(bed)
 
     def locations(self):
         passing = "proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection \"\";"
         if not self.routes:
             return f"    location / {{ {passing} }}\n"
-        return "".join(f"    location ~ {pattern_of(index)} {{ {passing} }}\n" for index in range(self.routes))
+        return "".join(f"    location ~ {pattern_of(index, self.alike)} {{ {passing} }}\n" for index in range(self.routes))
 
     def body(self, directory):
         row, h2 = (next(row for row in services() if row[0] == name) for name in self.serves)
