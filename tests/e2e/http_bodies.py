@@ -105,7 +105,8 @@ class Bodies:
         self.clusters = [{"name": f"bodies-{name}", "endpoints": [{"address": address, "port": port}]}
                          for name, port in places.items()]
         # No route timeout: it is of the whole exchange, and this may take minutes.
-        routes = [{"match": {"path_separated_prefix": f"/{name}"}, "cluster": f"bodies-{name}", "timeout": "0s"} for name in places]
+        routes = [{"match": {"path_separated_prefix": f"/{name}"}, "cluster": f"bodies-{name}", "timeout": "0s"}
+                  for name in places]
         self.listeners = [{"name": "bodies", "address": VIP4, "port": PORT, "protocol": "http", "mode": "proxy",
                            "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]}]
 
@@ -141,7 +142,8 @@ class Bodies:
 
     def command(self, client, way, framing, url):
         if client == "python":
-            return [sys.executable, __file__, "put" if way == "up" else "get", url, self.file if way == "up" else self.got, framing]
+            what = ["put", url, self.file] if way == "up" else ["get", url, self.got]
+            return [sys.executable, __file__, *what, framing]
         chunked = ["-H", "Transfer-Encoding: chunked"] if framing == "chunked" else []
         return ["curl", "-sS", "--fail", *(["-T", self.file, *chunked] if way == "up" else ["-o", self.got]), url]
 

@@ -82,7 +82,7 @@ class Plan(unittest.TestCase):
     def test_a_load_takes_back_the_routes_of_another(self):
         asked = []
         device = FakeDevice("a")
-        device.routes, device.set_routes = 10, lambda _bed, count: asked.append(count)
+        device.routes, device.set_routes = 10, lambda _bed, count, _alike=False: asked.append(count)
         web.LOADS[0].prepare(None, device)
         routes.LOADS[0].prepare(None, device)
         self.assertEqual(asked, [0, 1])

@@ -96,7 +96,7 @@ class Http(Proxy):
             {"name": f"r{index}", "match": match, "cluster": "web"} for index, match in enumerate(matches)]}])
         return config
 
-    def set_routes(self, bed, count, alike):
+    def set_routes(self, bed, count, alike=False):
         self.routes, self.alike = count, alike
         bed.lab.apply(self.configuration(bed), APPLY_SECONDS)
 

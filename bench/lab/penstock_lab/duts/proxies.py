@@ -60,7 +60,7 @@ class HAProxyHttp(HAProxyTcp):
     def bind_more(self, service):
         return " proto h2" if service[0] == "h2" else ""
 
-    def set_routes(self, bed, count, alike):
+    def set_routes(self, bed, count, alike=False):
         """Another process with so many path_reg rules, each to a backend."""
         self.stop(bed)
         self.routes, self.alike = count, alike
@@ -113,7 +113,7 @@ class NginxHttp(NginxStream):
 
     routes, alike = 0, False
 
-    def set_routes(self, bed, count, alike):
+    def set_routes(self, bed, count, alike=False):
         bed.lab.end(self.child, signal.SIGKILL)
         self.routes, self.alike = count, alike
         self.start(bed)
