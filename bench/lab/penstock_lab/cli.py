@@ -17,7 +17,7 @@ import pathlib
 import subprocess
 import sys
 
-from . import ROOT, compare, duts, loads, machine, parts, plan, profile, report, runner, scaling, summary
+from . import ROOT, compare, duts, loads, machine, parts, plan, profile, report, runner, scaling, summary, targets
 from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
@@ -48,7 +48,7 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
     devices = choose(options.devices, device_names, duts.make)
     chosen = choose(options.loads, load_names, loads.find)
     rounds, budget = options.rounds or rounds, options.budget or budget
-    reserved = (plan.PROFILE_SECONDS * profile.PROFILES_MAX if options.profile else 0) + (parts.STEP_SECONDS * len(parts.steps()) if options.parts else 0)
+    reserved = after_rounds(options, devices, chosen)
     seconds = options.seconds or seconds or plan.seconds_for(budget - reserved, devices, chosen, rounds)
     if options.plan:
         show_plan(plan.turns(devices, chosen, rounds), seconds, reserved)
@@ -56,6 +56,13 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
     begin(options, parts.programs() if options.parts else ())
     cores = cores_for(os.sched_getaffinity(0))
     play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget, options.profile, cores, options.parts), new_place(options.out, mode))
+
+
+def after_rounds(options, devices, chosen):
+    """Seconds for profiles and single parts, at most."""
+    missed = targets.places([device.name for device in devices], [load.name for load in chosen])
+    return (plan.PROFILE_SECONDS * min(profile.PROFILES_MAX, missed) * options.profile
+            + parts.STEP_SECONDS * len(parts.steps()) * options.parts)
 
 
 def show_plan(turns, seconds, reserved):

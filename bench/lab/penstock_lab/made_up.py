@@ -36,7 +36,7 @@ def run(rounds=2, seed=1):
                                       cpu_of(source, 24000, (2 + index % 7 * source.uniform(0.97, 1.03)) * 1e-5), "error": "LoadError: why" if failed else None,
                                       "values": {} if failed else values_of(source, load, size)})
     data["plan"].update(rounds_done=rounds, took_seconds=9000.0, finished=True)
-    data["profiles"] = [{"device": "penstock-fullnat", "load": "keepalive", "how": "made up",
+    data["profiles"] = [{"device": "penstock-fullnat", "load": "keepalive", "how": "made up", "shares": {"own": 30.0, "ends": 45.0, "kernel": 25.0},
                          "symbols": [(f"penstock::symbol_{index}(unsigned long)", 9.0 - index) for index in range(profile.SYMBOLS_MAX // 2)]}]
     for bar in bars.BARS:
         one = data["parts"].setdefault(bar.program, {"bars": {}, "profiles": {}})

@@ -6,7 +6,7 @@ DARK = {0: "#3a9fc2", 3: "#a77bc7", 7: "#7d9cc6"}  # where the others would drow
 STYLE = """
 :root { --fg:#1c2326; --bg:#fff; --soft:#5e6b70; --grid:#dde3e5; --good:#1d7a3f; --bad:#b3261e; --link:#1f6f8b; color-scheme:light dark; }
 @media (prefers-color-scheme: dark) { :root { --fg:#e4e9eb; --bg:#14191b; --soft:#97a4a9; --grid:#2e373a; --good:#63c384; --bad:#ff8a80; --link:#7cc4de; } }
-body { margin:0; background:var(--bg); color:var(--fg); font:15px/1.5 system-ui,sans-serif; }
+body { margin:0; overflow-wrap:break-word; background:var(--bg); color:var(--fg); font:15px/1.5 system-ui,sans-serif; }
 main { max-width:1000px; margin:0 auto; padding:24px; }
 h1,h2,h3 { line-height:1.2; } h2 { margin-top:2em; border-bottom:1px solid var(--grid); } h4 { margin:1em 0 .3em; font-weight:600; }
 .wide { overflow-x:auto; } .wide svg { min-width:560px; } table { border-collapse:collapse; font-size:13px; margin:.8em 0; }
@@ -16,7 +16,7 @@ td:not(:last-child) { white-space:nowrap; } td:last-child { min-width:12em; } .p
 td.n { font-variant-numeric:tabular-nums; } small { color:var(--soft); display:block; }
 svg text { font-size:12px; fill:var(--fg); } svg .tick { fill:var(--soft); font-size:11px; } svg .value { font-size:11px; } svg .mine { font-weight:600; }
 svg .grid { stroke:var(--grid); } svg .whisker { stroke:var(--fg); stroke-width:1.5; } polyline { fill:none; stroke-width:2; } .ours { stroke-width:4; } polyline.dash { stroke-dasharray:6 3; }
-.legend span { margin-right:14px; font-size:12px; white-space:nowrap; display:inline-block; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; } .legend .dash { outline:1px dashed var(--fg); }
+.legend span { margin-right:14px; font-size:12px; display:inline-block; } .legend i { display:inline-block; width:10px; height:10px; margin-right:4px; } .legend .dash { outline:1px dashed var(--fg); }
 .v-better,.v-met { color:var(--good); } .v-worse,.v-missed { color:var(--bad); } .v-same,.v-refused { color:var(--soft); font-weight:400; }
 """
 

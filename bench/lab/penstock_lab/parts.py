@@ -14,7 +14,7 @@ from . import ROOT, bars, profile, scaling
 
 PROCESSES = 5
 SCALING, SCALING_PROGRAM, SCALING_ROUNDS = "scaling", "worker_bench", 3
-STEP_SECONDS = 30.0  # about; maglev_bench and proxy_bench take less
+STEP_SECONDS = 45.0  # worker_bench and scaling; the others take a quarter
 SYMBOLS = 6
 
 

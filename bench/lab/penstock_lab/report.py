@@ -6,6 +6,7 @@ Order     targets and verdicts first, then each load (throughput, latency, CPU s
 from . import charts, report_parts, stats
 from .charts import esc
 from .formats import bare, microseconds, number, percent, ratio, seconds
+from .profile import said
 from .page import CAVEATS, CLASSES, ELSEWHERE, METHOD, STYLE, TIERS
 from .targets import check_targets
 from .verdict import beside_peers, pairs, quietness
@@ -190,7 +191,7 @@ def profile_section(results):
     for profile in results.data.get("profiles", []):
         rows = [[esc(name), percent(share)] for name, share in profile["symbols"]]
         out += (f'<h4 id="{profile_id(profile["device"], profile["load"])}">{esc(profile["device"])} under {esc(profile["load"])}</h4>'
-                f'<p>{esc(profile["how"])}</p>' + (table(["symbol", "share"], rows) if rows else ""))
+                f'<p>{esc(profile["how"])}{esc(": " + said(profile["shares"])) if profile.get("shares") else ""}.</p>' + (table(["symbol", "share"], rows) if rows else ""))
     return f"<h2>Profiles</h2>{out}" if out else ""
 
 

@@ -1,6 +1,7 @@
 """summary.py - the same in a terminal: one table per load, then verdicts and targets."""
 from . import parts, stats
 from .formats import bare, percent, ratio, seconds
+from .profile import said
 from .targets import check_targets
 from .verdict import beside_peers, pairs, quietness
 
@@ -63,3 +64,6 @@ def lines(results):
         yield ""
         yield "Targets"
         yield from (f"  {row.say:10}{row.text}: {row.found}, wanted {row.wanted}{'; ' + row.why if row.why else ''}" for row in found)
+    for one in results.data.get("profiles", []):
+        if one.get("shares"):
+            yield f"  profile of {one['device']} under {one['load']}: {said(one['shares'])}"

@@ -164,6 +164,13 @@ def check_targets(results):
     return [row for row in found if row is not None]
 
 
+def places(devices, loads):
+    """How many places there are at which a run of these devices and loads may miss a target under load."""
+    found = {(row[4], row[1]) for row in RATIOS} | {(row[2], row[1]) for row in COSTS} | {("penstock-http", f"routes-{count}") for count in ROUTES}
+    found |= {(name, "latency") for name in devices if name.startswith("penstock") and name != KERNEL_PATH}
+    return sum(device in devices and load in loads for device, load in found)
+
+
 def missed_places(results):
     """(device, load) of every missed target, each once; where the dataplane is halted there is nothing to look at."""
     return list(dict.fromkeys((row.device, row.load) for row in check_targets(results) if row.word == "missed" and row.device != KERNEL_PATH))
