@@ -23,7 +23,7 @@ from .results import Results
 
 QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat", "penstock-proxy", "penstock-http")
 QUICK_LOADS = ("keepalive", "oneshot", "bulk", "packets")
-QUICK_BUDGET, QUICK_ROUNDS = 300, 4
+QUICK_BUDGET, QUICK_ROUNDS = 300, 5
 FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3 * 3600, 6, 3
 UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
