@@ -132,9 +132,9 @@ def show_results(results, html):
 
 def show_list():
     for name, device in duts.ALL.items():
-        print(f"device  {name:18}{device.kind:13}{device.title}")
+        print(f"device  {name:20}{device.kind:13}{device.title}")
     for name, load in loads.ALL.items():
-        print(f"load    {name:18}{load.operation:13}{load.title}")
+        print(f"load    {name:20}{load.operation:13}{load.title}")
 
 
 def show_compare(before, after):

@@ -186,6 +186,12 @@ class Whole(unittest.TestCase):
         self.assertGreater(self.page.count("<polyline"), 100)
         self.assertNotIn('dash"', self.page[self.page.index("<h2>Curves"):])
 
+    def test_every_place_that_may_be_missed_is_reserved_for(self):
+        names = [list(table) for table in (self.results.devices(), self.results.loads())]
+        under_load = [place for place in targets.missed_places(self.results) if place[1] != targets.IDLE]
+        self.assertGreaterEqual(targets.places(*names), len(under_load))
+        self.assertEqual(targets.places(["penstock-http", "nginx-http"], ["keepalive", "routes-1000", "oneshot"]), 2)
+
     def test_the_kernel_path_is_never_profiled(self):
         missed = {row.device for row in targets.check_targets(self.results) if row.word == "missed"}
         self.assertIn(targets.KERNEL_PATH, missed)

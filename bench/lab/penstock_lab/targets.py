@@ -22,6 +22,8 @@ class Outcome:
     load: str = ""
 
 
+COPIES = ("no more frames than HAProxy needs (the load's table counts them), but the kernel copies each into or out of the socket's memory and wakes "
+          "who waits; the profile tells ours from the kernel's")
 # (text, load, metric, device, peer, least or greatest ratio of medians, what limits it when missed)
 RATIOS = (
     ("L4: a request adds no more CPU than nftables does", "keepalive", "cost", "penstock-fullnat", "nft", "at most", 1.0,
@@ -29,23 +31,23 @@ RATIOS = (
     ("L4: packets per second, at least twice the kernel's NAT", "packets", "rate", "penstock-fullnat", "nft", "at least", 2.0,
      "on two cores the generator's softirq work shares a core with the receiver"),
     ("Proxy: a request adds no more CPU than HAProxy does", "keepalive", "cost", "penstock-proxy", "haproxy-tcp", "at most", 1.0,
-     "see the profile: what is not ours is the kernel's copy of each frame into and out of the socket's memory"),
+     COPIES),
     ("Proxy: a request adds half of HAProxy's CPU", "keepalive", "cost", "penstock-proxy", "haproxy-tcp", "at most", 0.5,
-     "see the profile: two frames per direction and leg, each with a system call's share"),
+     COPIES),
     ("Proxy: a new connection adds no more CPU than HAProxy does", "oneshot", "cost", "penstock-proxy", "haproxy-tcp", "at most", 1.0,
-     "about ten frames per connection and side, each copied by the kernel"),
+     COPIES),
     ("HTTP: a request adds no more CPU than nginx does", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 1.0,
-     "see the profile"),
+     COPIES),
     ("HTTP: a request adds half of nginx's CPU", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 0.5,
-     "see the profile"),
+     COPIES),
 )
 # (text, load, device, greatest added CPU seconds per operation, what limits it when missed): 1 / so many a CPU-second
 COSTS = (
-    ("HTTP: 84,000 requests per CPU second, three times MOSN's", "keepalive", "penstock-http", 1 / 84e3, "see the profile"),
+    ("HTTP: 84,000 requests per CPU second, three times MOSN's", "keepalive", "penstock-http", 1 / 84e3, COPIES),
     ("HTTP: 140,000 requests per CPU second", "keepalive", "penstock-http", 1 / 140e3,
-     "see the profile: the kernel's copy-mode veth costs more per request than ours does"),
+     COPIES),
     ("RPC: 150,000 calls of 1 KiB per CPU second", "rpc", "penstock-proxy", 1 / 150e3,
-     "see the profile: the same frames as HTTP, and nothing of Penstock reads Bolt yet"),
+     COPIES + "; nothing of Penstock reads Bolt"),
     ("RPC: a million heartbeats per CPU second", "heartbeats", "penstock-proxy", 1 / 1e6,
      "a heartbeat is relayed to the server like any payload; nothing of Penstock answers it"),
 )
@@ -166,7 +168,7 @@ def check_targets(results):
 
 def places(devices, loads):
     """How many places there are at which a run of these devices and loads may miss a target under load."""
-    found = {(row[4], row[1]) for row in RATIOS} | {(row[2], row[1]) for row in COSTS} | {("penstock-http", f"routes-{count}") for count in ROUTES}
+    found = {(row[3], row[1]) for row in RATIOS} | {(row[2], row[1]) for row in COSTS} | {("penstock-http", load) for load in ROUTES}
     found |= {(name, "latency") for name in devices if name.startswith("penstock") and name != KERNEL_PATH}
     return sum(device in devices and load in loads for device, load in found)
 
