@@ -289,6 +289,13 @@ void HttpProxy::next_request(std::uint32_t index) {
   c.up.octets = c.down.octets = 0;
 }
 
+namespace {
+
+/// The endpoint cannot answer a request that it does not have yet: how long that takes is the client's affair.
+bool is_uploading(const Connection& c) { return c.request == Phase::body && c.upstream != kNone; }
+
+}  // namespace
+
 void HttpProxy::arm(std::uint32_t index) {
   Connection& c = connections_[index];
   CoarseMs deadline{now_ms_.ms + (1u << 30)};
@@ -306,7 +313,7 @@ void HttpProxy::arm(std::uint32_t index) {
     else
       sooner(c.moved, c.keep_ms);
   } else {
-    sooner(c.request_since, c.timeout_ms);
+    if (!is_uploading(c)) sooner(c.request_since, c.timeout_ms);
     if (!c.response_begun && c.upstream != kNone) sooner(c.try_since, c.try_ms);
     sooner(c.moved, c.idle_ms);
   }
@@ -344,7 +351,8 @@ void HttpProxy::expired(std::uint32_t index) {
     return forget_connection(index);
   }
   if (!c.counted) return;
-  if (passed(c.request_since, c.timeout_ms)) return time_out(index, ResponseDetail::response_timeout);
+  if (!is_uploading(c) && passed(c.request_since, c.timeout_ms))
+    return time_out(index, ResponseDetail::response_timeout);
   if (passed(c.moved, c.idle_ms)) return time_out(index, ResponseDetail::idle_timeout);
   if (!c.response_begun && c.upstream != kNone && passed(c.try_since, c.try_ms)) {
     note_outcome(c.upstream, 504);

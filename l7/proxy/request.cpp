@@ -390,6 +390,7 @@ bool HttpProxy::relay_request_body(std::uint32_t index) {
   }
   if (flow == Flow::done) {
     c.request = Phase::none;
+    c.request_since = now_ms_;  // from here on the endpoint has what it answers
     send_mirror(c);
     static_cast<void>(c.exchange.on(ExchangeEvent::request_complete));
     return true;

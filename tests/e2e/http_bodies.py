@@ -104,7 +104,7 @@ class Bodies:
             servers.wait_listening(lab, lab.popen(lab.servers, *commands[name], log=log), port, "-Hltn", log)
         self.clusters = [{"name": f"bodies-{name}", "endpoints": [{"address": address, "port": port}]}
                          for name, port in places.items()]
-        # No route timeout: it is of the whole exchange, and this may take minutes.
+        # No route timeout: a large answer takes longer.
         routes = [{"match": {"path_separated_prefix": f"/{name}"}, "cluster": f"bodies-{name}", "timeout": "0s"}
                   for name in places]
         self.listeners = [{"name": "bodies", "address": VIP4, "port": PORT, "protocol": "http", "mode": "proxy",

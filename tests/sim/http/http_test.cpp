@@ -241,6 +241,20 @@ TEST(Http, times_are_kept) {
   EXPECT_EQ(counted(cut, control::ResponseDetail::request_timeout), 1u);
 }
 
+TEST(Http, an_upload_may_take_longer_than_the_answer_may) {
+  HttpRunOptions options;
+  options.table = forward({.timeout_ms = 50});
+  options.last_octet_us = 200'000;
+  HttpWorld whole{options, {{{.method = "POST", .body = 3000, .answer_body = 9}}}};
+  EXPECT_EQ(whole.run(), "");
+  EXPECT_GE(whole.answered_after_us(), options.last_octet_us);
+
+  HttpWorld silent{options, {{{.method = "POST", .body = 3000, .fault = ServerFault::silent, .expected = 504}}}};
+  EXPECT_EQ(silent.run(), "");
+  EXPECT_GE(silent.answered_after_us(), options.last_octet_us + 50'000) << "it begins with the request's last octet";
+  EXPECT_EQ(counted(silent, control::ResponseDetail::response_timeout), 1u);
+}
+
 TEST(Http, limits_of_a_cluster_make_requests_wait_or_fail) {
   HttpRunOptions options;
   options.policy.max_connections = 1;

@@ -267,8 +267,10 @@ void HttpWorld::pump(std::size_t host, std::size_t index) {
   else
     server_step(socket);
   // In random pieces, so that every octet is once the first of a segment.
-  while (socket.sent < socket.out.size()) {
-    const std::size_t piece = std::min(socket.out.size() - socket.sent, 1 + random_.below(options_.piece_max));
+  const std::size_t held = host == 0 && now_us() < options_.last_octet_us && !socket.out.empty() ? 1 : 0;
+  if (held != 0) push(start_us_ + options_.last_octet_us, Kind::timer, host, index);
+  while (socket.sent + held < socket.out.size()) {
+    const std::size_t piece = std::min(socket.out.size() - held - socket.sent, 1 + random_.below(options_.piece_max));
     const std::size_t taken = engine.write(socket.ep, std::as_bytes(std::span{socket.out.data() + socket.sent, piece}));
     socket.sent += taken;
     tcp::SegmentOut out;

@@ -52,6 +52,7 @@ struct HttpRunOptions {
   std::size_t endpoints{2};
   std::uint64_t server_idle_us{};  ///< servers close a connection that idles this long; 0: never
   std::size_t head_cut{};          ///< clients send only so many octets of their first request, then wait
+  std::uint64_t last_octet_us{};   ///< clients keep the last octet of what they have to say until then
   std::uint32_t buffers{4096};
   route::RouteTable table{};  ///< empty: everything to cluster "c"
   control::ClusterPolicyRecord policy{};
