@@ -79,10 +79,11 @@ def load_table(results, load, names):
         why = stats.noise(head, results.foreign(name, load)) if head else None
         errors = results.errors(name, load)
         note = esc("; ".join(filter(None, [why and f"noisy: {why}", errors and f"{len(errors)} failed: {errors[0][:160]}"])))
-        rows.append([esc(name), *(summary_of(results.samples(name, load, metric["name"]), metric["unit"]) for metric in metrics),
-                     summary_of(results.samples(name, load, "frames"), ""), note or "ok"])
+        word = ("noisy" if why else "ok") if head else "failed"
+        rows.append([esc(name), word, *(summary_of(results.samples(name, load, metric["name"]), metric["unit"]) for metric in metrics),
+                     summary_of(results.samples(name, load, "frames"), ""), note])
     titles = [title_of(metric, results.loads()[load]["operation"]) for metric in metrics]
-    return table(["device", *titles, "frames in and out of the node per operation", "quality"], rows)
+    return table(["device", "quality", *titles, "frames in and out of the node per operation", "why"], rows, 2)
 
 
 def verdict_section(results):
