@@ -49,9 +49,28 @@ bool Asker::open() {
       ++standing;
     }
   }
-  std::printf("open %.1f\n", since(start) * 1e3);
-  std::fflush(stdout);
+  opened_seconds_ = since(start);
   return true;
+}
+
+bool Asker::greet() {
+  const auto start = Clock::now();
+  std::array<epoll_event, kWindow> events{};
+  std::size_t begun = 0;
+  while (times_.size() < connections_.size()) {
+    for (; begun < connections_.size() && begun - times_.size() < kWindow; ++begun) ask(connections_[begun]);
+    if (stopped() || wrong_ > 0 || Clock::now() - start > kOpenTimeout) return false;
+    const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 100);
+    for (int i = 0; i < count; ++i) take(connections_[events[static_cast<std::size_t>(i)].data.u32]);
+  }
+  times_.clear();
+  sent_ = 0;
+  return wrong_ == 0;
+}
+
+void Asker::announce() const {
+  std::printf("open %.1f\n", opened_seconds_ * 1e3);
+  std::fflush(stdout);
 }
 
 void Asker::hold(double interval_ms) {

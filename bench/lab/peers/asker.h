@@ -1,14 +1,15 @@
 // asker.h - many TCP connections of one client: they rest, send Bolt heartbeats in time, or call as fast as answers
 // come.
 //
-// Model     open() connects all, kWindow at a time. hold() waits, with heartbeats spread evenly over the interval;
-// call()
-//           keeps one request in flight on each. An answer counts when its id, kind, status and size are right.
+// Model     open() connects all, kWindow at a time; greet() has each of them answered once, since a connection that a
+//           proxy's kernel accepted may still wait for the proxy. hold() waits, with heartbeats spread evenly over the
+//           interval; call() keeps one request in flight on each. An answer counts when its id, kind, status and size
+//           are right.
 // Units     latencies in microseconds, from send() to the last octet of the answer.
 // Shape     one thread, one epoll set.
-// Errors    open() is false when a connection fails; later losses show as fewer alive, wrong answers as `wrong`.
-// Limits    one request in flight per connection: a heartbeat that is still unanswered when its turn comes is skipped.
-// Not here  the frames (bolt.h)
+// Errors    open() and greet() are false when a connection fails or is too slow; later losses show as fewer alive,
+// wrong answers as `wrong`. Limits    one request in flight per connection: a heartbeat that is still unanswered when
+// its turn comes is skipped. Not here  the frames (bolt.h)
 #pragma once
 
 #include <chrono>
@@ -25,8 +26,12 @@ class Asker {
   using Clock = std::chrono::steady_clock;
   Asker(const sockaddr_in& to, std::size_t count);
 
-  /// All of them stand ("open MILLISECONDS" is printed), or false.
+  /// All of them stand, or false.
   bool open();
+  /// Each has answered a heartbeat, which is not counted, or false.
+  bool greet();
+  /// Prints "open MILLISECONDS", the time that open() took.
+  void announce() const;
   /// Until a signal; heartbeats if `interval_ms` is not 0.
   void hold(double interval_ms);
   /// One call of so much content after the other on each, for `seconds` or until a signal.
@@ -57,7 +62,7 @@ class Asker {
   std::vector<double> times_;
   std::size_t turn_ = 0, sent_ = 0, wrong_ = 0;
   std::uint32_t next_id_ = 1;
-  double seconds_ = 0;
+  double opened_seconds_ = 0, seconds_ = 0;
 };
 
 /// epoll_ctl with an index as the event's data.

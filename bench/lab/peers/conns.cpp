@@ -3,8 +3,8 @@
 //
 // Usage   conns serve PORT [--bolt]
 //         conns hold ADDRESS PORT COUNT [--interval MS]
-//           prints "open MILLISECONDS" when all stand; then, with an interval, a Bolt heartbeat per connection and
-//           interval, until SIGTERM
+//           prints "open MILLISECONDS" when all stand (with an interval: and have answered once); then, with an
+//           interval, a Bolt heartbeat per connection and interval, until SIGTERM
 //         conns call ADDRESS PORT COUNT SECONDS [--octets N]
 //           as many Bolt calls of N octets of content as are answered, one in flight per connection
 //         Both end with {"alive": N, "sent": N, "answered": N, "wrong": N, "seconds": S, "p50": us, "p90": us, "p99":
@@ -116,6 +116,8 @@ int main(int argc, char** argv) {
   const double seconds = calls ? words.place_number<double>("SECONDS") : 0;
   words.end();
   if (!asker.open()) fail("not every connection stands");
+  if (interval_ms > 0 && !asker.greet()) fail("not every connection is answered");
+  asker.announce();
   if (calls)
     asker.call(seconds, octets);
   else

@@ -107,6 +107,9 @@ class Peers(unittest.TestCase):
             with self.proxy("sockmap_proxy", to=ECHO), concurrent.futures.ThreadPoolExecutor(8) as pool:
                 for done in [pool.submit(self.converse, octets) for octets in (1, 100, 4000) * 8]:
                     done.result()
+            held = self.space.run(BUILD / "conns", "hold", "127.0.0.1", ECHO, 20, "--interval", 20, check=False, timeout=15)
+            self.assertEqual(held.returncode, 1)  # an echo is no answer to a heartbeat
+            self.assertNotIn("open", held.stdout)
         finally:
             echo.terminate()
             self.assertEqual(echo.wait(5), 0)

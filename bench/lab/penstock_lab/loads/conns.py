@@ -31,7 +31,7 @@ def held(bed, address, port, count, *options):
         bed.lab.end(child, signal.SIGTERM, timeout=5)
         return json.loads(log.read_text().splitlines()[-1])
     try:
-        bed.ready(child, log, "open", 25)
+        bed.ready(child, log, "open", 45)
         yield float(log.read_text().split()[1]), report
     finally:
         bed.lab.end(child)
