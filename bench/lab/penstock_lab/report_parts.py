@@ -5,8 +5,9 @@ from . import charts, parts, scaling
 from .charts import esc
 from .formats import number, percent
 
-MODEL = ((30, 25, 0, "30 + 25 ns: few flows, a card's driver"), (53, 25, 50, "53 + 25 ns, 50 for a hand-off: 1M flows"),
-         (53, 71, 50, "53 + 71 ns, 50 for a hand-off: 1M flows, AF_XDP zero copy"))
+# The columns of the table in docs/architecture/scaling.md: worker, device, hand-off.
+MODEL = ((30, 25, 0, "30 + 25 ns (few flows, DPDK driver)"), (53, 25, 0, "53 + 25 ns (1M flows, DPDK driver)"),
+         (53, 25, 50, "53 + 25 ns, 50 for a hand-off"), (53, 71, 0, "53 + 71 ns (1M flows, AF_XDP zero copy)"))
 MODEL_CORES = (1, 2, 4, 8, 16, 32, 64)
 FLOWS, ENTRIES, GBIT = 1_000_000, 128, 100
 

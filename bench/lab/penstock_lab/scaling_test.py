@@ -1,7 +1,7 @@
 """scaling_test.py - the model's arithmetic against figures that are known."""
 import unittest
 
-from penstock_lab import ROOT, scaling
+from penstock_lab import ROOT, report_parts, scaling
 
 
 class Scaling(unittest.TestCase):
@@ -37,6 +37,12 @@ class Scaling(unittest.TestCase):
         self.assertLess(scaling.predicted_mpps(need - 1, 30, 20), scaling.line_rate_mpps(100, 64))
         self.assertEqual(scaling.cores_for_line(100, 1518, 30, 20), 1)
         self.assertIsNone(scaling.cores_for_line(100, 64, 3000, 20, most=8))
+
+    def test_the_page_predicts_what_the_manual_says(self):
+        text = (ROOT / "docs" / "architecture" / "scaling.md").read_text()
+        for worker, device, handoff, name in report_parts.MODEL:
+            self.assertIn(name, text)
+            self.assertIn(f" {scaling.predicted_mpps(8, worker, device, handoff_ns=handoff):.1f} |", text)
 
     def test_counts_of_workers(self):
         self.assertEqual(scaling.counts_of(2), [1, 2])
