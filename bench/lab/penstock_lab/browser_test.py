@@ -49,8 +49,8 @@ class Browser(unittest.TestCase):
             page, harness = (pathlib.Path(folder, name) for name in ("page.html", "all.html"))
             page.write_text(report.page(made_up.run()).replace("</body>", LOOK).replace("<details>", "<details open>"))
             harness.write_text(HARNESS % "".join(f'<iframe src="page.html" width="{width}" height="900"></iframe>' for width in WIDTHS))
-            done = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile", "--enable-logging=stderr",
-                                   "--virtual-time-budget=20000", "--window-size=1400,3000", "--dump-dom", harness.as_uri()],
+            done = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile",
+                                   "--enable-logging=stderr", "--virtual-time-budget=20000", "--window-size=1400,3000", "--dump-dom", harness.as_uri()],
                                   capture_output=True, text=True, timeout=100)
         cls.console = re.findall(r".*CONSOLE.*", done.stderr)
         cls.frames = json.loads(html.unescape(re.search(r"<pre>(.*?)</pre>", done.stdout, re.S).group(1)))

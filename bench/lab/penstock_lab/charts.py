@@ -1,7 +1,7 @@
 """charts.py - SVG by hand: bars with whiskers, stacked bars, curves. Text is inherited from the page; no script, no network.
 
-Model     every chart is one <svg> as text, which scrolls where the page is narrow. Colours are CSS classes c0..c8 (report.py), so that a page may have two
-          themes. Every mark has a <title>, which a browser shows as a tooltip.
+Model     every chart is one <svg> as text, which scrolls where the page is narrow. Colours are CSS classes c0..c8 (page.py), so that
+          a page may have two themes. Every mark has a <title>, which a browser shows as a tooltip.
 """
 import html
 import math

@@ -31,10 +31,11 @@ def run(rounds=2, seed=1):
             data["idle"].append({"device": device.name, "round": turn, "device_percent": 100.0 if device.polls else 0.1 + index / 20})
             for load in plan.loads_for(device, chosen):
                 size = (1 + index / 9) * (load.curve[1] + 1 if load.curve else 1) ** -0.3
-                failed = (device.name, load.name) == ("sidecar", "flood")
-                data["cells"].append({"device": device.name, "load": load.name, "round": turn, "cpu": {} if failed else
-                                      cpu_of(source, 24000, (2 + index % 7 * source.uniform(0.97, 1.03)) * 1e-5), "error": "LoadError: why" if failed else None,
-                                      "values": {} if failed else values_of(source, load, size)})
+                cell = {"device": device.name, "load": load.name, "round": turn, "cpu": {}, "values": {}, "error": "LoadError: why"}
+                if (device.name, load.name) != ("sidecar", "flood"):
+                    cost = (2 + index % 7 * source.uniform(0.97, 1.03)) * 1e-5
+                    cell.update(cpu=cpu_of(source, 24000, cost), values=values_of(source, load, size), error=None)
+                data["cells"].append(cell)
     data["plan"].update(rounds_done=rounds, took_seconds=9000.0, finished=True)
     data["profiles"] = [{"device": "penstock-fullnat", "load": "keepalive", "how": "made up", "shares": {"own": 30.0, "ends": 45.0, "kernel": 25.0},
                          "symbols": [(f"penstock::symbol_{index}(unsigned long)", 9.0 - index) for index in range(profile.SYMBOLS_MAX // 2)]}]

@@ -45,7 +45,8 @@ TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away",
 ELSEWHERE = (
     ("single parts: a packet, a flow, a segment, a connection, a request, a route, a Maglev table", "limits of bars.py",
      "scripts/lab full, scripts/bench bars", "in a section of its own, with profiles, where this run measured them; docs/guide/lab.md"),
-    ("two workers beside one", "1.9 times", "scripts/lab full, scripts/lab scaling", "in memory, without a device; met in docs/architecture/scaling.md"),
+    ("two workers beside one", "1.9 times", "scripts/lab full, scripts/lab scaling", "in memory, without a device; met in "
+     "docs/architecture/scaling.md"),
     ("steering in XDP, above an empty program", "25 ns", "steer_bench", "missed: about twice that for a packet that is not ours and four times for a "
      "service's: two to four lookups in kernel hash maps, each an out-of-line call (docs/architecture/steering.md)"),
     ("Maglev: entries per endpoint, and flows that move when one leaves", "spread of 1; about 0.5 %", "maglev_test", "asserted by every test run"),
@@ -53,8 +54,8 @@ ELSEWHERE = (
      "memory column of the load idle cannot show it"),
     ("100,000 proxied connections with heartbeats", "100 MB, 5 % of a core", "relay_bench Idle; none for the CPU",
      "memory: the part above, times 100,000; CPU: not shown, since a client here may not open so many files"),
-    ("new connections a second and core", "400,000 in memory; over AF_XDP told apart", "relay_bench Live; the load oneshot", "among the single parts; "
-     "over veth the kernel's ends are the limit, see what a connection adds"),
+    ("new connections a second and core", "400,000 in memory; over AF_XDP told apart", "relay_bench Live; the load oneshot",
+     "among the single parts; over veth the kernel's ends are the limit, see what a connection adds"),
     ("an upgrade or a crash loses no established connection", "none", "tests/e2e/survival_test.py, proxy_survival_test.py, http_load_test.py",
      "asserted by every test run; requests in flight when the dataplane is killed are counted and bounded"),
     ("proxying on two cores beside one", "1.8 times", "none", "not shown: with two cores, client and servers need one of them"),

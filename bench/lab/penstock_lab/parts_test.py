@@ -127,7 +127,8 @@ class Texts(unittest.TestCase):
         self.assertEqual(profile.parse(text), [("copy_from_user (kernel)", 41.2), ("penstock::worker::Worker::run(unsigned long)", 7.05)])
 
     def test_samples_are_split_into_ours_the_ends_and_the_kernels(self):
-        found = profile.shares([("penstock::worker::Worker::run", 40.0), ("tcp_ack (kernel)", 30.0), ("veth_xmit (kernel)", 20.0), ("tcp_like()", 5.0)])
+        found = profile.shares([("penstock::worker::Worker::run", 40.0), ("tcp_ack (kernel)", 30.0), ("veth_xmit (kernel)", 20.0),
+                                ("tcp_like()", 5.0)])
         self.assertEqual(found, {"own": 45.0, "ends": 30.0, "kernel": 20.0})
         self.assertIn("45 % in Penstock", profile.said(found))
 

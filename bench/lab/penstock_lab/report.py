@@ -192,7 +192,8 @@ def profile_section(results):
     for profile in results.data.get("profiles", []):
         rows = [[esc(name), percent(share)] for name, share in profile["symbols"]]
         out += (f'<h4 id="{profile_id(profile["device"], profile["load"])}">{esc(profile["device"])} under {esc(profile["load"])}</h4>'
-                f'<p>{esc(profile["how"])}{esc(": " + said(profile["shares"])) if profile.get("shares") else ""}.</p>' + (table(["symbol", "share"], rows) if rows else ""))
+                f'<p>{esc(profile["how"])}{esc(": " + said(profile["shares"])) if profile.get("shares") else ""}.</p>'
+                + (table(["symbol", "share"], rows) if rows else ""))
     return f"<h2>Profiles</h2>{out}" if out else ""
 
 
@@ -214,7 +215,8 @@ def page(results):
                  profile_section(results), report_parts.section(data, table), "<h2>Devices</h2>",
                  table(["kind", "meaning"], [[esc(kind), esc(meaning)] for kind, meaning in CLASSES], 9),
                  "<h3>Penstock's tiers</h3>", table(["tier", "what it is", "device"], [list(map(esc, row)) for row in TIERS], 9),
-                 "<h2>What was not measured, and why</h2>", skipped_section(results), "<h2>Machine</h2>", machine_section(results), f"<h2>Method</h2>{METHOD}",
+                 "<h2>What was not measured, and why</h2>", skipped_section(results), "<h2>Machine</h2>", machine_section(results),
+                 f"<h2>Method</h2>{METHOD}",
                  f"<h2>What these figures do not show</h2>{CAVEATS}"]
     return ('<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>Penstock lab</title><style>{STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n")

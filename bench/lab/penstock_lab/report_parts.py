@@ -48,7 +48,8 @@ def section(data, table):
     if found.get(parts.SCALING):
         out += ("<h2>Workers side by side</h2><h4>measured: worker_bench, a process per core at once, no device</h4>"
                 + measured_chart(found[parts.SCALING])
-                + f"<h4>predicted, not measured: 100 GbE of 64-octet frames ({number(scaling.line_rate_mpps(GBIT, 64))} Mpps at most)</h4>" + model_chart()
+                + f"<h4>predicted, not measured: 100 GbE of 64-octet frames ({number(scaling.line_rate_mpps(GBIT, 64))} Mpps at most)</h4>"
+                + model_chart()
                 + "<p>Arithmetic of docs/architecture/scaling.md, which says what it assumes. No card, no second socket and no more "
                 f"cores than this machine's were measured; a node can be told at most {scaling.WORKERS_MAX} workers.</p>")
     return out

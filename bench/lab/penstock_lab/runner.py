@@ -29,8 +29,8 @@ def fresh(mode, devices, loads, rounds, seconds, budget, profiles, cores, with_p
     """The data of a run that has not begun."""
     return {
         "format": FORMAT, "created": now(), "mode": mode, "machine": machine.describe(),
-        "plan": {"rounds": rounds, "seconds": seconds, "budget": budget, "profiles": profiles, "parts": with_parts, "rounds_done": 0, "took_seconds": 0.0,
-                 "finished": False, "turns_done": [], "sittings": [],
+        "plan": {"rounds": rounds, "seconds": seconds, "budget": budget, "profiles": profiles, "parts": with_parts,
+                 "rounds_done": 0, "took_seconds": 0.0, "finished": False, "turns_done": [], "sittings": [],
                  "cores": {party: sorted(own) for party, own in cores.items()}},
         "devices": {device.name: {"title": device.title, "kind": device.kind, "notes": device.notes()} for device in devices},
         "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve,
