@@ -1,4 +1,4 @@
-"""http_load_test.py - HTTP under load: ten thousand connections, and what kill -9 of an endpoint, the dataplane, the daemon costs.
+"""http_load_test.py - HTTP under load: ten thousand connections, and what an endpoint's removal and kill -9 of an endpoint, the dataplane, the daemon cost.
 
 Losses    every request of every client is counted (http_load.py). The bounds below are those of docs/guide/http.md.
 """
@@ -30,10 +30,11 @@ def configuration(lab):
                "max_ejection_percent": 50}
     clusters = [{"name": "both", "endpoints": both, "outlier_detection": outlier, "circuit_breakers": {"max_retries": CLIENTS}},
                 {"name": "plain", "endpoints": both, "outlier_detection": outlier},
-                {"name": "first", "endpoints": both[:1]}]
+                {"name": "second", "endpoints": both[::-1]}, {"name": "first", "endpoints": both[:1]}]
     routes = [{"match": {"prefix": "/retried"}, "cluster": "both",
                "retry_policy": {"on": ["connect-failure", "reset"], "num_retries": 2}},
               {"match": {"prefix": "/plain"}, "cluster": "plain"},
+              {"match": {"prefix": "/second/"}, "cluster": "second", "prefix_rewrite": "/"},
               {"match": {"prefix": "/"}, "cluster": "first"}]
     listeners = [{"name": "http", "address": VIP4, "port": 80, "protocol": "http", "mode": "proxy",
                   "virtual_hosts": [{"name": "main", "domains": ["main.test"], "routes": routes}]}]
@@ -99,6 +100,31 @@ class Load(unittest.TestCase):
         self.assertEqual(load.lost(), [])
         self.assertEqual(load.opened, CLIENTS, "a connection was lost")
         self.assertEqual(self.lab.dataplane_pid(), pid)
+
+    def test_bb_a_removed_endpoint_drains(self):
+        whole, less = configuration(self.lab), configuration(self.lab)
+        for cluster in less["clusters"]:
+            cluster["endpoints"] = [e for e in cluster["endpoints"] if e["address"] != server4(2)]
+        head, body = self.lab.directory / "slow-head", self.lab.directory / "slow-body"
+        load = self.load("/plain")  # nothing is tried again
+        slow = self.lab.popen(self.lab.client, "curl", "-sS", "--fail", "--limit-rate", "4M", "-H", "Host: main.test",
+                              "-D", head, "-o", body, f"http://{VIP4}/second/body/10m")
+        wait_for(lambda: head.exists() and b"\r\n\r\n" in head.read_bytes(), 5, "the slow response begins", 0.02)
+        self.assertIn("x-server: web2", head.read_text().lower())
+        for _ in range(4):
+            moment = time.monotonic()
+            wait_for(lambda since=moment: load.spread(since).get("web2"), 5, "the endpoint is used", 0.05)
+            self.lab.apply(less)
+            moment = time.monotonic() + 0.2  # what was under way has come
+            time.sleep(0.5)
+            self.assertEqual(set(load.spread(moment)), {"web1"})
+            self.lab.apply(whole)
+        load.stop()
+        self.assertEqual(slow.wait(20), 0, "a response under way was cut off")
+        self.assertEqual(body.read_bytes(), (self.lab.directory / "body" / "10m").read_bytes())
+        print(f"endpoint removed four times: {len(load.attempts)} requests, {load.outcomes()}")
+        self.assertEqual(load.lost(), [])
+        self.assertEqual(load.opened, CLIENTS, "a connection was lost")
 
     def test_c_a_killed_dataplane_costs_what_was_under_way(self):
         load = self.load("/retried")
