@@ -39,6 +39,12 @@ Trouble check_listener(const HttpTables& http, std::size_t cluster_count, std::s
   if (record.trusted_hops > kTrustedHopsMax) return bad("trusted_hops is above " + std::to_string(kTrustedHopsMax));
   if ((record.flags & ~unsigned{kHttpTrace}) != 0) return bad("flag is unknown");
   if (record.trace_samples > kPerMillion) return bad("trace_samples is above a million");
+  if (record.zero != 0) return bad("reserved field is not 0");
+  if (record.connect_allow.octets > kConnectAllowMax ||
+      !inside(record.connect_allow.offset, record.connect_allow.octets, http.texts.size()))
+    return bad("targets of CONNECT are too long or end behind their section");
+  if (record.connect_allow.octets != 0 && record.connect_cluster >= cluster_count)
+    return bad("cluster " + std::to_string(record.connect_cluster) + " of CONNECT does not exist");
   if (!inside(record.via.offset, record.via.octets, http.texts.size())) return bad("via ends behind its section");
   return std::nullopt;
 }
@@ -67,7 +73,9 @@ Trouble check_policy_values(const ClusterPolicyRecord& policy, std::size_t index
   if (policy.retry_budget_percent > 100) return bad("retry_budget_percent is above 100");
   if (!is_time(policy.idle_timeout_ms) || !is_time(policy.connect_timeout_ms))
     return bad("a time is not 1.." + std::to_string(kTimeoutMsMax) + " ms");
-  if (policy.slow_start_ms > kTimeoutMsMax) return bad("slow_start_ms is above " + std::to_string(kTimeoutMsMax));
+  const SlowStartRecord& slow = policy.slow_start;
+  if (slow.window_ms > kTimeoutMsMax || slow.aggression_percent == 0 || slow.min_weight_percent > 100)
+    return bad("slow start with a wrong time, aggression or weight");
   const OutlierRecord& outlier = policy.outlier;
   const bool watched = outlier.consecutive_5xx != 0 || outlier.consecutive_gateway_failure != 0;
   if (watched && (!is_time(outlier.base_ejection_ms) || !is_time(outlier.max_ejection_ms) ||
@@ -80,6 +88,10 @@ Trouble check_policy_values(const ClusterPolicyRecord& policy, std::size_t index
 Trouble check_policy(const SnapshotTables& tables, std::size_t index) {
   const ClusterPolicyRecord& policy = tables.http.cluster_policies[index];
   if (auto trouble = check_policy_values(policy, index)) return trouble;
+  for (const TextRef text : {policy.affinity.cookie, policy.affinity.path})
+    if (text.octets > kAffinityTextMax || !inside(text.offset, text.octets, tables.http.texts.size()))
+      return snapshot_problem(Section::cluster_policies, index,
+                              "text of affinity is too long or ends behind its section");
   const auto bad = [&](std::string what) {
     return snapshot_problem(Section::cluster_policies, index, std::move(what));
   };
@@ -104,7 +116,7 @@ Trouble check_policy(const SnapshotTables& tables, std::size_t index) {
   return std::nullopt;
 }
 
-/// Listeners and the clusters of their routes: one family, and node addresses of it.
+/// Listeners and the clusters of their routes and tunnels: one family, and node addresses of it.
 Trouble check_route_clusters(const SnapshotTables& tables) {
   const auto has = [](const auto& addresses, bool v4, auto address_of) {
     return std::any_of(addresses.begin(), addresses.end(), [&](const auto& a) { return address_of(a).is_v4() == v4; });
@@ -115,12 +127,15 @@ Trouble check_route_clusters(const SnapshotTables& tables) {
     const bool v4 = listener.address.is_v4();
     const HttpListenerRecord& http = tables.http.listeners[listener.http];
     const auto bad = [&](std::string what) { return snapshot_problem(Section::listeners, i, std::move(what)); };
+    const auto theirs = tables.http.route_clusters.subspan(http.first_cluster, http.cluster_count);
+    std::vector<std::uint32_t> used{theirs.begin(), theirs.end()};
+    if (http.connect_allow.octets != 0) used.push_back(http.connect_cluster);
     bool any = false;
-    for (const std::uint32_t c : tables.http.route_clusters.subspan(http.first_cluster, http.cluster_count)) {
+    for (const std::uint32_t c : used) {
       const auto endpoints =
           tables.endpoints.subspan(tables.clusters[c].first_endpoint, tables.clusters[c].endpoint_count);
       if (has(endpoints, !v4, [](const EndpointRecord& e) { return e.address; }))
-        return bad("a cluster of its routes has endpoints of the other address family");
+        return bad("a cluster that it uses has endpoints of the other address family");
       any = any || tables.clusters[c].maglev_size != 0;
     }
     if (any && !has(tables.node_addresses, v4, [](const IpAddress& a) { return a; }))

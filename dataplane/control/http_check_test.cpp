@@ -4,6 +4,7 @@
 
 #include "dataplane/control/http_stats.h"
 #include "dataplane/control/limits.h"
+#include "dataplane/control/snapshot_seed_test_support.h"
 #include "dataplane/control/snapshot_view.h"
 #include "dataplane/control/snapshot_writer.h"
 
@@ -87,6 +88,19 @@ TEST(HttpSnapshot, a_listener_of_http_reads_back_as_it_was) {
   EXPECT_EQ(view.ring_of(ring)[1].hash, 9u);
 }
 
+TEST(HttpSnapshot, seeds_of_the_fuzzer_have_todays_records) {
+  SnapshotContent c = example();
+  test::expect_seed("http", c);
+  c.http_listeners[0].max_body_octets = 1000;
+  c.http_listeners[0].connect_allow = add_text(c, "*.db.example:5432\n");
+  c.http_listeners[0].connect_cluster = 1;
+  c.http_policies[1].max_body_octets = 5000;
+  c.cluster_policies[0].slow_start = {30'000, 150, 20};
+  c.cluster_policies[1].affinity = {add_text(c, "at"), add_text(c, "/"), 60};
+  c.endpoints[1].affinity = 0xa1;
+  test::expect_seed("http_sessions", c);
+}
+
 TEST(HttpSnapshot, clusters_without_a_policy_get_the_defaults) {
   SnapshotContent c = example();
   c.cluster_policies.clear();
@@ -138,6 +152,36 @@ const Row kRows[] = {
        c.http_listeners[0].via = {3, 400};
      },
      "snapshot: http_listeners[0]: via ends behind its section"},
+    {"CONNECT without a cluster",
+     [](auto& c) {
+       c.http_listeners[0].connect_allow = {0, 1};
+       c.http_listeners[0].connect_cluster = 2;
+     },
+     "snapshot: http_listeners[0]: cluster 2 of CONNECT does not exist"},
+    {"CONNECT beyond the texts",
+     [](auto& c) {
+       c.http_listeners[0].connect_allow = {1, kConnectAllowMax};
+     },
+     "snapshot: http_listeners[0]: targets of CONNECT are too long or end behind their section"},
+    {"CONNECT to the other family",
+     [](auto& c) {
+       c.endpoints.push_back(endpoint("fd10::1", 2));
+       c.clusters.push_back({3, 2, 1, 0, 0, 0});
+       c.endpoints[2].weight = 0;
+       c.http_listeners[0].connect_allow = {0, 1};
+       c.http_listeners[0].connect_cluster = 2;
+       c.cluster_policies.resize(3);
+     },
+     "snapshot: listeners[0]: a cluster that it uses has endpoints of the other address family"},
+    {"listener's reserve", [](auto& c) { c.http_listeners[0].zero = 1; },
+     "snapshot: http_listeners[0]: reserved field is not 0"},
+    {"slow start", [](auto& c) { c.cluster_policies[0].slow_start.aggression_percent = 0; },
+     "snapshot: cluster_policies[0]: slow start with a wrong time, aggression or weight"},
+    {"cookie",
+     [](auto& c) {
+       c.cluster_policies[1].affinity.cookie = {0, kAffinityTextMax + 1};
+     },
+     "snapshot: cluster_policies[1]: text of affinity is too long or ends behind its section"},
     {"policies", [](auto& c) { c.cluster_policies.resize(3); },
      "snapshot: cluster_policies[0]: are not as many as there are clusters"},
     {"lb policy", [](auto& c) { c.cluster_policies[0].lb_policy = LbPolicy{5}; },
@@ -180,7 +224,7 @@ const Row kRows[] = {
     {"ring endpoint", [](auto& c) { c.rings[0].endpoint = 1; },
      "snapshot: rings[0]: is no endpoint that takes flows of clusters[1]"},
     {"family", [](auto& c) { c.endpoints[1].address = ip("fd10::1"); },
-     "snapshot: listeners[0]: a cluster of its routes has endpoints of the other address family"},
+     "snapshot: listeners[0]: a cluster that it uses has endpoints of the other address family"},
     {"node address", [](auto& c) { c.node_addresses.clear(); },
      "snapshot: listeners[0]: HTTP without a node address of its family"},
     {"shared",
@@ -255,7 +299,7 @@ const Row kPolicyRows[] = {
      "snapshot: route_policies[0]: are not as many as there are routes"},
     {"policy", [](auto& c) { c.route_policies[1] = 2; }, "snapshot: route_policies[1]: does not exist"},
     {"listener's policy", [](auto& c) { c.http_listeners[0].policy = 2; },
-     "snapshot: http_listeners[0]: policy does not exist, or a reserved field is not 0"},
+     "snapshot: http_listeners[0]: policy does not exist"},
 };
 
 TEST(HttpSnapshot, refuses_records_that_break_a_rule_and_names_them) {

@@ -44,9 +44,12 @@ struct HttpListenerRecord {
   std::uint32_t trace_samples{0};         ///< traces of a million begun here that are marked as sampled
   TextRef via{};                          ///< pseudonym in Via; empty: none
   std::uint32_t policy{kNoPolicy};        ///< into http_policies: rate limits of all its requests; kNoPolicy
+  std::uint32_t max_body_octets{0};       ///< of a request; 0 = any number
+  TextRef connect_allow{};                ///< targets of CONNECT: patterns, one per line; empty: none
+  std::uint32_t connect_cluster{0};       ///< index into clusters, where such tunnels lead
   std::uint32_t zero{0};
 };
-static_assert(sizeof(HttpListenerRecord) == 80);
+static_assert(sizeof(HttpListenerRecord) == 96);
 
 /// How requests are spread over a cluster's endpoints. Connections that carry no HTTP always go by Maglev.
 enum class LbPolicy : std::uint8_t { round_robin, least_request, random, maglev, ring_hash };
@@ -83,6 +86,22 @@ struct OutlierRecord {
 };
 static_assert(sizeof(OutlierRecord) == 20);
 
+/// An endpoint that became usable gets its full share of requests only after a while (round_robin, least_request).
+struct SlowStartRecord {
+  std::uint32_t window_ms{0};  ///< 0 = at once
+  std::uint16_t aggression_percent{100};
+  std::uint16_t min_weight_percent{10};
+};
+static_assert(sizeof(SlowStartRecord) == 8);
+
+/// Sessions that stay at an endpoint by a cookie with its EndpointRecord::affinity.
+struct AffinityRecord {
+  TextRef cookie{};  ///< name; empty = none
+  TextRef path{};
+  std::uint32_t ttl_s{0};  ///< 0 = as long as the client's session
+};
+static_assert(sizeof(AffinityRecord) == 20);
+
 /// The PROXY header by which endpoints are told whose connection it is; the number is the version.
 enum class ProxyProtocol : std::uint8_t { off, v1, v2 };
 
@@ -107,10 +126,11 @@ struct ClusterPolicyRecord {
   std::uint32_t max_requests_per_connection{0};  ///< 0 = any number
   std::uint32_t idle_timeout_ms{60'000};         ///< an unused connection is closed; above 0
   std::uint32_t connect_timeout_ms{5'000};       ///< above 0
-  std::uint32_t slow_start_ms{0};                ///< an endpoint that became usable gets its full share after this time
+  SlowStartRecord slow_start{};
   OutlierRecord outlier{};
+  AffinityRecord affinity{};
 };
-static_assert(sizeof(ClusterPolicyRecord) == 84);
+static_assert(sizeof(ClusterPolicyRecord) == 108);
 
 /// What of a node's limit belongs to one of `workers` workers: rounded up, so that 1 stays usable everywhere.
 [[nodiscard]] constexpr std::uint32_t share_of_limit(std::uint32_t limit, std::uint32_t workers) {

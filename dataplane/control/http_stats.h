@@ -44,6 +44,8 @@ enum class ResponseDetail : std::uint8_t {
   authorization_refused,   ///< by whom the route's authorization asked; 403 or the authorizer's status
   authorization_timeout,   ///< whom it asked gave no answer in time, and the default is to deny; 403
   authorization_overflow,  ///< it could not be asked: no room for the question; the default is to deny; 403
+  body_too_large,          ///< longer than max_request_body; 413
+  connect_refused,         ///< CONNECT to what is not on the listener's list; 403
   count
 };
 struct ResponseDetailName {
@@ -75,6 +77,8 @@ inline constexpr std::array kResponseDetails{
     ResponseDetailName{ResponseDetail::authorization_refused, "authorization_refused"},
     ResponseDetailName{ResponseDetail::authorization_timeout, "authorization_timeout"},
     ResponseDetailName{ResponseDetail::authorization_overflow, "authorization_overflow"},
+    ResponseDetailName{ResponseDetail::body_too_large, "body_too_large"},
+    ResponseDetailName{ResponseDetail::connect_refused, "connect_refused"},
 };
 static_assert(kResponseDetails.size() == static_cast<std::size_t>(ResponseDetail::count));
 
@@ -103,6 +107,16 @@ struct HttpSlotCounters {
 };
 static_assert(sizeof(HttpSlotCounters) == 8 * 44);
 
+/// Of one endpoint, by its stat slot. A request that is tried again counts at each endpoint that it was sent to.
+struct HttpEndpointCounters {
+  Counter requests;        ///< begun
+  Counter errors_5xx;      ///< answered so by the endpoint
+  Counter failures;        ///< not answered: refused, broken off, no HTTP, too late
+  Counter latency_us_sum;  ///< of the answered ones, from the try's begin to the head of the response
+};
+
+inline constexpr std::size_t kRejectedMax = 64;  ///< reasons of the parsers (l7/http1/reject.h)
+
 /// Of one worker.
 struct HttpCounters {
   Counter downstream_active;      ///< gauge: clients' connections
@@ -127,6 +141,7 @@ struct HttpCounters {
   Counter answers_reused;         ///< requests decided by an answer to an earlier one
   Counter rate_evicted;           ///< clients forgotten by a rate limit before their time
   std::array<Counter, static_cast<std::size_t>(ResponseDetail::count)> by_detail;
+  std::array<Counter, kRejectedMax> rejected;  ///< requests and responses that the parsers refused, by reason
 };
 
 inline constexpr std::size_t kAccessTextOctets = 384;

@@ -52,7 +52,11 @@ inline constexpr std::size_t kHttpQuestionRingSlots = 256;       ///< questions 
 inline constexpr std::uint32_t kClientBucketMax = 65536;         ///< clients with a rate limit that a worker remembers
 inline constexpr std::uint64_t kTokenNsMax = 3'600'000'000'000;  ///< one request an hour is the lowest rate
 inline constexpr std::uint64_t kBucketNsMax = std::uint64_t{7} * 24 * 3600 * 1'000'000'000;  ///< until it is full
-inline constexpr std::size_t kAccessRingSlots = 1024;    ///< access records under way from one worker, power of two
+inline constexpr std::size_t kAccessRingSlots = 1024;     ///< access records under way from one worker, power of two
+inline constexpr std::uint32_t kConnectTargetMax = 64;    ///< targets of CONNECT that a listener lists
+inline constexpr std::uint32_t kConnectPatternMax = 255;  ///< octets of one of them
+inline constexpr std::uint32_t kConnectAllowMax = kConnectTargetMax * (kConnectPatternMax + 1);  ///< of the whole list
+inline constexpr std::uint32_t kAffinityTextMax = 128;   ///< octets of a cookie's name, and of its path
 inline constexpr std::uint8_t kTrustedHopsMax = 16;      ///< elements of x-forwarded-for that are believed
 inline constexpr std::uint32_t kPerMillion = 1'000'000;  ///< unit of sampling
 

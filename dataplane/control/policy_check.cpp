@@ -145,8 +145,7 @@ Trouble check_policies(const SnapshotTables& tables) {
     if (!exists(tables.http.route_policies[i])) return snapshot_problem(Section::route_policies, i, "does not exist");
   for (std::size_t i = 0; i < tables.http.listeners.size(); ++i) {
     const HttpListenerRecord& listener = tables.http.listeners[i];
-    if (!exists(listener.policy) || listener.zero != 0)
-      return snapshot_problem(Section::http_listeners, i, "policy does not exist, or a reserved field is not 0");
+    if (!exists(listener.policy)) return snapshot_problem(Section::http_listeners, i, "policy does not exist");
   }
   return check_mirrors(tables);
 }

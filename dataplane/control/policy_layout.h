@@ -109,8 +109,9 @@ struct HttpPolicyRecord {
   std::uint32_t abort_status{0};            ///< with this; 200..599 with a share above 0
   std::uint32_t mirror_cluster{kNoPolicy};  ///< into clusters: gets a copy
   std::uint32_t mirror_millionths{0};       ///< of so many requests
+  std::uint32_t max_body_octets{0};         ///< of a request that is forwarded; 0 = the listener's limit holds
 };
-static_assert(sizeof(HttpPolicyRecord) == 60);
+static_assert(sizeof(HttpPolicyRecord) == 64);
 
 /// The sections above.
 struct PolicyTables {

@@ -22,7 +22,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31676573'736e6570;  // "pensseg1"
-inline constexpr std::uint32_t kSegmentLayout = 4;
+inline constexpr std::uint32_t kSegmentLayout = 5;
 
 struct PortCounters {
   Counter rx_frames, rx_octets, tx_frames, tx_octets, dropped, handed_off, probes, zero;
@@ -93,6 +93,7 @@ struct alignas(64) WorkerCounters {
   std::array<PortCounters, kPortMax> ports;
   std::array<SlotCounters, kStatSlotMax> slots;
   HttpCounters http;
+  std::array<HttpEndpointCounters, kStatSlotMax> http_endpoints;
   std::array<HttpSlotCounters, kHttpSlotMax> http_slots;  ///< ClusterPolicyRecord, HttpListenerRecord, route_slots
 };
 

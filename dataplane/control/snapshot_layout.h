@@ -15,7 +15,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x3170616e'736e6570;  // "pensnap1", little-endian
-inline constexpr std::uint32_t kSnapshotLayout = 4;
+inline constexpr std::uint32_t kSnapshotLayout = 5;
 
 enum class SnapshotSection : std::uint8_t {
   node,            ///< NodeRecord, exactly one
@@ -157,8 +157,9 @@ struct EndpointRecord {
   std::uint32_t id;         ///< stays with {cluster, address, port} over snapshots
   std::uint32_t stat_slot;  ///< index into the counters segment
   EndpointHealth health{EndpointHealth::healthy};
+  std::uint64_t affinity{0};  ///< what names it in a cookie; 0 = none
 };
-static_assert(sizeof(EndpointRecord) == 32);
+static_assert(sizeof(EndpointRecord) == 40);
 
 /// May this endpoint of `cluster` get something new?
 [[nodiscard]] inline bool takes_flows(const ClusterRecord& cluster, const EndpointRecord& endpoint) {

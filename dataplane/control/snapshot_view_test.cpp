@@ -8,6 +8,7 @@
 
 #include "dataplane/control/hash.h"
 #include "dataplane/control/limits.h"
+#include "dataplane/control/snapshot_seed_test_support.h"
 #include "dataplane/control/snapshot_writer.h"
 
 namespace penstock::control {
@@ -304,11 +305,11 @@ using enum SnapshotSection;
 
 const BytesRow kBytesRows[] = {
     {"magic", [](auto& h, auto&) { h.magic = 0; }, "magic is wrong"},
-    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 4"},
+    {"layout", [](auto& h, auto&) { h.layout = 9; }, "layout 9, expected 5"},
     {"reserved", [](auto& h, auto&) { h.zero = 1; }, "header: reserved field"},
     {"too few octets", [](auto&, auto& b) { b.pop_back(); }, "octets, there are"},
     {"entry size", [](auto& h, auto&) { section(h, endpoints).entry_octets = 28; },
-     "snapshot: endpoints: records of 28 octets, expected 32"},
+     "snapshot: endpoints: records of 28 octets, expected 40"},
     {"no node", [](auto& h, auto&) { section(h, node).count = 0; }, "snapshot: node: 0 records"},
     {"count", [](auto& h, auto&) { section(h, maglev).count = 0xffffffff; }, "snapshot: maglev: 4294967295 records"},
     {"unaligned", [](auto& h, auto&) { section(h, maglev).offset += 2; }, "snapshot: maglev: offset is not a multiple"},
@@ -352,6 +353,29 @@ TEST(SnapshotView, refuses_bytes_that_break_a_rule_and_names_the_section) {
     const std::string error = error_of(bytes);
     EXPECT_NE(error.find(row.error), std::string::npos) << row.name << ": " << error;
   }
+}
+
+TEST(SnapshotView, seeds_of_its_fuzzer_have_todays_records) {
+  const auto seed = [](const char* name, auto&& change) {
+    SnapshotContent c = example();
+    change(c);
+    test::expect_seed(name, c);
+  };
+  seed("both_families", [](auto&) {});
+  seed("no_listeners", [](auto& c) { c.listeners.clear(); });
+  seed("one_listener", [](auto& c) { c.listeners.resize(1); });
+  seed("panic", [](auto& c) {
+    c.endpoints[3].health = EndpointHealth::unhealthy;
+    c.clusters[1].flags = kClusterPanic;
+  });
+  seed("proxy", [](auto& c) {
+    c.listeners[0].mode = ListenerMode::proxy;
+    c.listeners[0].flags = kListenerProxyProtocol | kListenerTunnel;
+  });
+  seed("unhealthy", [](auto& c) {
+    c.endpoints[2].health = EndpointHealth::unhealthy;
+    std::fill_n(c.maglev.begin(), 7, std::uint16_t{0});
+  });
 }
 
 TEST(SnapshotView, any_flipped_bit_behind_the_header_is_noticed) {

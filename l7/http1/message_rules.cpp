@@ -94,7 +94,7 @@ RejectReason apply_host(const HttpValidationPolicy& policy, RequestHead& head) {
 RejectReason apply_connect(const HttpValidationPolicy& policy, const RequestHead& head) {
   const std::string_view authority = head.authority.in(head.text);
   for (const std::string_view allowed : policy.connect_targets) {
-    if (same_folded(authority, allowed)) return kOk;
+    if (allowed == "*" || same_folded(authority, allowed)) return kOk;
     if (allowed.starts_with("*:") && authority.substr(authority.rfind(':')) == allowed.substr(1)) return kOk;
   }
   return RejectReason::connect_refused;

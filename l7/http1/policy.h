@@ -43,7 +43,7 @@ struct HttpValidationPolicy {
   bool allow_connection_naming_end_to_end{false};       ///< RFC 9110 s7.6.1: the field is stripped instead
   bool allow_status_line_without_reason_space{false};   ///< RFC 9112 s4: "HTTP/1.1 200" CRLF
   std::span<const std::string_view> upgrade_tokens{};   ///< lower case; RFC 9110 s7.8; empty: none
-  std::span<const std::string_view> connect_targets{};  ///< "host:port" lower case, or "*:port"; empty: none
+  std::span<const std::string_view> connect_targets{};  ///< "host:port" lower case, "*:port", or "*"; empty: none
 };
 
 }  // namespace penstock::http1

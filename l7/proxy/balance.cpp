@@ -4,6 +4,7 @@
 
 #include "dataplane/control/hash.h"
 #include "l7/proxy/proxy.h"
+#include "l7/proxy/slow_start.h"
 
 namespace penstock::proxy {
 
@@ -13,7 +14,8 @@ EndpointState& HttpProxy::state_of(const control::EndpointRecord& endpoint) {
     // The slot has another owner now; its idle connections are closed as they are met.
     state.id = endpoint.id;
     state.errors_5xx = state.errors_gateway = state.ejections = 0;
-    state.ejected = false;
+    state.ejected = state.known = state.warming = false;
+    state.credit = 0;
   }
   return state;
 }
@@ -27,6 +29,7 @@ bool HttpProxy::is_usable(ClusterState& cluster, const ClusterView& view, const 
   state.ejected = false;
   if (cluster.ejected > 0) --cluster.ejected;
   counters_.http.ejected.sub();
+  begin_slow_start(cluster, view, state);
   return true;
 }
 
@@ -85,28 +88,82 @@ const control::EndpointRecord* HttpProxy::usable_from(ClusterState& cluster, con
 
 /// Weighted, by chance; usable ones only.
 const control::EndpointRecord* HttpProxy::random_endpoint(ClusterState& cluster, const ClusterView& view) {
+  const bool warming = view.policy->lb_policy == control::LbPolicy::least_request && is_warming(cluster, view);
+  const auto weight_of = [&](const control::EndpointRecord& endpoint) {
+    return warming ? share_of_weight(view, endpoint) : endpoint.weight;
+  };
   std::uint64_t sum = 0;
-  for (const control::EndpointRecord& endpoint : view.endpoints) sum += endpoint.weight;
+  for (const control::EndpointRecord& endpoint : view.endpoints) sum += weight_of(endpoint);
   if (sum == 0) return nullptr;
   std::uint64_t at = random() % sum;
   std::size_t chosen = 0;
-  while (at >= view.endpoints[chosen].weight) at -= view.endpoints[chosen++].weight;
+  while (at >= weight_of(view.endpoints[chosen])) at -= weight_of(view.endpoints[chosen++]);
   return usable_from(cluster, view, chosen);
+}
+
+/// Of some chosen by weight, the one with the fewest requests for its weight.
+const control::EndpointRecord* HttpProxy::least_request(ClusterState& cluster, const ClusterView& view) {
+  const auto load = [&](const control::EndpointRecord& of, const control::EndpointRecord& against) {
+    return std::uint64_t{state_of(of).active} * share_of_weight(view, against);
+  };
+  const control::EndpointRecord* best = random_endpoint(cluster, view);
+  for (std::uint8_t n = 1; n < view.policy->choice_count && best != nullptr; ++n) {
+    const control::EndpointRecord* const rival = random_endpoint(cluster, view);
+    if (load(*rival, *best) < load(*best, *rival)) best = rival;
+  }
+  return best;
+}
+
+void HttpProxy::begin_slow_start(ClusterState& cluster, const ClusterView& view, EndpointState& state) const {
+  if (view.policy->slow_start.window_ms == 0) return;
+  state.warming = cluster.warming = true;
+  state.usable_since = cluster.warm_since = now_ms_;
+}
+
+/// A configuration came: endpoints that are new in it, or became healthy, start slowly.
+void HttpProxy::note_usable(ClusterState& cluster, const ClusterView& view) {
+  if (view.policy->slow_start.window_ms == 0) return;
+  for (const control::EndpointRecord& endpoint : view.endpoints) {
+    EndpointState& state = state_of(endpoint);
+    const bool healthy = endpoint.health == control::EndpointHealth::healthy;
+    if (healthy && (!state.known || state.health != endpoint.health)) begin_slow_start(cluster, view, state);
+    state.known = true;
+    state.health = endpoint.health;
+  }
+}
+
+/// In 1/kShareOne: the whole of it unless a slow start is under way.
+std::uint32_t HttpProxy::share_of_weight(const ClusterView& view, const control::EndpointRecord& endpoint) {
+  EndpointState& state = state_of(endpoint);
+  std::uint32_t share = kShareOne;
+  if (state.warming) {
+    share = slow_start_share(view.policy->slow_start, static_cast<std::uint32_t>(now_ms_.since(state.usable_since)));
+    state.warming = share < kShareOne;
+  }
+  return endpoint.weight * share;
+}
+
+/// May any share differ from the whole?
+bool HttpProxy::is_warming(ClusterState& cluster, const ClusterView& view) const {
+  const auto window_ms = static_cast<std::int32_t>(view.policy->slow_start.window_ms);
+  cluster.warming = cluster.warming && now_ms_.since(cluster.warm_since) < window_ms;
+  return cluster.warming;
 }
 
 /// Smooth: each turn every endpoint earns its weight, the richest goes and pays the sum.
 const control::EndpointRecord* HttpProxy::round_robin(ClusterState& cluster, const ClusterView& view) {
-  const auto weight = view.endpoints.front().weight;
+  const auto first = view.endpoints.front().weight;
   const bool even =
-      std::all_of(view.endpoints.begin(), view.endpoints.end(), [&](const auto& e) { return e.weight == weight; });
-  if (even) return usable_from(cluster, view, cluster.cursor++ % view.endpoints.size());
+      std::all_of(view.endpoints.begin(), view.endpoints.end(), [&](const auto& e) { return e.weight == first; });
+  if (even && !is_warming(cluster, view)) return usable_from(cluster, view, cluster.cursor++ % view.endpoints.size());
   const control::EndpointRecord* best = nullptr;
   std::int32_t sum = 0;
   for (const control::EndpointRecord& endpoint : view.endpoints) {
     if (!is_usable(cluster, view, endpoint)) continue;
     EndpointState& state = state_of(endpoint);
-    state.credit += endpoint.weight;
-    sum += endpoint.weight;
+    const auto weight = static_cast<std::int32_t>(share_of_weight(view, endpoint));
+    state.credit += weight;
+    sum += weight;
     if (best == nullptr || state.credit > state_of(*best).credit) best = &endpoint;
   }
   if (best == nullptr) return usable_from(cluster, view, cluster.cursor++ % view.endpoints.size());
@@ -117,19 +174,14 @@ const control::EndpointRecord* HttpProxy::round_robin(ClusterState& cluster, con
 const control::EndpointRecord* HttpProxy::pick(const Connection& c, ClusterState& cluster, const ClusterView& view) {
   if (view.endpoints.empty()) return nullptr;
   failed_ = {c.failed_ids.data(), c.failed_count};
+  if (const control::EndpointRecord* const bound = bound_endpoint(c, cluster, view)) return bound;
   switch (view.policy->lb_policy) {
     case control::LbPolicy::round_robin:
       return round_robin(cluster, view);
     case control::LbPolicy::random:
       return random_endpoint(cluster, view);
-    case control::LbPolicy::least_request: {
-      const control::EndpointRecord* best = random_endpoint(cluster, view);
-      for (std::uint8_t n = 1; n < view.policy->choice_count && best != nullptr; ++n) {
-        const control::EndpointRecord* const rival = random_endpoint(cluster, view);
-        if (state_of(*rival).active < state_of(*best).active) best = rival;
-      }
-      return best;
-    }
+    case control::LbPolicy::least_request:
+      return least_request(cluster, view);
     case control::LbPolicy::maglev:
       if (view.maglev.empty()) return nullptr;
       return usable_from(cluster, view, view.maglev[c.hash % view.maglev.size()]);
@@ -144,13 +196,19 @@ const control::EndpointRecord* HttpProxy::pick(const Connection& c, ClusterState
   return nullptr;
 }
 
-/// `status` 0: reset or never connected. Errors in a row eject an endpoint.
-void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status) {
+/// Errors in a row eject an endpoint.
+void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status, bool answered) {
   const Upstream& up = upstreams_[upstream];
   EndpointState& endpoint = endpoints_[up.endpoint_slot];
   ClusterState& cluster = clusters_[up.cluster];
   // A kept connection that was closed says nothing.
   if (status == 0 && up.requests > 1 && !up.answered) return;
+  control::HttpEndpointCounters& sums = counters_.http_endpoints[up.endpoint_slot];
+  if (!answered) sums.failures.add();
+  if (answered && status >= 500) sums.errors_5xx.add();
+  if (answered && up.connection != kNone)
+    sums.latency_us_sum.add(static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(now_ - connections_[up.connection].try_began).count()));
   const bool gateway = status == 0 || (status >= 502 && status <= 504);
   const auto count = [](std::uint16_t& row, bool error) {
     row = error ? static_cast<std::uint16_t>(std::min(row + 1, 0xffff)) : std::uint16_t{0};

@@ -40,6 +40,7 @@ struct BodyRelay {
   bool chunked{};                ///< it leaves in chunks
   std::uint64_t run{};           ///< octets of data found and not yet passed on
   std::uint64_t octets{};        ///< passed on
+  std::uint64_t limit{};         ///< of all octets; 0: none
   std::uint32_t trailer{kNone};  ///< buffer, of chunked bodies
   std::uint8_t held_octets{};    ///< framing that found no room
   std::array<char, 31> held;
@@ -93,6 +94,7 @@ struct Connection {
   std::array<std::uint16_t, route::kRetryStatusMax> retry_statuses{};
   std::uint8_t retries_left{}, tries{};
   std::uint64_t hash{};
+  std::uint64_t affinity{};                           ///< of the endpoint that the request's cookie names; 0: none
   std::uint32_t endpoint_id{};                        ///< of the last try
   std::array<std::uint32_t, kTriesMax> failed_ids{};  ///< endpoints that failed this request
   std::uint8_t failed_count{};
@@ -103,11 +105,12 @@ struct Connection {
   std::uint16_t status{};
   control::ResponseDetail detail{};
   std::uint32_t access{kNone};  ///< record of the access log, of a sampled request
-  Instant began{};
+  Instant began{}, try_began{};
   CoarseMs head_since, request_since, try_since, moved;
   CoarseMs armed;  ///< deadline of the leg
   std::uint32_t head_ms{}, keep_ms{};
 
+  bool connecting{};      ///< CONNECT: 200 when the endpoint has accepted
   bool raw{};             ///< of a TCP listener: octets both ways, no messages
   bool counted{};         ///< a request is under way in the counters
   bool client_closed{};   ///< no more requests will come
@@ -157,7 +160,10 @@ struct EndpointState {
   std::uint16_t errors_5xx{}, errors_gateway{};  ///< in a row
   std::uint16_t ejections{};                     ///< in a row
   bool ejected{};
+  bool known{}, warming{};  ///< seen by note_usable(); perhaps within the slow start
+  control::EndpointHealth health{};
   CoarseMs ejected_until;
+  CoarseMs usable_since;
 };
 
 struct ClusterState {
@@ -167,6 +173,8 @@ struct ClusterState {
   std::uint32_t connections{}, pending{}, requests{}, retries{};
   std::uint32_t waiting_first{kNone}, waiting_last{kNone};
   std::uint32_t ejected{};
+  bool warming{};  ///< some endpoint may be within its slow start, the last since
+  CoarseMs warm_since{};
 };
 
 }  // namespace penstock::proxy

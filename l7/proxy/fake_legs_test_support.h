@@ -6,6 +6,7 @@
 #pragma once
 #include <deque>
 #include <string>
+#include <vector>
 
 #include "dataplane/core/require.h"
 #include "l7/proxy/legs.h"
@@ -62,8 +63,9 @@ class FakeLegs final : public Legs {
   [[nodiscard]] std::size_t queued(Leg leg) const override { return at(leg).room < (1u << 19) ? 1u << 19 : 0; }
   void await_room(Leg leg) override { at(leg).blocked = true; }
   void attach(Leg leg, std::uint32_t token) override { at(leg).token = token; }
-  [[nodiscard]] Leg dial(const control::EndpointRecord&, std::uint32_t token) override {
+  [[nodiscard]] Leg dial(const control::EndpointRecord& endpoint, std::uint32_t token) override {
     if (refuse) return kNoLeg;
+    dialled.push_back(endpoint.id);
     const Leg leg = connect();
     legs[leg].token = token;
     legs[leg].upstream = true;
@@ -93,7 +95,8 @@ class FakeLegs final : public Legs {
   std::deque<State> legs;
   std::size_t piece{1u << 20};  ///< octets that front() shows at most
   bool refuse{};
-  std::uint32_t listener{1};  ///< of legs that are opened
+  std::vector<std::uint32_t> dialled;  ///< ids of endpoints
+  std::uint32_t listener{1};           ///< of legs that are opened
 };
 
 }  // namespace penstock::proxy::test

@@ -26,6 +26,8 @@ HttpProxy::HttpProxy(const ProxyLimits& limits, Legs& legs, control::WorkerCount
       cluster_index_(4 * control::kClusterMax, kNone) {
   policy_.upgrade_tokens = upgrades_;
   facts_key_ = {random(), random()};
+  connect_policy_ = policy_;
+  connect_policy_.connect_targets = any_target_;
   free_buffers_.reserve(limits.buffers_max);
   clusters_.reserve(2 * control::kClusterMax);
   ready_.reserve(limits.connections_max);
@@ -39,7 +41,9 @@ void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
   rates_.configure(config->policies.rate_limits, config->workers);
   for (std::uint32_t v = 0; v < config->clusters.size(); ++v) {
     const std::uint32_t state = cluster_state(config->clusters[v].id);
-    if (state != kNone) clusters_[state].view = v;
+    if (state == kNone) continue;
+    clusters_[state].view = v;
+    note_usable(clusters_[state], config->clusters[v]);
   }
 }
 
@@ -104,7 +108,10 @@ void HttpProxy::pump_ready() {
 
 void HttpProxy::accept(Leg leg) {
   const ListenerView* const listener = find_listener(legs_.listener_id(leg));
-  const std::uint32_t index = listener == nullptr ? kNone : connections_.acquire(heads_, bodies_, policy_, classifier_);
+  const bool connects = listener != nullptr && listener->http != nullptr && listener->http->connect_allow.octets != 0;
+  const std::uint32_t index =
+      listener == nullptr ? kNone
+                          : connections_.acquire(heads_, bodies_, connects ? connect_policy_ : policy_, classifier_);
   if (index == kNone) return legs_.reset(leg);
   Connection& c = connections_[index];
   c.leg = leg;
@@ -146,6 +153,8 @@ void HttpProxy::on_upstream(std::uint32_t index, const LegEvents& events) {
   if (events.connected && up.state == UpstreamState::connecting) {
     up.state = UpstreamState::busy;
     legs_.clear_deadline(up.leg);
+    if (up.connection != kNone && connections_[up.connection].connecting) open_connect(up.connection);
+    if (up.state == UpstreamState::free) return;
   }
   if (events.expired && up.state == UpstreamState::connecting) {
     legs_.reset(up.leg);
@@ -253,6 +262,7 @@ void HttpProxy::apply(std::uint32_t index, http1::Exchange::Step step) {
     std::uint16_t status = 502;
     if (c.detail == ResponseDetail::bad_request) status = status_of(step.reason);
     if (c.detail == ResponseDetail::request_timeout) status = 408;
+    if (c.detail == ResponseDetail::body_too_large) status = 413;
     if (c.detail == ResponseDetail::response_timeout || c.detail == ResponseDetail::idle_timeout) status = 504;
     if (c.detail == ResponseDetail::connect_failure || c.detail == ResponseDetail::overflow ||
         c.detail == ResponseDetail::no_healthy_upstream)
@@ -270,6 +280,12 @@ void HttpProxy::apply(std::uint32_t index, http1::Exchange::Step step) {
     return forget_connection(index);
   }
   if ((step.actions & kNextRequest) != 0) next_request(index);
+}
+
+void HttpProxy::reject(std::uint32_t index, ExchangeEvent event, http1::RejectReason reason) {
+  static_assert(http1::kRejectReasonCount <= control::kRejectedMax);
+  counters_.http.rejected[static_cast<std::size_t>(reason)].add();
+  apply(index, connections_[index].exchange.on(event, reason));
 }
 
 void HttpProxy::next_request(std::uint32_t index) {

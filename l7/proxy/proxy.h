@@ -63,7 +63,7 @@ class HttpProxy {
 
  private:
   static constexpr std::uint32_t kUpstreamBit = 1u << 31;
-  enum class Flow : std::uint8_t { waits, moved, done, rejected };
+  enum class Flow : std::uint8_t { waits, moved, done, rejected, too_large };
   /// Why a try failed, as the retry policy sees it.
   enum class Failure : std::uint8_t { connect, reset, timeout, status };
 
@@ -79,6 +79,8 @@ class HttpProxy {
   void time_out(std::uint32_t index, control::ResponseDetail detail);
   void apply(std::uint32_t index, http1::Exchange::Step step);
   void next_request(std::uint32_t index);
+  /// What the parsers refuse: counted, and decided by the exchange.
+  void reject(std::uint32_t index, http1::ExchangeEvent event, http1::RejectReason reason);
   void begin_account(Connection& c, const ListenerView& listener);
   void end_account(Connection& c);
   void end_access(Connection& c, std::uint64_t microseconds);
@@ -166,6 +168,16 @@ class HttpProxy {
   void drop_own(Connection& c);
   [[nodiscard]] bool evict_idle(const ClusterView& cluster);
 
+  // connect.cpp
+  void begin_connect(std::uint32_t index, const ListenerView& listener, const route::RequestView& view);
+  void open_connect(std::uint32_t index);
+
+  // affinity.cpp
+  [[nodiscard]] std::uint64_t affinity_of_request(const ClusterView& cluster);
+  [[nodiscard]] const control::EndpointRecord* bound_endpoint(const Connection& c, ClusterState& cluster,
+                                                              const ClusterView& view);
+  void affinity_edit(const Connection& c, std::size_t& count);
+
   // forwarding.cpp
   void find_client(Connection& c, const ListenerView& listener);
   [[nodiscard]] std::string_view sender_list(http1::KnownField field, bool append, std::string_view element,
@@ -180,6 +192,7 @@ class HttpProxy {
   [[nodiscard]] bool read_response(std::uint32_t index);
   void note_answer(Connection& c, Upstream& up);
   [[nodiscard]] bool read_response_head(std::uint32_t index);
+  void note_violation(Connection& c, http1::RejectReason reason);
   [[nodiscard]] bool upstream_ended(std::uint32_t index);
   void forward_response(std::uint32_t index, http1::Exchange::Step step);
   [[nodiscard]] bool relay_response_body(std::uint32_t index);
@@ -218,10 +231,16 @@ class HttpProxy {
   // balance.cpp
   [[nodiscard]] const control::EndpointRecord* round_robin(ClusterState& cluster, const ClusterView& view);
   [[nodiscard]] const control::EndpointRecord* random_endpoint(ClusterState& cluster, const ClusterView& view);
+  [[nodiscard]] const control::EndpointRecord* least_request(ClusterState& cluster, const ClusterView& view);
+  void begin_slow_start(ClusterState& cluster, const ClusterView& view, EndpointState& state) const;
+  void note_usable(ClusterState& cluster, const ClusterView& view);
+  [[nodiscard]] std::uint32_t share_of_weight(const ClusterView& view, const control::EndpointRecord& endpoint);
+  [[nodiscard]] bool is_warming(ClusterState& cluster, const ClusterView& view) const;
   [[nodiscard]] const control::EndpointRecord* usable_from(ClusterState& cluster, const ClusterView& view,
                                                            std::size_t start);
   [[nodiscard]] static std::string_view cookie_of(std::string_view cookies, std::string_view name);
-  void note_outcome(std::uint32_t upstream, std::uint16_t status);
+  /// `status` 0: reset or never connected. Not `answered`: the status is what we make of a failure.
+  void note_outcome(std::uint32_t upstream, std::uint16_t status, bool answered = false);
   void eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint);
   [[nodiscard]] bool is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint);
   [[nodiscard]] EndpointState& state_of(const control::EndpointRecord& endpoint);
@@ -240,7 +259,9 @@ class HttpProxy {
   const http1::HeadLimits heads_{};
   const http1::BodyLimits bodies_{};
   const std::array<std::string_view, 1> upgrades_{"websocket"};
+  const std::array<std::string_view, 1> any_target_{"*"};
   http1::HttpValidationPolicy policy_{};
+  http1::HttpValidationPolicy connect_policy_{};  ///< of listeners with an allow-list, which judges by itself
   const http1::Classifier& classifier_;
 
   Slab<Connection> connections_;
@@ -273,6 +294,7 @@ class HttpProxy {
   std::array<char, 32> request_id_;
   std::array<char, 55> traceparent_;
   control::HttpQuestion question_;
+  std::array<char, 2 * control::kAffinityTextMax + 96> cookie_text_;
   std::array<char, 48> client_text_;
 };
 

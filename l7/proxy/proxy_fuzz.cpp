@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "dataplane/control/snapshot_writer.h"
 #include "l7/proxy/fake_legs_test_support.h"
 #include "l7/proxy/proxy.h"
 #include "l7/route/compile/compiler.h"
@@ -14,7 +15,8 @@ struct Given {
   route::Image image;
   std::vector<route::LoadedTable> tables;
   route::Scratch scratch;
-  control::HttpListenerRecord http{};
+  std::vector<std::byte> snapshot;  ///< holds the texts that the records refer to
+  control::HttpListenerRecord http{}, connect_http{};
   control::ClusterRecord cluster{1, 0, 2, 0, 0, 0};
   control::ClusterPolicyRecord policy{};
   std::array<control::EndpointRecord, 2> endpoints{};
@@ -62,7 +64,18 @@ std::unique_ptr<Given> make() {
     given->endpoints[i].weight = 1;
     given->endpoints[i].id = i + 1;
     given->endpoints[i].stat_slot = i;
+    given->endpoints[i].affinity = 0xa1 + i;
   }
+  // Listener 4 takes CONNECT and short bodies; cluster 1 has sessions and slow starts.
+  control::SnapshotContent content;
+  content.node = control::default_node_record();
+  given->connect_http = given->http;
+  given->connect_http.connect_allow = control::add_text(content, "db:1\n*.d:*\n");
+  given->connect_http.max_body_octets = 40;
+  given->policy.affinity = {control::add_text(content, "at"), control::add_text(content, "/"), 60};
+  given->policy.slow_start = {500, 150, 10};
+  given->snapshot = control::write_snapshot(content, 1);
+  given->config.snapshot = *control::SnapshotView::open(given->snapshot);
   given->policies[0] = {.rule_count = 2, .ask = 0, .client_rate_limit = 0, .delay_millionths = 300'000, .delay_ms = 20};
   given->policies[0].abort_millionths = 200'000;
   given->policies[0].abort_status = 500;
@@ -78,11 +91,13 @@ std::unique_ptr<Given> make() {
                           .clusters = given->cluster_numbers,
                           .route_slots = given->slots,
                           .route_policies = given->route_policies};
-  ListenerView told = http, raw{.id = 3, .raw_cluster = 1, .preface = true};
+  ListenerView told = http, connect = http, raw{.id = 3, .raw_cluster = 1, .preface = true};
   told.id = 2;
   told.preface = true;
   told.clusters = given->told_numbers;
-  given->config.listeners = {http, told, raw};
+  connect.id = 4;
+  connect.http = &given->connect_http;
+  given->config.listeners = {http, told, raw, connect};
   given->told_policy = given->policy;
   given->told_policy.proxy_protocol = control::ProxyProtocol::v2;
   given->config.clusters = {{1, &given->cluster, &given->policy, given->endpoints, {}, {}, {}},
@@ -144,7 +159,7 @@ class Run {
         legs_.refuse = !legs_.refuse;
         return;
       case 15:
-        legs_.listener = legs_.listener % 3 + 1;
+        legs_.listener = legs_.listener % 4 + 1;
         return;
       case 12:
         return answer(text.size());

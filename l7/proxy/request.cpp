@@ -93,7 +93,7 @@ bool HttpProxy::read_request_head(std::uint32_t index) {
   c.idle_ms = listener->http->stream_idle_ms;
   if (status == http1::ParseStatus::rejected) {
     c.detail = ResponseDetail::bad_request;
-    apply(index, c.exchange.on(ExchangeEvent::request_refused, c.request_parser.reason()));
+    reject(index, ExchangeEvent::request_refused, c.request_parser.reason());
     return false;
   }
   c.request_parser.reset();
@@ -159,6 +159,7 @@ void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener)
 
 void HttpProxy::choose_route(std::uint32_t index, const ListenerView& listener, const route::RequestView& view) {
   Connection& c = connections_[index];
+  if (c.exchange.method() == http1::Method::connect) return begin_connect(index, listener, view);
   const route::MatchResult found = route::match(*listener.table, view, *scratch_, random());
   switch (found.status) {
     case route::MatchStatus::found:
@@ -250,7 +251,12 @@ void HttpProxy::forward_request(std::uint32_t index, const ListenerView& listene
   const ClusterView& cluster = config_->clusters[clusters_[c.cluster].view];
   c.cluster_slot = cluster.policy->http_slot;
   counters_.http_slots[c.cluster_slot].active.add();
+  c.up.limit =
+      policy != nullptr && policy->max_body_octets != 0 ? policy->max_body_octets : listener.http->max_body_octets;
+  if (c.up.limit != 0 && request_head_.framing.content_length > c.up.limit)
+    return answer(index, 413, ResponseDetail::body_too_large);
   c.hash = hash_of_request(c, cluster, view);
+  c.affinity = affinity_of_request(cluster);
   c.replay = take_buffer();
   if (c.replay == kNone) return answer(index, 503, ResponseDetail::overflow);
   std::uint16_t refused = 0;
@@ -266,7 +272,7 @@ void HttpProxy::forward_request(std::uint32_t index, const ListenerView& listene
 void HttpProxy::start_body(BodyRelay& body, const http1::Framing& in, const http1::Framing& out) {
   body.encoder = http1::ChunkedEncoder{};
   body.chunked = out.kind == http1::BodyKind::chunked;
-  body.run = body.octets = 0;
+  body.run = body.octets = body.limit = 0;
   body.held_octets = 0;
   if (in.kind == http1::BodyKind::chunked && body.trailer == kNone) body.trailer = take_buffer();
   const std::span<char> trailers =
@@ -360,6 +366,7 @@ HttpProxy::Flow HttpProxy::relay_body(BodyRelay& body, Leg from, Leg to, Connect
     }
     if (step.status != http1::BodyStatus::data) continue;
     body.run = step.data.octets;
+    if (body.limit != 0 && body.octets + body.run > body.limit) return Flow::too_large;
     if (!body.chunked) continue;
     stream::Writer out{body.held};
     body.encoder.begin_chunk(body.run, out);
@@ -385,7 +392,12 @@ bool HttpProxy::relay_request_body(std::uint32_t index) {
   const Flow flow = relay_body(c.up, c.leg, upstreams_[c.upstream].leg, &c);
   if (flow == Flow::rejected) {
     c.detail = ResponseDetail::bad_request;
-    apply(index, c.exchange.on(ExchangeEvent::request_refused, c.up.refused));
+    reject(index, ExchangeEvent::request_refused, c.up.refused);
+    return false;
+  }
+  if (flow == Flow::too_large) {
+    c.detail = ResponseDetail::body_too_large;
+    apply(index, c.exchange.on(ExchangeEvent::request_refused));
     return false;
   }
   if (flow == Flow::done) {

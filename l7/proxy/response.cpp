@@ -35,6 +35,8 @@ constexpr std::string_view phrase_of(std::uint16_t status) {
       return "Not Found";
     case 429:
       return "Too Many Requests";
+    case 413:
+      return "Content Too Large";
     case 431:
       return "Request Header Fields Too Large";
     case 500:
@@ -119,13 +121,13 @@ bool HttpProxy::read_response_head(std::uint32_t index) {
   if (status == http1::ParseStatus::rejected) {
     c.detail = ResponseDetail::upstream_protocol;
     note_outcome(c.upstream, 502);
-    apply(index, c.exchange.on(ExchangeEvent::response_refused, c.response_parser.reason()));
+    reject(index, ExchangeEvent::response_refused, c.response_parser.reason());
     return false;
   }
   c.response_parser.reset();
   const std::size_t of_front = response_head_.octets - held;
   if (response_head_.status >= 200) {
-    note_outcome(c.upstream, response_head_.status);
+    note_outcome(c.upstream, response_head_.status, true);
     c.status = response_head_.status;
     if (may_retry(c, Failure::status, false)) {
       drop_upstream(index);
@@ -140,7 +142,7 @@ bool HttpProxy::read_response_head(std::uint32_t index) {
     legs_.skip(up.leg, of_front);
     held = 0;
     free_buffer(c.response_gather);
-    if (step.reason != http1::RejectReason::none) c.detail = ResponseDetail::upstream_protocol;
+    if (step.reason != http1::RejectReason::none) note_violation(c, step.reason);
     apply(index, step);
     return c.leg != kNoLeg;
   }
@@ -154,6 +156,12 @@ bool HttpProxy::read_response_head(std::uint32_t index) {
   return c.leg != kNoLeg;
 }
 
+/// The head is well-formed, but not one that may come now.
+void HttpProxy::note_violation(Connection& c, http1::RejectReason reason) {
+  c.detail = ResponseDetail::upstream_protocol;
+  counters_.http.rejected[static_cast<std::size_t>(reason)].add();
+}
+
 /// Writes the head anew, and sets up what follows it.
 void HttpProxy::forward_response(std::uint32_t index, http1::Exchange::Step step) {
   Connection& c = connections_[index];
@@ -161,7 +169,8 @@ void HttpProxy::forward_response(std::uint32_t index, http1::Exchange::Step step
   const bool tunnel = (step.actions & http1::kBeginTunnel) != 0;
   http1::Framing framing = http1::outgoing_framing(response_head_.framing, c.exchange.client_minor());
   if (tunnel) framing.kind = http1::BodyKind::tunnel;
-  const std::size_t edit_count = interim ? 0 : response_edits(c, response_head_);
+  std::size_t edit_count = interim ? 0 : response_edits(c, response_head_);
+  if (!interim) affinity_edit(c, edit_count);
   stream::Writer out{out_};
   const bool written = edit_count != kNone && http1::write_response(response_head_, policy_,
                                                                     {.edits = {edits_.data(), edit_count},
@@ -197,7 +206,7 @@ bool HttpProxy::relay_response_body(std::uint32_t index) {
   const Flow flow = relay_body(c.down, up.leg, c.leg, nullptr);
   if (flow == Flow::rejected) {
     c.detail = ResponseDetail::upstream_protocol;
-    apply(index, c.exchange.on(ExchangeEvent::response_refused, c.down.refused));
+    reject(index, ExchangeEvent::response_refused, c.down.refused);
     return false;
   }
   if (flow == Flow::done) {
@@ -211,7 +220,7 @@ bool HttpProxy::relay_response_body(std::uint32_t index) {
     return c.leg != kNoLeg;
   }
   c.detail = ResponseDetail::upstream_reset;
-  apply(index, c.exchange.on(ExchangeEvent::response_refused, http1::RejectReason::body_truncated));
+  reject(index, ExchangeEvent::response_refused, http1::RejectReason::body_truncated);
   return false;
 }
 

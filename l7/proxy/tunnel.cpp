@@ -94,7 +94,8 @@ std::uint32_t HttpProxy::take_own(Connection& c, ClusterState& state, const Clus
   failed_ = {c.failed_ids.data(), c.failed_count};
   const bool good = up.cluster == c.cluster && cluster.policy->proxy_protocol != control::ProxyProtocol::off &&
                     endpoint != cluster.endpoints.end() && is_usable(state, cluster, *endpoint);
-  if (!good) {
+  const control::EndpointRecord* const bound = bound_endpoint(c, state, cluster);
+  if (!good || (bound != nullptr && bound != &*endpoint)) {
     drop_own(c);
     return kNone;
   }

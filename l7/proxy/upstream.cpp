@@ -121,6 +121,8 @@ void HttpProxy::begin_try(std::uint32_t index, std::uint32_t upstream) {
   c.gathered[1] = 0;
   ++c.tries;
   c.try_since = now_ms_;
+  c.try_began = now_;
+  if (!c.raw) counters_.http_endpoints[up.endpoint_slot].requests.add();
   ++clusters_[c.cluster].requests;
   ++endpoints_[up.endpoint_slot].active;
   if (c.access != kNone) {

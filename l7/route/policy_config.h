@@ -96,6 +96,7 @@ struct RoutePolicy {
   std::optional<RateLimit> client_rate_limit{};
   std::optional<Fault> fault{};
   std::optional<Mirror> mirror{};
+  std::optional<std::uint32_t> max_request_body{};  ///< octets, instead of the listener's
   friend bool operator==(const RoutePolicy&, const RoutePolicy&) = default;
 };
 

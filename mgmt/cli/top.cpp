@@ -51,6 +51,15 @@ Json listeners(const TopSample& before, const TopSample& after, double seconds) 
   return out;
 }
 
+/// Of the answers that came between the two samples; 0 without any.
+double mean_latency(const Json* before, const Json& after) {
+  const auto grown_by = [&](const char* key) {
+    return after.value(key, 0.0) - (before == nullptr ? 0.0 : before->value(key, 0.0));
+  };
+  const double answers = grown_by("http_requests_total") - grown_by("http_failures_total");
+  return answers <= 0 ? 0 : std::max(0.0, grown_by("http_latency_seconds_total")) * 1e6 / answers;
+}
+
 Json endpoints(const TopSample& before, const TopSample& after, double seconds) {
   Json out = Json::array();
   for (const Json& row : after.status["endpoints"]) {
@@ -59,8 +68,12 @@ Json endpoints(const TopSample& before, const TopSample& after, double seconds) 
               {"port", row["port"]},
               {"health", row.value("health", "")},
               {"flows_active", count(row, "flows_active")}};
-    put_rates(rate, same_row(before.status["endpoints"], row, {"cluster", "address", "port"}), row,
-              {"flows_total", "received_packets_total", "sent_packets_total"}, seconds);
+    const Json* const then = same_row(before.status["endpoints"], row, {"cluster", "address", "port"});
+    put_rates(rate, then, row,
+              {"flows_total", "received_packets_total", "sent_packets_total", "http_requests_total",
+               "http_responses_5xx_total", "http_failures_total"},
+              seconds);
+    rate["http_latency_microseconds"] = mean_latency(then, row);
     out.push_back(std::move(rate));
   }
   return out;
@@ -170,12 +183,15 @@ std::string render_top(const Json& rates, Style style) {
                   rate(row, "flows_per_second"), rate(row, "received_packets_per_second"),
                   rate(row, "received_octets_per_second"), rate(row, "sent_packets_per_second"),
                   rate(row, "sent_octets_per_second")});
-  Table servers{{"CLUSTER", "ENDPOINT", "HEALTH", ">ACTIVE", ">NEW/S", ">RX PKT/S", ">TX PKT/S"}};
+  Table servers{{"CLUSTER", "ENDPOINT", "HEALTH", ">ACTIVE", ">NEW/S", ">RX PKT/S", ">TX PKT/S", ">REQ/S", ">5XX/S",
+                 ">FAIL/S", ">LATENCY"}};
   for (const Json& row : busiest(rates["endpoints"], "received_packets_per_second", max)) {
     const std::string health = text(row["health"]);
     servers.add({text(row["cluster"]), text(row["address"]) + " " + text(row["port"]), health.empty() ? "-" : health,
                  short_count(count(row, "flows_active")), rate(row, "flows_per_second"),
-                 rate(row, "received_packets_per_second"), rate(row, "sent_packets_per_second")});
+                 rate(row, "received_packets_per_second"), rate(row, "sent_packets_per_second"),
+                 rate(row, "http_requests_per_second"), rate(row, "http_responses_5xx_per_second"),
+                 rate(row, "http_failures_per_second"), milliseconds(row, "http_latency_microseconds")});
   }
   out += "\n\n" + services.text();
   if (!rates["http"].empty()) out += "\n" + http_table(rates, max);

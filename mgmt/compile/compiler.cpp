@@ -16,6 +16,8 @@ namespace {
 using Kind = IdRegistry::Kind;
 /// Parts the saved ids of listeners, clusters and endpoints from those of counter blocks of HTTP.
 constexpr std::string_view kHttpIds = "---\n";
+/// And these from the secret of cookies.
+constexpr std::string_view kSecret = "+++\n";
 constexpr std::string_view kDrainRemedy =
     "those that were removed count until their connections have ended: apply again later, or lower node.drain_timeout";
 
@@ -244,7 +246,7 @@ Problems check_steering(const SteeringState& steering) {
 
 }  // namespace
 
-Compiler::Compiler() : tables_{std::make_unique<TableCache>()} {}
+Compiler::Compiler() : secret_{random_secret()}, tables_{std::make_unique<TableCache>()} {}
 Compiler::~Compiler() = default;
 Compiler::Compiler(Compiler&&) noexcept = default;
 Compiler& Compiler::operator=(Compiler&&) noexcept = default;
@@ -264,7 +266,7 @@ Result<Compiled, Problems> Compiler::compile(const config::Config& config, const
   out.content.node = node_record(config.node);
   out.content.node_addresses = config.node.addresses;
   Builder builder{ids_, health, out};
-  HttpBuilder http{http_slots_, routes_, out.content, out.http_slots};
+  HttpBuilder http{http_slots_, routes_, secret_, out.content, out.http_slots};
   for (std::size_t i = 0; i < clusters.size(); ++i) {
     const bool configured = i < config.clusters.size();
     builder.add_cluster(clusters[i], configured ? tables[i].get() : nullptr,
@@ -299,14 +301,24 @@ Result<Compiled, Problems> Compiler::compile(const config::Config& config, const
 std::vector<IdRegistry::Entry> Compiler::retired() const { return ids_.retired(); }
 void Compiler::release(std::uint32_t stat_slot) { ids_.release(stat_slot); }
 
-std::string Compiler::save_ids() const { return ids_.save() + std::string{kHttpIds} + http_slots_.save(); }
+std::string Compiler::save_ids() const {
+  return ids_.save() + std::string{kHttpIds} + http_slots_.save() + std::string{kSecret} + secret_text(secret_) + "\n";
+}
 Status Compiler::restore_ids(std::string_view saved) {
-  const std::size_t end = saved.find(kHttpIds);  // an older daemon wrote none
+  std::optional<policy::Hash128> secret{secret_};
+  if (const std::size_t at = saved.find(kSecret); at != std::string_view::npos) {  // an older daemon wrote none
+    const std::string_view line = saved.substr(at + kSecret.size());
+    secret = read_secret(line.substr(0, line.empty() ? 0 : line.size() - 1));
+    if (!secret) return Problem{"saved ids", "the secret of cookies is no secret", "remove the file; ids begin anew"};
+    saved = saved.substr(0, at);
+  }
+  const std::size_t end = saved.find(kHttpIds);  // nor these
   IdRegistry http{control::kHttpSlotMax};
   if (end != std::string_view::npos)
     if (Status restored = http.restore(saved.substr(end + kHttpIds.size())); !restored) return restored;
   if (Status restored = ids_.restore(saved.substr(0, end)); !restored) return restored;
   http_slots_ = std::move(http);
+  secret_ = *secret;
   return Done{};
 }
 

@@ -20,6 +20,7 @@
 
 #include "dataplane/control/snapshot_writer.h"
 #include "dataplane/core/result.h"
+#include "mgmt/compile/affinity.h"
 #include "mgmt/compile/health.h"
 #include "mgmt/compile/http_builder.h"
 #include "mgmt/compile/id_registry.h"
@@ -192,6 +193,7 @@ class Compiler {
   IdRegistry ids_;
   IdRegistry http_slots_{control::kHttpSlotMax};
   RouteTables routes_;
+  policy::Hash128 secret_;  ///< of cookies (affinity.h)
   std::unique_ptr<TableCache> tables_;
 };
 

@@ -1,6 +1,9 @@
 #include "mgmt/compile/http_builder.h"
 
+#include <algorithm>
+
 #include "dataplane/control/limits.h"
+#include "l7/route/text_fold.h"
 #include "mgmt/compile/ring.h"
 
 namespace penstock::compile {
@@ -31,7 +34,10 @@ control::ClusterPolicyRecord policy_record(const config::Cluster& cluster) {
   out.idle_timeout_ms = count_ms(cluster.idle_timeout);
   out.connect_timeout_ms = count_ms(cluster.connect_timeout);
   out.proxy_protocol = cluster.proxy_protocol;
-  out.slow_start_ms = count_ms(cluster.slow_start);
+  if (cluster.slow_start)
+    out.slow_start = {count_ms(cluster.slow_start->window),
+                      static_cast<std::uint16_t>(cluster.slow_start->aggression_percent),
+                      static_cast<std::uint16_t>(cluster.slow_start->min_weight_percent)};
   out.outlier = outlier_record(cluster.outlier_detection);
   return out;
 }
@@ -48,9 +54,9 @@ std::string route_name(const route::VirtualHost& host, std::size_t route) {
   return given.empty() ? "#" + std::to_string(route) : given;
 }
 
-HttpBuilder::HttpBuilder(IdRegistry& slots, RouteTables& tables, control::SnapshotContent& content,
-                         std::vector<HttpSlotInfo>& infos)
-    : slots_{slots}, tables_{tables}, content_{content}, infos_{infos}, policies_{content} {
+HttpBuilder::HttpBuilder(IdRegistry& slots, RouteTables& tables, const policy::Hash128& secret,
+                         control::SnapshotContent& content, std::vector<HttpSlotInfo>& infos)
+    : slots_{slots}, tables_{tables}, secret_{secret}, content_{content}, infos_{infos}, policies_{content} {
   // The first key of all has block 0.
   (void)slot_of("other", {});
 }
@@ -79,7 +85,22 @@ void HttpBuilder::add_policy(const config::Cluster& cluster, const std::vector<c
     record.ring_point_count = size_of(ring);
     content_.rings.insert(content_.rings.end(), ring.begin(), ring.end());
   }
+  add_affinity(cluster, record);
   content_.cluster_policies.push_back(record);
+}
+
+/// The cookie, and what it says for each endpoint of the cluster that was added last.
+void HttpBuilder::add_affinity(const config::Cluster& cluster, control::ClusterPolicyRecord& record) {
+  if (!cluster.session_affinity) return;
+  const config::SessionAffinity& rule = *cluster.session_affinity;
+  record.affinity = {control::add_text(content_, rule.cookie), control::add_text(content_, rule.path),
+                     (count_ms(rule.ttl) + 999) / 1000};
+  const policy::Hash128 secret = rule.key.empty() ? secret_ : secret_of(rule.key);
+  const control::ClusterRecord& added = content_.clusters.back();
+  for (std::uint32_t i = 0; i < added.endpoint_count; ++i) {
+    control::EndpointRecord& endpoint = content_.endpoints[added.first_endpoint + i];
+    endpoint.affinity = affinity_of(secret, cluster.name, endpoint.address, endpoint.port.host());
+  }
 }
 
 void HttpBuilder::add_route_slots(const config::Listener& listener) {
@@ -102,6 +123,24 @@ void HttpBuilder::add_forwarding(const config::Http& http, control::HttpListener
   if (!http.via.empty()) record.via = control::add_text(content_, http.via);
 }
 
+/// Patterns in lower case, one per line.
+void HttpBuilder::add_connect(const config::Connect& connect,
+                              const std::function<std::uint32_t(const std::string&)>& cluster_index,
+                              control::HttpListenerRecord& record) {
+  std::string allow;
+  for (const std::string& pattern : connect.allow) allow += pattern + "\n";
+  std::transform(allow.begin(), allow.end(), allow.begin(), route::fold);
+  record.connect_allow = control::add_text(content_, allow);
+  record.connect_cluster = cluster_index(connect.cluster);
+  count_cluster(record.connect_cluster, connect.cluster);
+}
+
+/// Clusters that no request goes to need no counters of HTTP.
+void HttpBuilder::count_cluster(std::uint32_t index, const std::string& name) {
+  content_.cluster_policies[index].http_slot =
+      slot_of("cluster " + name, {HttpSlotInfo::Kind::cluster, "", "", "", name, 0});
+}
+
 std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
                                         const std::function<std::uint32_t(const std::string&)>& cluster_index) {
   const auto routes = tables_.get(listener);
@@ -114,9 +153,7 @@ std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
   for (const std::string& name : (*routes)->clusters) {
     const std::uint32_t index = cluster_index(name);
     content_.route_clusters.push_back(index);
-    // Clusters that no route leads to need no counters of HTTP.
-    content_.cluster_policies[index].http_slot =
-        slot_of("cluster " + name, {HttpSlotInfo::Kind::cluster, "", "", "", name, 0});
+    count_cluster(index, name);
   }
   record.cluster_count = size_of(content_.route_clusters) - record.first_cluster;
   record.first_route = size_of(content_.route_slots);
@@ -130,6 +167,8 @@ std::uint32_t HttpBuilder::add_listener(const config::Listener& listener,
   record.requests_max = listener.http.max_requests_per_connection;
   record.access_log_samples = listener.http.access_log_samples;
   add_forwarding(listener.http, record);
+  record.max_body_octets = listener.http.max_request_body.value_or(0);
+  if (listener.http.connect) add_connect(*listener.http.connect, cluster_index, record);
   record.policy = policies_.add_listener(listener);
   control::add_route_image(content_, (*routes)->image.bytes(), record);
   content_.http_listeners.push_back(record);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "dataplane/control/snapshot_writer.h"
+#include "mgmt/compile/affinity.h"
 #include "mgmt/compile/health.h"
 #include "mgmt/compile/id_registry.h"
 #include "mgmt/compile/policy_builder.h"
@@ -36,7 +37,8 @@ struct HttpSlotInfo {
 
 class HttpBuilder {
  public:
-  HttpBuilder(IdRegistry& slots, RouteTables& tables, control::SnapshotContent& content,
+  /// `secret` is behind the cookies of clusters that have none of their own.
+  HttpBuilder(IdRegistry& slots, RouteTables& tables, const policy::Hash128& secret, control::SnapshotContent& content,
               std::vector<HttpSlotInfo>& infos);
 
   /// The policy of the cluster that was added last. `usable` are its endpoints, with weight 0 where nothing new may go.
@@ -49,11 +51,17 @@ class HttpBuilder {
 
  private:
   [[nodiscard]] std::uint32_t slot_of(const std::string& key, HttpSlotInfo info);
+  void count_cluster(std::uint32_t index, const std::string& name);
+  void add_connect(const config::Connect& connect,
+                   const std::function<std::uint32_t(const std::string&)>& cluster_index,
+                   control::HttpListenerRecord& record);
+  void add_affinity(const config::Cluster& cluster, control::ClusterPolicyRecord& record);
   void add_route_slots(const config::Listener& listener);
   void add_forwarding(const config::Http& http, control::HttpListenerRecord& record);
 
   IdRegistry& slots_;
   RouteTables& tables_;
+  const policy::Hash128 secret_;
   control::SnapshotContent& content_;
   std::vector<HttpSlotInfo>& infos_;
   PolicyBuilder policies_;

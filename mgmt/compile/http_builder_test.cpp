@@ -88,6 +88,7 @@ TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
                               6,
                               true,
                               7,
+                              4096,
                               "edge"};
   config::Cluster& web = config.clusters[0];
   web.lb_policy = control::LbPolicy::ring_hash;
@@ -98,7 +99,7 @@ TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
   web.max_requests_per_connection = 12;
   web.idle_timeout = config::seconds{13};
   web.connect_timeout = config::seconds{14};
-  web.slow_start = config::seconds{15};
+  web.slow_start = config::SlowStart{config::seconds{15}, 150, 20};
   Compiler compiler;
   const Taken taken{compiled(compiler, config)};
   const auto& http = taken.view.http_listeners()[0];
@@ -112,6 +113,7 @@ TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
   EXPECT_EQ(http.trusted_hops, 6u);
   EXPECT_EQ(http.flags, control::kHttpTrace);
   EXPECT_EQ(http.trace_samples, 7u);
+  EXPECT_EQ(http.max_body_octets, 4096u);
   EXPECT_EQ(taken.view.text(http.via), "edge");
   const auto& policy = taken.view.policy_of(0);
   EXPECT_EQ(policy.lb_policy, control::LbPolicy::ring_hash);
@@ -124,7 +126,9 @@ TEST(HttpCompile, policies_and_times_reach_the_snapshot) {
   EXPECT_EQ(policy.max_requests_per_connection, 12u);
   EXPECT_EQ(policy.idle_timeout_ms, 13'000u);
   EXPECT_EQ(policy.connect_timeout_ms, 14'000u);
-  EXPECT_EQ(policy.slow_start_ms, 15'000u);
+  EXPECT_EQ(policy.slow_start.window_ms, 15'000u);
+  EXPECT_EQ(policy.slow_start.aggression_percent, 150u);
+  EXPECT_EQ(policy.slow_start.min_weight_percent, 20u);
   EXPECT_EQ(policy.outlier.consecutive_gateway_failure, 8u);
   EXPECT_EQ(policy.outlier.max_ejection_percent, 11u);
   EXPECT_EQ(taken.view.policy_of(1).lb_policy, control::LbPolicy::round_robin);
@@ -147,7 +151,8 @@ TEST(HttpCompile, policies_of_requests_reach_the_snapshot) {
   host.routes[1].policy.rate_limit = route::RateLimit{.requests = 4};
   host.routes[2].policy = {.authorization = route::Authorization{{}, control::PolicyAction::allow},
                            .fault = route::Fault{100, 25, 500, 50, {{control::TermKind::header_present, "x-f"}}},
-                           .mirror = route::Mirror{"copies", 10}};
+                           .mirror = route::Mirror{"copies", 10},
+                           .max_request_body = 5000};
   host.authorization->rules.push_back({.action = control::PolicyAction::ask});
   host.authorization->ask = route::AskPolicy{
       .rules = {{{.action = control::PolicyAction::allow, .paths = {"/x"}, .headers = {{.name = "x-b"}}}, 5}},
@@ -183,6 +188,8 @@ TEST(HttpCompile, policies_of_requests_reach_the_snapshot) {
   EXPECT_EQ(own.fault_term_count, 1u);
   EXPECT_EQ(own.mirror_cluster, 2u);
   EXPECT_EQ(own.mirror_millionths, 100'000u);
+  EXPECT_EQ(own.max_body_octets, 5000u);
+  EXPECT_EQ(limited.max_body_octets, 0u) << "the listener's holds";
   EXPECT_EQ(tables.rate_limits[tables.policies[http.policy].client_rate_limit].burst, 7u);
 }
 
@@ -203,6 +210,30 @@ TEST(HttpCompile, proxy_headers_take_a_tcp_connection_through_the_http_proxy) {
   config.clusters[0].proxy_protocol = control::ProxyProtocol::v1;
   EXPECT_EQ(flags(0), 0u) << "its requests tell";
   EXPECT_EQ(flags(1), control::kListenerTunnel);
+}
+
+TEST(HttpCompile, cookies_name_endpoints_by_a_secret) {
+  config::Config config = shop_config();
+  config.clusters[0].session_affinity = config::SessionAffinity{"at", config::milliseconds{1500}, "/x", ""};
+  Compiler compiler, other;
+  const auto named = [&](Compiler& by) { return compiled(by, config).content.endpoints; };
+  const auto mine = named(compiler);
+  EXPECT_NE(mine[0].affinity, 0u);
+  EXPECT_NE(mine[0].affinity, mine[1].affinity);
+  EXPECT_EQ(mine[2].affinity, 0u) << "another cluster";
+  EXPECT_NE(named(other)[0].affinity, mine[0].affinity) << "each daemon has its secret";
+  ASSERT_TRUE(other.restore_ids(compiler.save_ids()).ok());
+  EXPECT_EQ(named(other)[0].affinity, mine[0].affinity);
+  config.clusters[0].endpoints.erase(config.clusters[0].endpoints.begin());
+  EXPECT_EQ(named(compiler)[0].affinity, mine[1].affinity) << "it stays with the endpoint";
+  config.clusters[0].session_affinity->key = "shared";
+  Compiler third;
+  EXPECT_EQ(named(third)[0].affinity, named(compiler)[0].affinity) << "nodes with one key agree";
+  const Taken taken{compiled(compiler, config)};
+  const control::AffinityRecord& rule = taken.view.policy_of(0).affinity;
+  EXPECT_EQ(taken.view.text(rule.cookie), "at");
+  EXPECT_EQ(taken.view.text(rule.path), "/x");
+  EXPECT_EQ(rule.ttl_s, 2u);
 }
 
 TEST(HttpCompile, counter_blocks_stay_with_their_names) {

@@ -59,7 +59,8 @@ std::vector<std::string> headers_of(const route::AskPolicy& ask) {
 
 /// No policy of the route's own.
 bool is_plain(const route::RoutePolicy& policy) {
-  return !policy.authorization && !policy.rate_limit && !policy.client_rate_limit && !policy.fault && !policy.mirror;
+  return !policy.authorization && !policy.rate_limit && !policy.client_rate_limit && !policy.fault && !policy.mirror &&
+         !policy.max_request_body;
 }
 
 }  // namespace
@@ -180,6 +181,7 @@ control::HttpPolicyRecord PolicyBuilder::route_policy(const route::RoutePolicy& 
     record.mirror_cluster = cluster_index(policy.mirror->cluster);
     record.mirror_millionths = policy.mirror->percent * kMillionthsPerPercent;
   }
+  record.max_body_octets = policy.max_request_body.value_or(0);
   return record;
 }
 

@@ -54,6 +54,22 @@ struct OutlierDetection {
   friend bool operator==(const OutlierDetection&, const OutlierDetection&) = default;
 };
 
+struct SlowStart {
+  milliseconds window{seconds{30}};
+  std::uint32_t aggression_percent{100};
+  std::uint32_t min_weight_percent{10};
+  friend bool operator==(const SlowStart&, const SlowStart&) = default;
+};
+
+/// Sessions stay at an endpoint by a cookie.
+struct SessionAffinity {
+  std::string cookie;
+  milliseconds ttl{0};  ///< 0 = as long as the client's session
+  std::string path{"/"};
+  std::string key{};  ///< empty = the daemon's own secret
+  friend bool operator==(const SessionAffinity&, const SessionAffinity&) = default;
+};
+
 /// Inclusive.
 struct StatusRange {
   std::uint16_t low{200};
@@ -89,7 +105,8 @@ struct Cluster {
   std::uint32_t max_requests_per_connection{0};  ///< 0 = any number
   CircuitBreakers circuit_breakers{};
   std::optional<OutlierDetection> outlier_detection{};
-  milliseconds slow_start{0};
+  std::optional<SlowStart> slow_start{};
+  std::optional<SessionAffinity> session_affinity{};
   control::ProxyProtocol proxy_protocol{control::ProxyProtocol::off};
   std::uint32_t panic_threshold{50};  ///< percent of weight that must be healthy
   std::vector<HealthCheck> health_checks{};

@@ -24,6 +24,7 @@ std::vector<std::string_view> clusters_of(const Listener& listener) {
     if (!name.empty() && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
   };
   add(listener.cluster);
+  if (listener.http.connect) add(listener.http.connect->cluster);
   for (const route::VirtualHost& host : listener.virtual_hosts)
     for (const route::Route& route : host.routes) {
       if (const auto* forward = std::get_if<route::Forward>(&route.action))

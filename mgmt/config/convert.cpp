@@ -156,9 +156,6 @@ void convert(Reader& reader, const YamlNode& node, RouteText& text, route::Route
   out.request = std::move(text.request_headers);
   out.response = std::move(text.response_headers);
   out.policy = std::move(text.policy);
-  if (const YamlNode* at = node.find("mirror"); at != nullptr && (text.redirect || text.direct_response))
-    reader.problem(at->place, "`mirror` does not go with `" + std::string{key} + "`",
-                   "it is for routes with a cluster");
   if (key == "cluster" || key == "weighted_clusters") {
     route::Forward forward;
     if (text.cluster) forward.clusters = {{*text.cluster, 1}};
@@ -170,8 +167,8 @@ void convert(Reader& reader, const YamlNode& node, RouteText& text, route::Route
     if (text.retry_policy) forward.retry = *text.retry_policy;
     out.action = std::move(forward);
   } else {
-    for (const char* only :
-         {"prefix_rewrite", "regex_rewrite", "host_rewrite", "timeout", "idle_timeout", "retry_policy"})
+    for (const char* only : {"prefix_rewrite", "regex_rewrite", "host_rewrite", "timeout", "idle_timeout",
+                             "retry_policy", "mirror", "max_request_body"})
       if (const YamlNode* at = node.find(only))
         reader.problem(at->place, "`" + std::string{only} + "` does not go with `" + std::string{key} + "`",
                        "it is for routes with a cluster");

@@ -102,6 +102,33 @@ struct Table<OutlierDetection> {
 };
 
 template <>
+struct Table<SlowStart> {
+  static constexpr std::string_view name = "slow start";
+  static constexpr std::array fields{
+      field<&SlowStart::window, Span{1, kTimeMax}>("window", required,
+                                                   "after this time the endpoint has its full share"),
+      field<&SlowStart::aggression_percent, Hundredths{10, 10'000}>(
+          "aggression", optional, "1 grows evenly, above 1 quickly at first, below 1 slowly at first"),
+      field<&SlowStart::min_weight_percent, Integer{0, 100}>("min_weight_percent", optional,
+                                                             "percent of its weight that it begins with"),
+  };
+};
+
+template <>
+struct Table<SessionAffinity> {
+  static constexpr std::string_view name = "session affinity";
+  static constexpr std::array fields{
+      field<&SessionAffinity::cookie, Text{64}>("cookie", required, "name of the cookie that endpoints are named by"),
+      field<&SessionAffinity::ttl, Span{0, control::kTimeoutMsMax}>(
+          "ttl", optional, "how long the client keeps it; 0s: until its session ends"),
+      field<&SessionAffinity::path, Text{control::kAffinityTextMax}>("path", optional, "`Path` of the cookie"),
+      field<&SessionAffinity::key, Text{256}>(
+          "key", optional,
+          "secret behind the cookie's values, for several nodes that are to agree; without it the daemon has one"),
+  };
+};
+
+template <>
 struct Table<HealthCheck> {
   static constexpr std::string_view name = "health check";
   static constexpr std::array fields{
@@ -151,8 +178,12 @@ struct Table<Cluster> {
                                                                 "HTTP: limits, of the whole node"),
       field<&Cluster::outlier_detection, Maybe<Map<OutlierDetection>{}>{}>(
           "outlier_detection", optional, "HTTP: leave out endpoints that answer badly"),
-      field<&Cluster::slow_start, Span{0, kTimeMax}>(
-          "slow_start", optional, "HTTP: an endpoint that became usable gets its full share only after this time"),
+      field<&Cluster::slow_start, Maybe<Map<SlowStart>{}>{}>("slow_start", optional,
+                                                             "HTTP, `round_robin` and `least_request`: an endpoint "
+                                                             "that is new, or became healthy, gets its full share only "
+                                                             "after a while"),
+      field<&Cluster::session_affinity, Maybe<Map<SessionAffinity>{}>{}>(
+          "session_affinity", optional, "HTTP: a client stays at its endpoint by a cookie"),
       field<&Cluster::proxy_protocol, Choice<&kProxyProtocols>{}>(
           "proxy_protocol", optional,
           "mode proxy: endpoints are told of the client by a PROXY header of this version ([proxy](proxy.md))"),

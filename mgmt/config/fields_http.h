@@ -14,9 +14,21 @@ namespace penstock::config {
 
 using enum Presence;
 
+inline constexpr Octets kBodyLimit{1024, std::int64_t{4095} << 20};
+
 inline constexpr std::array kSenderLists{ChoiceName<control::SenderList>{control::SenderList::append, "append"},
                                          ChoiceName<control::SenderList>{control::SenderList::replace, "replace"},
                                          ChoiceName<control::SenderList>{control::SenderList::off, "off"}};
+template <>
+struct Table<Connect> {
+  static constexpr std::string_view name = "connect";
+  static constexpr std::array fields{
+      field<&Connect::allow, List<Text{control::kConnectPatternMax}>{control::kConnectTargetMax}>(
+          "allow", required, "`host:port`; the host may be `*` or `*.suffix`, the port `*`; anything else gets 403"),
+      field<&Connect::cluster, Name{kConfigNameMax}>("cluster", required, "whose endpoints the tunnels lead to"),
+  };
+};
+
 template <>
 struct Table<Http> {
   static constexpr std::string_view name = "http";
@@ -42,6 +54,10 @@ struct Table<Http> {
                                           "a request without a valid `traceparent` gets a new one (W3C)"),
       field<&Http::trace_samples, Integer{0, control::kPerMillion}>(
           "trace_samples", optional, "new traces of a million that are marked as sampled"),
+      field<&Http::max_request_body, Maybe<kBodyLimit>{}>(
+          "max_request_body", optional, "a request with a longer body gets 413; without it any length is taken"),
+      field<&Http::connect, Maybe<Map<Connect>{}>{}>("connect", optional,
+                                                     "which CONNECT is answered; without it none is"),
       field<&Http::via, Text{63}>("via", optional, "name for `Via` in both directions; without it none is added"),
       field<&Http::rate_limit, kRateLimit>("rate_limit", optional, "of all requests ([policies](policies.md))"),
       field<&Http::client_rate_limit, kRateLimit>("client_rate_limit", optional, "of the requests of each client"),
@@ -277,6 +293,8 @@ struct Table<RouteText> {
       policy_field<&route::RoutePolicy::client_rate_limit, kRateLimit>("client_rate_limit", "of those of each client"),
       policy_field<&route::RoutePolicy::fault, kFault>("fault", "requests delayed or answered on purpose"),
       policy_field<&route::RoutePolicy::mirror, kMirror>("mirror", "another cluster gets a copy"),
+      policy_field<&route::RoutePolicy::max_request_body, Maybe<kBodyLimit>{}>("max_request_body",
+                                                                               "instead of `http.max_request_body`"),
   };
 };
 

@@ -4,13 +4,22 @@
 //           (route_config.h), so that they reach its compiler as they are.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "dataplane/control/http_layout.h"
 #include "l7/route/policy_config.h"
 #include "mgmt/config/durations.h"
 
 namespace penstock::config {
+
+/// Tunnels of CONNECT.
+struct Connect {
+  std::vector<std::string> allow;  ///< "host:port", with "*" or "*.suffix" for the host, "*" for the port
+  std::string cluster;
+  friend bool operator==(const Connect&, const Connect&) = default;
+};
 
 struct Http {
   milliseconds header_timeout{seconds{10}};
@@ -22,9 +31,11 @@ struct Http {
   control::SenderList forwarded{control::SenderList::off};
   std::uint32_t xff_num_trusted_hops{0};
   bool trace_context{true};
-  std::uint32_t trace_samples{1'000'000};  ///< of a million traces begun here
-  std::string via{};                       ///< empty = none
+  std::uint32_t trace_samples{1'000'000};           ///< of a million traces begun here
+  std::optional<std::uint32_t> max_request_body{};  ///< octets
+  std::string via{};                                ///< empty = none
   std::optional<route::RateLimit> rate_limit{}, client_rate_limit{};
+  std::optional<Connect> connect{};
   friend bool operator==(const Http&, const Http&) = default;
 };
 

@@ -1,9 +1,11 @@
 #include "mgmt/config/http_checks.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "l7/route/compile/validate.h"
+#include "l7/route/compile/validate_route.h"
 #include "mgmt/config/values.h"
 
 namespace penstock::config {
@@ -77,11 +79,48 @@ bool is_pseudonym(const std::string& via) {
   });
 }
 
+/// "host:port", where both may be patterns.
+bool is_connect_target(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view host = text.substr(0, colon), port = text.substr(colon + 1);
+  std::uint16_t value = 0;
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), value);
+  const bool number = error == std::errc{} && end == port.data() + port.size() && port[0] != '0';
+  const std::string_view rest = host == "*" ? "" : host.starts_with("*.") ? host.substr(2) : host;
+  return (port == "*" || number) && (host == "*" || !rest.empty()) &&
+         std::all_of(rest.begin(), rest.end(), [](unsigned char c) {
+           return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' ||
+                  c == '_' || c == '[' || c == ']' || c == ':';
+         });
+}
+
+void check_connect(const Connect& connect, const YamlNode& text, Reader& reader,
+                   const std::function<bool(std::string_view)>& known, std::span<const std::string_view> names) {
+  for (std::size_t i = 0; i < connect.allow.size(); ++i)
+    if (!is_connect_target(connect.allow[i]))
+      reader.problem(text.find("allow")->items[i].place, "`" + connect.allow[i] + "` is no target of CONNECT",
+                     "write host:port, with * or *.suffix for the host, * for the port");
+  if (connect.allow.empty()) reader.problem(text.place, "`connect` allows nothing", "list targets, or remove it");
+  if (!connect.cluster.empty() && !known(connect.cluster))
+    reader.problem(place_of(text, "cluster"), "cluster `" + connect.cluster + "` does not exist",
+                   hint(connect.cluster, names, "add it to `clusters`"));
+}
+
 void check_not_http(const YamlNode& text, Reader& reader) {
   for (const char* key : {"virtual_hosts", "http"})
     if (const YamlNode* at = text.find(key))
       reader.problem(at->place, "`" + std::string{key} + "` is given, but the protocol is not http",
                      "write `protocol: http`, or remove it");
+}
+
+void check_affinity(const SessionAffinity& rule, const YamlNode& text, Reader& reader) {
+  if (!route::is_token(rule.cookie))
+    reader.problem(place_of(text, "cookie"), "`" + rule.cookie + "` is not the name of a cookie",
+                   "letters, digits and -");
+  const auto octet = [](unsigned char c) { return c > ' ' && c < 0x7f && c != ';' && c != ','; };
+  if (!rule.path.starts_with('/') || !std::all_of(rule.path.begin(), rule.path.end(), octet))
+    reader.problem(place_of(text, "path"), "path `" + rule.path + "` is no path", "begins with '/', percent-encoded");
 }
 
 void check_health_checks(const Cluster& cluster, const YamlNode& text, Reader& reader) {
@@ -121,6 +160,8 @@ void check_http_listener(const Listener& listener, const YamlNode& text, Reader&
                           "add `virtual_hosts: [{name: all, domains: [\"*\"], routes: [...]}]`");
   if (const YamlNode* http = text.find("http"); http != nullptr && !is_pseudonym(listener.http.via))
     reader.problem(place_of(*http, "via"), "via `" + listener.http.via + "` is no name", "letters, digits, - and .");
+  if (const YamlNode* http = text.find("http"); http != nullptr && listener.http.connect)
+    check_connect(*listener.http.connect, *http->find("connect"), reader, known, names);
   if (reader.is_bad(*hosts)) return;
   if (listener.virtual_hosts.empty())
     return reader.problem(hosts->place, "no virtual host: every request would get 404", "add one");
@@ -147,6 +188,11 @@ void check_cluster_policies(const Cluster& cluster, const YamlNode& text, Reader
   if (cluster.outlier_detection &&
       cluster.outlier_detection->max_ejection_time < cluster.outlier_detection->base_ejection_time)
     reader.problem(place_of(text, "outlier_detection"), "max_ejection_time is below base_ejection_time", "raise it");
+  const bool warms = cluster.lb_policy == LbPolicy::round_robin || cluster.lb_policy == LbPolicy::least_request;
+  if (cluster.slow_start && !warms)
+    reader.problem(place_of(text, "slow_start"), "`slow_start` is for lb_policy round_robin and least_request",
+                   "remove it");
+  if (cluster.session_affinity) check_affinity(*cluster.session_affinity, *text.find("session_affinity"), reader);
   check_health_checks(cluster, text, reader);
 }
 

@@ -22,7 +22,8 @@ const std::string kWhole = kHead + R"yaml(  - name: shop
     port: 80
     protocol: http
     http: {header_timeout: 2s, idle_timeout: 3s, stream_idle_timeout: 4s, max_requests_per_connection: 5, access_log_samples: 6,
-           x_forwarded_for: replace, forwarded: append, xff_num_trusted_hops: 7, trace_context: false, trace_samples: 8, via: edge-1}
+           x_forwarded_for: replace, forwarded: append, xff_num_trusted_hops: 7, trace_context: false, trace_samples: 8, max_request_body: 2KiB, via: edge-1,
+           connect: {allow: ["db.example:1", "*:2"], cluster: web}}
     virtual_hosts:
       - name: all
         domains: ["*.example", shop.example]
@@ -42,6 +43,7 @@ const std::string kWhole = kHead + R"yaml(  - name: shop
             timeout: 1s
             idle_timeout: 2s
             retry_policy: {on: [5xx, reset, retriable-status-codes], num_retries: 2, per_try_timeout: 100ms, status_codes: [429]}
+            max_request_body: 3KiB
             request_headers: {remove: [x-a], set: {x-b: "1"}, add: {x-c: two words}}
             response_headers: {add_if_absent: {x-d: d}, set_if_present: {x-e: e}}
           - {match: {path: /exact}, cluster: web, prefix_rewrite: /other}
@@ -57,8 +59,21 @@ TEST(HttpConfig, a_whole_listener_becomes_the_values_that_it_says) {
   EXPECT_EQ(l.protocol, IpProto::tcp);
   EXPECT_EQ(l.mode, control::ListenerMode::proxy) << "implied";
   EXPECT_EQ(l.cluster, "");
-  EXPECT_EQ(l.http, (Http{seconds{2}, seconds{3}, seconds{4}, 5, 6, control::SenderList::replace,
-                          control::SenderList::append, 7, false, 8, "edge-1"}));
+  EXPECT_EQ(l.http, (Http{seconds{2},
+                          seconds{3},
+                          seconds{4},
+                          5,
+                          6,
+                          control::SenderList::replace,
+                          control::SenderList::append,
+                          7,
+                          false,
+                          8,
+                          2048,
+                          "edge-1",
+                          {},
+                          {},
+                          Connect{{"db.example:1", "*:2"}, "web"}}));
   EXPECT_EQ(clusters_of(l), (std::vector<std::string_view>{"web", "api"}));
   ASSERT_EQ(l.virtual_hosts.size(), 1u);
   ASSERT_EQ(l.virtual_hosts[0].routes.size(), 4u);
@@ -82,6 +97,7 @@ TEST(HttpConfig, a_whole_listener_becomes_the_values_that_it_says) {
   using Mode = route::HeaderEditMode;
   first.request = {{"x-a"}, {{"x-b", "1", Mode::set}, {"x-c", "two words", Mode::add}}};
   first.response = {{}, {{"x-d", "d", Mode::add_if_absent}, {"x-e", "e", Mode::set_if_present}}};
+  first.policy.max_request_body = 3072;
   EXPECT_EQ(l.virtual_hosts[0].routes[0], first);
 
   const auto& second = std::get<route::Forward>(l.virtual_hosts[0].routes[1].action);
@@ -106,7 +122,7 @@ clusters:
     max_requests_per_connection: 3
     circuit_breakers: {max_connections: 4, max_pending_requests: 5, max_requests: 6, retry_budget: {budget_percent: 7}}
     outlier_detection: {consecutive_5xx: 8, base_ejection_time: 9s}
-    slow_start: 10s
+    session_affinity: {cookie: at, ttl: 1m, path: /shop, key: k}
     proxy_protocol: v2
     panic_threshold: 11
     health_checks:
@@ -127,7 +143,7 @@ clusters:
   want.max_requests_per_connection = 3;
   want.circuit_breakers = {4, 5, 6, 3, RetryBudget{7, 3}};
   want.outlier_detection = OutlierDetection{.consecutive_5xx = 8, .base_ejection_time = seconds{9}};
-  want.slow_start = seconds{10};
+  want.session_affinity = SessionAffinity{"at", seconds{60}, "/shop", "k"};
   want.proxy_protocol = control::ProxyProtocol::v2;
   want.panic_threshold = 11;
   want.health_checks = {{.kind = CheckKind::tcp, .port = 12},
@@ -137,6 +153,16 @@ clusters:
                          .host = "h",
                          .expected_statuses = {200, 399}}};
   EXPECT_EQ(loaded->clusters[0], want);
+}
+
+TEST(HttpConfig, a_slow_start_has_a_window_and_an_aggression) {
+  const auto loaded = load_text(
+      "apiVersion: penstock/v1\nclusters:\n- {name: a, endpoints: [], slow_start: {window: 10s, aggression: 1.5, "
+      "min_weight_percent: 20}}\n- {name: b, endpoints: [], slow_start: {window: 1s, aggression: 2}}\n",
+      "f", Machine{{0}});
+  ASSERT_TRUE(loaded.ok()) << loaded.error().front().text();
+  EXPECT_EQ(loaded->clusters[0].slow_start, (SlowStart{seconds{10}, 150, 20}));
+  EXPECT_EQ(loaded->clusters[1].slow_start, (SlowStart{seconds{1}, 200, 10}));
 }
 
 std::string told(const std::string& text) {
@@ -238,6 +264,16 @@ const Row kListenerRows[] = {
      "f:7:138: virtual host \"b\": domain \"X.y\" belongs to virtual host \"a\" already (remove one of the two)"},
     {"via", listener("http: {via: a b}, virtual_hosts: [{name: a, domains: [b], routes: []}]"),
      "f:7:76: via `a b` is no name (letters, digits, - and .)"},
+    {"connect_target",
+     listener("virtual_hosts: [{name: a, domains: [b], routes: []}], \nhttp: {connect: {allow: [a, \"a:65536\", "
+              "\"*.:1\", \"*:*\", \"[::1]:80\"], cluster: web}}"),
+     "f:8:26: `a` is no target of CONNECT (write host:port, with * or *.suffix for the host, * for the port)\n"
+     "f:8:29: `a:65536` is no target of CONNECT (write host:port, with * or *.suffix for the host, * for the port)\n"
+     "f:8:40: `*.:1` is no target of CONNECT (write host:port, with * or *.suffix for the host, * for the port)"},
+    {"connect_to_nobody",
+     listener("virtual_hosts: [{name: a, domains: [b], routes: []}], \nhttp: {connect: {allow: [], cluster: wep}}"),
+     "f:8:17: `connect` allows nothing (list targets, or remove it)\n"
+     "f:8:38: cluster `wep` does not exist (did you mean `web`?)"},
     {"proxy_headers_of_l4",
      kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, proxy_protocol: accept}\n",
      "f:7:90: PROXY headers are for connections that end here, but the mode is l4 (write `mode: proxy`, or remove it)"},
@@ -293,6 +329,10 @@ const Row kPolicyRows[] = {
      "f:10:9: cluster `wep` does not exist (did you mean `web`?)"},
     {"mirror_of_a_redirect", routes("{match: {prefix: /}, redirect: {host: a}, \nmirror: {cluster: web}}"),
      "f:10:9: `mirror` does not go with `redirect` (it is for routes with a cluster)"},
+    {"body_of_a_redirect", routes("{match: {prefix: /}, redirect: {host: a}, \nmax_request_body: 2KiB}"),
+     "f:10:19: `max_request_body` does not go with `redirect` (it is for routes with a cluster)"},
+    {"large_body", routes("{match: {prefix: /}, cluster: web, \nmax_request_body: 4096MiB}"),
+     "f:10:19: `max_request_body` is 4096MiB, out of range (use 1KiB to 4095MiB)"},
 };
 INSTANTIATE_TEST_SUITE_P(Policies, HttpProblem, testing::ValuesIn(kPolicyRows), row_name);
 
@@ -305,6 +345,16 @@ const Row kClusterRows[] = {
      "f:3:63: `a b` is not the name of a header (letters, digits and -)"},
     {"words_of_another_product", cluster("lb_policy: LEAST_REQUEST"),
      "f:3:41: `lb_policy` cannot be `LEAST_REQUEST` (did you mean `least_request`?)"},
+    {"slow_start_of_hashing", cluster("lb_policy: maglev, slow_start: {window: 1s}"),
+     "f:3:61: `slow_start` is for lb_policy round_robin and least_request (remove it)"},
+    {"aggression", cluster("slow_start: {window: 1s, aggression: 1.555}"),
+     "f:3:67: `aggression` must be a number, not `1.555` (write at most two digits behind the point, within 0.1..100)"},
+    {"aggression_range", cluster("slow_start: {window: 1s, aggression: 0.05}"),
+     "f:3:67: `aggression` is 0.05, out of range (use 0.1..100)"},
+    {"affinity_cookie", cluster("session_affinity: {cookie: a b}"),
+     "f:3:57: `a b` is not the name of a cookie (letters, digits and -)"},
+    {"affinity_path", cluster("session_affinity: {cookie: a, path: x}"),
+     "f:3:66: path `x` is no path (begins with '/', percent-encoded)"},
     {"choices", cluster("choice_count: 3"), "f:3:44: `choice_count` is for lb_policy least_request (remove it)"},
     {"ring", cluster("ring_size: 30"), "f:3:41: `ring_size` is for lb_policy ring_hash (remove it)"},
     {"ejection", cluster("outlier_detection: {base_ejection_time: 10m}"),

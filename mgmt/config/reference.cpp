@@ -41,6 +41,7 @@ std::string policy_sections() {
 std::string http_sections() {
   std::string out;
   out += section<Http>("`listeners[].http`", "");
+  out += section<Connect>("`listeners[].http.connect`", "What it does: [HTTP](http.md#connect).");
   out += section<route::VirtualHost>("`listeners[].virtual_hosts[]`", "");
   out += section<RouteText>("`listeners[].virtual_hosts[].routes[]`", "");
   out += section<MatchText>("`routes[].match`", "At most one of the four kinds of path.");
@@ -107,6 +108,10 @@ std::string config_page() {
   out += section<CircuitBreakers>("`clusters[].circuit_breakers`", "");
   out += section<RetryBudget>("`clusters[].circuit_breakers.retry_budget`", "");
   out += section<OutlierDetection>("`clusters[].outlier_detection`", "");
+  out += section<SlowStart>("`clusters[].slow_start`",
+                            "What it does: [load balancing](load_balancing.md#new-endpoints-begin-slowly).");
+  out += section<SessionAffinity>("`clusters[].session_affinity`",
+                                  "What it does: [load balancing](load_balancing.md#sessions-that-stay).");
   out += section<HealthCheck>("`clusters[].health_checks[]`", "");
   out += section<Listener>("`listeners[]`", "");
   out += section<Ask>("`listeners[].ask`", "");

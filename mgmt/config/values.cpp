@@ -99,6 +99,30 @@ std::optional<std::int64_t> Integer::parse(Reader& reader, const YamlNode& node)
   return value;
 }
 
+std::string Hundredths::show(std::int64_t value) const {
+  std::string out = text_of(value / 100);
+  if (value % 100 == 0) return out;
+  out += "." + text_of(value % 100 / 10);
+  return value % 10 == 0 ? out : out + text_of(value % 10);
+}
+
+void Hundredths::read(Reader& reader, const YamlNode& node, std::uint32_t& out) const {
+  const std::string key = "`" + std::string{reader.key()} + "`", range = show(low) + ".." + show(high);
+  const std::string* text = scalar(reader, node, "a number " + range);
+  if (text == nullptr) return;
+  const std::size_t point = std::min(text->find('.'), text->size());
+  std::string digits = point == text->size() ? "" : text->substr(point + 1);
+  const bool form = point != 0 && digits.size() <= 2 && (point == text->size() || !digits.empty());
+  digits.resize(2, '0');
+  const auto value = form ? whole_number(text->substr(0, point) + digits) : std::nullopt;
+  if (!value)
+    return reader.bad_value(node, key + " must be a number, not " + quoted(*text),
+                            "write at most two digits behind the point, within " + range);
+  if (*value < low || *value > high)
+    return reader.bad_value(node, key + " is " + *text + ", out of range", "use " + range);
+  out = static_cast<std::uint32_t>(*value);
+}
+
 std::string Span::type() const {
   return "duration " + duration_text(milliseconds{low_ms}) + ".." + duration_text(milliseconds{high_ms});
 }

@@ -41,6 +41,15 @@ struct Integer {
 };
 inline constexpr Integer kPortNumber{1, 65535};
 
+/// A number with up to two digits behind the point, kept in hundredths.
+struct Hundredths {
+  std::int64_t low;
+  std::int64_t high;
+  [[nodiscard]] std::string type() const { return "number " + show(low) + ".." + show(high); }
+  [[nodiscard]] std::string show(std::int64_t value) const;
+  void read(Reader& reader, const YamlNode& node, std::uint32_t& out) const;
+};
+
 struct Span {
   std::int64_t low_ms;
   std::int64_t high_ms;

@@ -50,13 +50,17 @@ std::string counters_doc() {
   out += "## Ports\n\nLabels `port` and, for ports of other namespaces, `netns`.\n\n" +
          metric_rows(kPortPrefix, kPortMetrics);
   out += "## Listeners\n\nLabel `listener`.\n\n" + metric_rows(kListenerPrefix, kSlotMetrics);
-  out += "## Endpoints\n\nLabels `cluster` and `endpoint`.\n\n" + metric_rows(kEndpointPrefix, kSlotMetrics);
+  out += "## Endpoints\n\nLabels `cluster` and `endpoint`.\n\n" + metric_rows(kEndpointPrefix, kSlotMetrics) +
+         metric_rows(kEndpointPrefix, kHttpEndpointMetrics);
   out +=
       "## HTTP\n\nOver all workers. `penstock_http_responses_by_detail_total{detail}` counts every request by what "
       "ended it:\n\n";
   out += "| detail |\n|---|\n";
   for (const auto& [detail, name] : control::kResponseDetails) out += "| `" + std::string{name} + "` |\n";
-  out += "\n" + metric_rows(kHttpPrefix, kHttpMetrics);
+  out +=
+      "\n`penstock_http_rejected_total{reason}` counts the messages that the parsers refused; the reasons stand in\n"
+      "[http1.md](../architecture/http1.md).\n\n" +
+      metric_rows(kHttpPrefix, kHttpMetrics);
   out +=
       "## HTTP listeners, routes and clusters\n\nThree sets with the same rows: `penstock_http_listener_` (label "
       "`listener`), "

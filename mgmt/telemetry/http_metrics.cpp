@@ -67,6 +67,12 @@ void add_http_families(const HttpReport& http, std::vector<MetricFamily>& out) {
   for (const auto& [detail, name] : control::kResponseDetails)
     add_value(out.back(), static_cast<double>(http.by_detail[static_cast<std::size_t>(detail)]),
               {{"detail", std::string{name}}});
+  out.push_back(family_of(std::string{kHttpPrefix} + "rejected_total", MetricType::counter,
+                          "messages that the parsers refused, by reason"));
+  for (const http1::RejectInfo& reason : http1::kRejectReasons)
+    if (reason.reason != http1::RejectReason::none)
+      add_value(out.back(), static_cast<double>(http.rejected[static_cast<std::size_t>(reason.reason)]),
+                {{"reason", std::string{reason.name}}});
   for (const char* kind : {"listener", "cluster", "route", "other"}) add_kind(http, kind, out);
 }
 

@@ -41,7 +41,16 @@ void read_http(const control::SegmentView& segment, HttpReport& http) {
     for (std::size_t i = 0; i < kHttpMetrics.size(); ++i)
       http.totals[i] += (worker.http.*kHttpMetrics[i].member).read();
     for (std::size_t i = 0; i < http.by_detail.size(); ++i) http.by_detail[i] += worker.http.by_detail[i].read();
+    for (std::size_t i = 0; i < http.rejected.size(); ++i) http.rejected[i] += worker.http.rejected[i].read();
   }
+}
+
+HttpEndpointValues http_endpoint_values(const control::SegmentView& segment, std::uint32_t slot) {
+  HttpEndpointValues out{};
+  for (std::size_t w = 0; slot < control::kStatSlotMax && w < segment.worker_count(); ++w)
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] += (segment.counters(w).http_endpoints[slot].*kHttpEndpointMetrics[i].member).read();
+  return out;
 }
 
 double latency_quantile_us(const LatencyValues& latency, double share) {
@@ -70,6 +79,9 @@ Json http_json(const HttpReport& http) {
     out["totals"][std::string{kHttpMetrics[i].name}] = http.totals[i];
   for (const auto& [detail, name] : control::kResponseDetails)
     out["details"][std::string{name}] = http.by_detail[static_cast<std::size_t>(detail)];
+  for (const auto& reason : http1::kRejectReasons)
+    if (reason.reason != http1::RejectReason::none)
+      out["rejected"][std::string{reason.name}] = http.rejected[static_cast<std::size_t>(reason.reason)];
   out["slots"] = Json::array();
   for (const HttpSlotReport& slot : http.slots) out["slots"].push_back(slot_json(slot));
   return out;

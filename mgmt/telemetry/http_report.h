@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "l7/http1/reject.h"
 #include "mgmt/telemetry/http_table.h"
 
 namespace penstock::telemetry {
@@ -27,14 +28,19 @@ struct HttpSlotReport {
   std::uint64_t latency_us_sum{};
 };
 
+using HttpEndpointValues = std::array<std::uint64_t, kHttpEndpointMetrics.size()>;
+
 struct HttpReport {
   std::vector<HttpSlotReport> slots;
   std::array<std::uint64_t, kHttpMetrics.size()> totals{};
   std::array<std::uint64_t, control::kResponseDetails.size()> by_detail{};
+  std::array<std::uint64_t, http1::kRejectReasonCount> rejected{};
 };
 
 /// Values of all blocks that `http` names, and of all workers.
 void read_http(const control::SegmentView& segment, HttpReport& http);
+/// Of the endpoint with this stat slot.
+[[nodiscard]] HttpEndpointValues http_endpoint_values(const control::SegmentView& segment, std::uint32_t slot);
 
 /// Upper end of bucket `bucket` in microseconds; the last has none.
 [[nodiscard]] constexpr std::uint64_t bucket_end_us(std::size_t bucket) {

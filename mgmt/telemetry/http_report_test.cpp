@@ -32,6 +32,9 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
     counters.http_slots[5].latency[control::latency_bucket(1000)].add(10);
     counters.http_slots[5].latency_us_sum.add(10'000);
     counters.http.upstream_idle.set(3);
+    counters.http.rejected[static_cast<std::size_t>(http1::RejectReason::bare_cr)].add(2);
+    counters.http_endpoints[9].requests.add(4);
+    counters.http_endpoints[9].latency_us_sum.add(1'500'000);
     counters.http.by_detail[static_cast<std::size_t>(control::ResponseDetail::no_route)].add(1);
   }
   HttpReport http;
@@ -46,6 +49,12 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
 
   Report report;
   report.http = http;
+  EndpointReport endpoint;
+  endpoint.cluster = "web";
+  endpoint.address = IpAddress::v4(10, 0, 0, 1);
+  endpoint.port = 80;
+  endpoint.http = http_endpoint_values(*view, 9);
+  report.endpoints = {endpoint};
   const std::string text = metrics_text(report);
   const std::string labels = "listener=\"shop\",host=\"all\",route=\"api\"";
   EXPECT_THAT(text, HasSubstr("penstock_http_route_requests_total{" + labels + "} 20"));
@@ -54,6 +63,10 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
   EXPECT_THAT(text, HasSubstr("penstock_http_route_latency_seconds_bucket{" + labels + ",le=\"0.000511\"} 0"));
   EXPECT_THAT(text, HasSubstr("penstock_http_route_latency_seconds_bucket{" + labels + ",le=\"0.001023\"} 20"));
   EXPECT_THAT(text, HasSubstr("penstock_http_upstream_idle 6"));
+  EXPECT_THAT(text, HasSubstr("penstock_http_rejected_total{reason=\"bare_cr\"} 4"));
+  const std::string of = "{cluster=\"web\",endpoint=\"10.0.0.1:80\"}";
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_requests_total" + of + " 8"));
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_total" + of + " 3"));
   EXPECT_THAT(text, HasSubstr("penstock_http_responses_by_detail_total{detail=\"no_route\"} 2"));
   const auto json = http_json(http);
   EXPECT_EQ(json["slots"][0]["responses_2xx"], 18);

@@ -66,6 +66,17 @@ inline constexpr std::array kHttpMetrics{
                   "clients forgotten by a rate limit before their time"},
 };
 
+using HE = control::HttpEndpointCounters;
+/// Of one endpoint, beside its flows.
+inline constexpr std::array kHttpEndpointMetrics{
+    MetricRow<HE>{"http_requests_total", MetricType::counter, &HE::requests, "requests begun, retries included"},
+    MetricRow<HE>{"http_responses_5xx_total", MetricType::counter, &HE::errors_5xx, "of these, answered with 5xx"},
+    MetricRow<HE>{"http_failures_total", MetricType::counter, &HE::failures,
+                  "of these, not answered: refused, broken off, no HTTP, too late"},
+    MetricRow<HE>{"http_latency_seconds_total", MetricType::counter, &HE::latency_us_sum,
+                  "of the answered, from the begin of the try to the head of the response", 1'000'000},
+};
+
 inline constexpr std::string_view kHttpPrefix = "penstock_http_";
 inline constexpr std::array<std::string_view, 5> kStatusClasses{"1xx", "2xx", "3xx", "4xx", "5xx"};
 

@@ -127,6 +127,8 @@ std::string metrics_text(const Report& report) {
     return Labels{{"listener", l.name}};
   });
   add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints, endpoint_labels);
+  add_table(families, kEndpointPrefix, kHttpEndpointMetrics, report.endpoints, endpoint_labels,
+            [](const EndpointReport& e) -> const HttpEndpointValues& { return e.http; });
   add_http_families(report.http, families);
   return prometheus::TextSerializer{}.Serialize(families);
 }

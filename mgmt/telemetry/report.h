@@ -82,6 +82,7 @@ struct EndpointReport {
   std::string health_reason{};  ///< of the last check
   std::uint64_t checks_good{}, checks_bad{}, health_changes{};
   SlotValues values{};
+  HttpEndpointValues http{};
 };
 
 /// Bounds of proxied connections; what they hold is in WorkerReport::proxy.

@@ -105,6 +105,7 @@ Json endpoint_json(const EndpointReport& endpoint) {
            {"checks_bad_total", endpoint.checks_bad},
            {"health_changes_total", endpoint.health_changes}};
   put_rows(out, kSlotMetrics, endpoint.values);
+  put_rows(out, kHttpEndpointMetrics, endpoint.http);
   return out;
 }
 

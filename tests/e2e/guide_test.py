@@ -212,6 +212,7 @@ class Guide(case.LabTest):
         large = self.lab.directory / "large"
         large.write_bytes(bytes(2 << 20))
         self.assertEqual(self.ask("10.96.0.22:3128/", "--data-binary", f"@{large}", "-H", "Expect:")[0].status, 413)
+        self.assertEqual(self.told("10.96.0.22:3128/upload", "--data-binary", f"@{large}")["method"], "POST")
 
     def test_health(self):
         self.sick("192.0.2.12")

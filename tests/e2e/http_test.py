@@ -103,6 +103,7 @@ def configuration(lab):
         {"match": {"path": "/rare"}, "cluster": "web1", "client_rate_limit": {"requests": 2, "per": "1h"}},
         {"match": {"path": "/broken"}, "cluster": "web1", "fault": {
             "delay": {"fixed": "300ms"}, "abort": {"status": 418}, "headers": [{"name": "x-chaos", "present": True}]}},
+        {"match": {"prefix": "/sticky"}, "cluster": "sticky"},
         {"match": {"prefix": "/"}, "cluster": "web1"},
     ]
     hosts = [{"name": "main", "domains": ["main.test"], "routes": routes},
@@ -114,9 +115,11 @@ def configuration(lab):
     clusters = [cluster("web1", (server4(1), PORT)), cluster("web1-v6", (server6(1), PORT)), cluster("web2", (server4(2), PORT)),
                 cluster("both", (server4(1), PORT), (server4(2), PORT)),
                 cluster("told", (server4(1), TOLD), proxy_protocol="v2"),
+                cluster("sticky", (server4(1), PORT), (server4(2), PORT), session_affinity={"cookie": "at"}),
                 cluster("dead", (server4(1), NOBODY)), cluster("half", (server4(1), NOBODY), (server4(1), PORT))]
     listeners = [{"name": f"http-{address[0]}", "address": address, "port": 80, "protocol": "http", "mode": "proxy",
                   "virtual_hosts": virtual} for address, virtual in ((VIP4, hosts), (VIP6, hosts6))]
+    listeners[0]["http"] = {"max_request_body": "512MiB", "connect": {"allow": [f"*.test:{PORT}"], "cluster": "web2"}}
     listeners += [{"name": "behind", "address": VIP4, "port": 81, "protocol": "http", "proxy_protocol": "accept", "virtual_hosts": hosts},
                   {"name": "through", "address": VIP4, "port": 82, "protocol": "tcp", "mode": "proxy", "cluster": "told"}]
     return lab.config(clusters, listeners)
@@ -261,6 +264,20 @@ class Http(unittest.TestCase):
             port=81).decode())
         with self.assertRaises(ConnectionError):
             self.raw(b"GET / HTTP/1.1\r\nHost: main.test\r\n\r\n", port=81)
+
+    def test_connect_reaches_what_is_listed(self):
+        through = ["-p", "-x", f"http://{VIP4}:80"]
+        run = lambda target: self.lab.client.run("curl", "-sS", "--max-time", "20", *through, target, check=False, timeout=40)
+        self.assertIn("web2 web.test /c", run(f"http://web.test:{PORT}/c").stdout)
+        self.assertIn("403", run("http://web.test:22/c").stderr)
+        self.assertIn(b" 413 ", self.raw(b"POST /put/x HTTP/1.1\r\nHost: main.test\r\nContent-Length: 999999999999\r\n\r\n"))
+
+    def test_sessions_stay_where_they_began(self):
+        head = self.curl("/sticky", "-i")
+        cookie = re.search(r"(?i)set-cookie: (at=[0-9a-f]{16}); Path=/; HttpOnly", head).group(1)
+        servers_ = {self.curl("/sticky", "-H", f"Cookie: {cookie}").split()[0] for _ in range(6)}
+        self.assertEqual(len(servers_), 1)
+        self.assertIn(servers_.pop(), head)
 
     def test_endpoints_get_a_trace(self):
         self.assertRegex(self.curl("/trace"), r" trace=00-[0-9a-f]{32}-[0-9a-f]{16}-01\n")

@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "dataplane/control/limits.h"
+#include "l7/http1/reject.h"
 #include "tests/sim/http/http_world.h"
 
 namespace penstock::sim {
@@ -157,6 +158,61 @@ TEST(Http, a_retry_goes_to_another_endpoint) {
     EXPECT_EQ(alone.run(), "") << "the only one is asked again";
     EXPECT_EQ(alone.served(0), 2u);
   }
+}
+
+TEST(Http, a_body_beyond_the_limit_is_refused) {
+  for (const bool chunked : {false, true}) {
+    HttpRunOptions options;
+    options.listener.max_body_octets = 1000;
+    const auto post = [&](std::size_t octets, int status) {
+      return RequestPlan{.method = "POST", .body = octets, .chunked = chunked, .answer_body = 1, .expected = status};
+    };
+    HttpWorld run{options, {{post(1000, 200), post(1001, 413)}, {post(50'000, 413)}}};
+    EXPECT_EQ(run.run(), "");
+    EXPECT_EQ(counted(run, control::ResponseDetail::body_too_large), 2u);
+  }
+}
+
+TEST(Http, a_routes_limit_of_bodies_holds_instead_of_the_listeners) {
+  for (const std::uint32_t of_route : {500u, 5000u}) {
+    HttpRunOptions options;
+    options.listener.max_body_octets = 1000;
+    options.more = [&](control::SnapshotContent& content) {
+      content.http_policies = {{.max_body_octets = of_route}};
+      content.route_policies = {0};
+    };
+    const auto post = [&](std::size_t octets, int status) {
+      return RequestPlan{.method = "POST", .body = octets, .chunked = true, .answer_body = 1, .expected = status};
+    };
+    HttpWorld run{options, {{post(of_route, 200), post(of_route + 1, 413)}}};
+    EXPECT_EQ(run.run(), "");
+    EXPECT_EQ(counted(run, control::ResponseDetail::body_too_large), 1u);
+  }
+}
+
+TEST(Http, endpoints_and_reasons_have_counters_of_their_own) {
+  HttpRunOptions options;
+  options.endpoints = 1;
+  options.table = forward({.timeout_ms = 0, .retry = {.on = route::kRetryReset, .retries = 1}});
+  std::vector<RequestPlan> plans(4, {.answer_body = 10});
+  plans[1].fault = ServerFault::answer_503;
+  plans[1].expected = 503;
+  plans[2].fault = ServerFault::reset_unanswered;
+  HttpWorld run{options, {plans, {{.headers = "Bad_Name: 1\r\n", .expected = 400}}}};
+  EXPECT_EQ(run.run(), "");
+  control::HttpEndpointCounters sums;
+  for (const auto& one : run.world().counters(0).http_endpoints) {
+    sums.requests.add(one.requests.read());
+    sums.errors_5xx.add(one.errors_5xx.read());
+    sums.failures.add(one.failures.read());
+    sums.latency_us_sum.add(one.latency_us_sum.read());
+  }
+  EXPECT_EQ(sums.requests.read(), 5u);
+  EXPECT_EQ(sums.errors_5xx.read(), 1u);
+  EXPECT_LE(sums.failures.read(), 1u) << "one on a kept connection says nothing";
+  EXPECT_GT(sums.latency_us_sum.read(), 0u);
+  const auto& rejected = run.world().counters(0).http.rejected;
+  EXPECT_EQ(rejected[static_cast<std::size_t>(http1::RejectReason::name_underscore)].read(), 1u);
 }
 
 TEST(Http, connections_to_endpoints_are_kept_and_used_again) {
