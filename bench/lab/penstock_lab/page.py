@@ -65,8 +65,8 @@ ELSEWHERE = (
 
 METHOD = f"""<p>Client, node and servers are network namespaces of one machine, joined by veth pairs; every turn builds them anew and
 tears them down, so that no turn inherits anything. A turn is one device in one round with all its loads; rounds are repeated with the
-order of devices rotated. The device has a core of its own; client and servers share the others. Generators are wrk, iperf3 and our own
-(AF_XDP frames, connections); servers are nginx and iperf3.</p>
+order of devices rotated. The device has a core of its own; client and servers share the others. Generators are wrk, h2load, iperf3
+and our own (AF_XDP frames, connections, Bolt); servers are nginx, iperf3 and our own.</p>
 <p><b>CPU</b>: busy time of the whole machine from /proc/stat, less what the lab itself and foreign processes took; client, servers,
 device and lab have one cgroup each; kernel threads and foreign processes come from /proc. On veth the kernel does part of a device's
 work in softirqs that are charged to whoever sent the packet, client and servers included. So what a device costs is read as
