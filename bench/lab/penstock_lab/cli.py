@@ -24,7 +24,7 @@ from .results import Results
 QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat", "penstock-proxy", "penstock-http")
 QUICK_LOADS = ("keepalive", "oneshot", "bulk", "packets")
 QUICK_BUDGET, QUICK_ROUNDS = 300, 5
-FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3 * 3600, 6, 3
+FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3.5 * 3600, 6, 3
 UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
 
@@ -55,7 +55,7 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
         return
     begin(options, parts.programs() if options.parts else ())
     cores = cores_for(os.sched_getaffinity(0))
-    play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget, options.profile, cores, options.parts), new_place(options.out, mode))
+    play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget - reserved, options.profile, cores, options.parts), new_place(options.out, mode))
 
 
 def after_rounds(options, devices, chosen):

@@ -72,8 +72,9 @@ device and lab have one cgroup each; kernel threads and foreign processes come f
 work in softirqs that are charged to whoever sent the packet, client and servers included. So what a device costs is read as
 <i>added</i>: the whole machine's CPU per operation, less the same with a cable in the device's place in the same round.</p>
 <p><b>Verdicts</b>: medians over rounds; better or worse only if a two-sided Mann-Whitney test gives p below {stats.SIGNIFICANT:.0%} with at
-least {stats.ROUNDS_MIN} rounds on each side. None is given when the range exceeds {stats.SPREAD_MAX:.0%} of the median or others took more
-than {stats.FOREIGN_MAX:.0%} of the machine in any round. One comparison in twenty of equal things looks significant by chance.</p>"""
+least {stats.ROUNDS_MIN} rounds on each side. None is given when the range (from {stats.TRIMMED_FROM} rounds on: without the
+farthest sample) exceeds {stats.SPREAD_MAX:.0%} of the median or others took more than {stats.FOREIGN_MAX:.0%} of the machine in any round; what others
+disturbed is played once more if the budget allows. One comparison in twenty of equal things looks significant by chance.</p>"""
 
 CAVEATS = """<ul><li>Absolute figures belong to this machine. Ratios between rows of one run are what counts, and only between devices of
 one kind.</li>

@@ -47,17 +47,25 @@ def turns_of(data):
     return every, [turn for turn in every if (turn.round, turn.device.name) not in done]
 
 
-def forget_disturbed(data):
-    """Takes out every turn in which other processes took more than stats.FOREIGN_MAX of the machine, whatever was measured then, so
-    that it is played again; how many."""
-    def disturbed(cell):
-        cpu = cell["cpu"]
+def disturbed(data):
+    """{(round, device)} of every turn in which other processes took more than stats.FOREIGN_MAX of the machine."""
+    def too_much(cpu):
         return bool(cpu and cpu["seconds"]) and cpu["foreign"] > stats.FOREIGN_MAX * cpu["seconds"] * cpu["cores"]
-    turns = {(cell["round"], cell["device"]) for cell in data["cells"] if disturbed(cell)}
+    return {(cell["round"], cell["device"]) for cell in data["cells"] if too_much(cell["cpu"])}
+
+
+def forget(data, turns):
+    """Takes out whatever was measured in them, so that they are played again."""
     for name in ("cells", "idle"):
         data[name] = [row for row in data[name] if (row["round"], row["device"]) not in turns]
     data["plan"]["turns_done"] = [key for key in data["plan"]["turns_done"] if tuple(key) not in turns]
-    data["plan"].update(finished=False, budget=data["plan"]["budget"] + data["plan"]["took_seconds"])
+
+
+def forget_disturbed(data):
+    """Every disturbed turn is to be played again; how many."""
+    turns = disturbed(data)
+    forget(data, turns)
+    data["plan"].update(finished=False, again=[], budget=data["plan"]["budget"] + data["plan"]["took_seconds"])
     return len(turns)
 
 
@@ -86,10 +94,33 @@ class Runner:
             self.plan["rounds_done"] = min((turn.round for turn in turns_of(data)[1]), default=self.plan["rounds"])
             self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
             self.keep(data)
+        if not self.again(progress.pace(), begun, before, allowance):
+            return Results(data)
         self.plan["finished"] = (not self.plan["profiles"] or self.profiles(begun, allowance)) and self.parts(begun, allowance)
         self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
         self.keep(data)
         return Results(data)
+
+    def again(self, pace, begun, before, allowance):
+        """Once more what others disturbed, as far as the budget goes, each turn once; False when the sitting is over before."""
+        played = self.plan.setdefault("again", [])
+        hurt = disturbed(self.data)
+        for turn in turns_of(self.data)[0]:
+            key, takes = (turn.round, turn.device.name), plan.turn_seconds(turn, self.seconds) * pace
+            if key not in hurt or list(key) in played:
+                continue
+            if before + self.clock() - begun + takes > self.plan["budget"]:
+                break
+            if allowance and self.clock() - begun + takes > allowance:
+                return False
+            self.say(f"again, since others were at work: round {turn.round + 1}, {turn.device.name}")
+            forget(self.data, {key})
+            self.turn(turn)
+            self.plan["turns_done"].append(list(key))
+            played.append(list(key))
+            self.plan["took_seconds"] = round(before + self.clock() - begun, 1)
+            self.keep(self.data)
+        return True
 
     def parts(self, begun, allowance):
         """Benches of single parts, for a run that wants them; False when time ran out before the last."""

@@ -93,6 +93,21 @@ class Sittings(unittest.TestCase):
         second.run(data)
         self.assertEqual(second.turns, [(1, "nft")])
 
+    def test_what_others_disturb_is_played_once_more_within_the_budget(self):
+        class Disturbed(Played):
+            def turn(self, turn):
+                super().turn(turn)
+                self.data["cells"].append({"device": turn.device.name, "round": turn.round, "load": "keepalive", "values": {"operations": 1},
+                                           "error": None, "cpu": {"seconds": 1.0, "cores": 2, "foreign": 0.5 * (turn.device.name == "nft")}})
+        planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)
+        one = Disturbed(self.keep, planned)
+        results = one.run(fresh(budget=100 * planned))
+        self.assertEqual(one.turns[6:], [(0, "nft"), (1, "nft")])
+        self.assertEqual((len(results.data["cells"]), len(results.data["plan"]["turns_done"])), (6, 6))
+        short = Disturbed(self.keep, planned)
+        short.run(fresh(budget=7.5 * planned))
+        self.assertEqual(short.turns[6:], [(0, "nft")])
+
     def test_a_round_that_would_end_late_does_not_begin(self):
         planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)
         one = Played(self.keep, planned)

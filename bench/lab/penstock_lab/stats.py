@@ -14,6 +14,7 @@ import statistics
 
 ROUNDS_MIN = 4
 SPREAD_MAX = 0.25   # of the median; a shared machine gives 5 to 15 % when it is quiet
+TRIMMED_FROM = 5    # rounds; from here on one outlier, the sample farthest from the median, refuses nothing
 FOREIGN_MAX = 0.10  # of the machine's time, taken by processes that are not the lab's, in any round
 SIGNIFICANT = 0.05
 ENUMERATION_MAX = 200_000
@@ -28,6 +29,14 @@ def spread(samples):
     middle = abs(median(samples))
     width = max(samples) - min(samples)
     return 0.0 if width == 0 else (width / middle if middle else math.inf)
+
+
+def steady_part(samples):
+    """Without the sample farthest from the median, when there are enough."""
+    if len(samples) < TRIMMED_FROM:
+        return list(samples)
+    middle = median(samples)
+    return sorted(samples, key=lambda value: abs(value - middle))[:-1]
 
 
 def u_statistic(a, b):
@@ -109,8 +118,9 @@ def noise(samples, foreign):
     """Why these samples may not be judged, or None. `foreign`: share of the machine that others took, per round."""
     if len(samples) < 2:
         return "fewer than 2 rounds"
-    if spread(samples) > SPREAD_MAX:
-        return f"spread {spread(samples):.0%} of the median"
+    width = spread(steady_part(samples))
+    if width > SPREAD_MAX:
+        return f"spread {width:.0%} of the median"
     if foreign and max(foreign) > FOREIGN_MAX:
         return f"other processes took {max(foreign):.0%} of the machine in a round"
     return None

@@ -54,6 +54,12 @@ class Stats(unittest.TestCase):
         self.assertIsNone(stats.noise([100, 101, 102, 103], [0.01, 0, 0, 0.02]))
 
 
+    def test_one_outlier_of_five_refuses_nothing_and_two_do(self):
+        self.assertIsNone(stats.noise([100, 101, 102, 103, 190], [0] * 5))
+        self.assertIn("spread", stats.noise([100, 101, 102, 180, 190], [0] * 5))
+        self.assertIn("spread", stats.noise([100, 101, 102, 190], [0] * 4))
+
+
 class Judging(unittest.TestCase):
     def test_higher_is_better_or_worse_as_the_metric_says(self):
         a, b = [10, 10.1, 10.2, 10.3], [12, 12.1, 12.2, 12.3]
