@@ -109,6 +109,7 @@ class Relay {
   [[nodiscard]] std::uint32_t pass(LegId from, LegId to, std::uint32_t octets);
   /// All of it or, when false, nothing: wait for kWritable.
   [[nodiscard]] bool write(LegId to, ByteView bytes);
+  /// Asks for kWritable although nothing was refused.
   void await_room(LegId leg);
   /// Payload octets that the peer has not acknowledged.
   [[nodiscard]] std::uint32_t queued(LegId leg) const;

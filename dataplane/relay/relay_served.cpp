@@ -157,11 +157,11 @@ std::uint32_t Relay::pass(LegId from, LegId to, std::uint32_t octets) {
   } else {
     taken = static_cast<std::uint32_t>(engine_.write(leg, bytes));
   }
-  if (taken < octets) target.blocked = true;
   if (taken > 0) {
     skip(from, taken);
     touch(to);
   }
+  if (taken < octets) await_room(to);
   return taken;
 }
 
@@ -173,7 +173,7 @@ bool Relay::write(LegId to, ByteView bytes) {
   const bool fits = engine_.writable(leg) >= bytes.size() && engine_.segments_writable(leg) > segments &&
                     pools_.entries.has_room(segments) && pools_.blocks.has_room(std::max(blocks, segments));
   if (!fits) {
-    pair.blocked = true;
+    await_room(to);
     return false;
   }
   require(engine_.write(leg, bytes) == bytes.size(), "a send queue took less than it has room for");
@@ -203,8 +203,11 @@ void Relay::decouple(LegId leg) {
   touch(peer);
 }
 
-/// Asks for kWritable although nothing was refused.
-void Relay::await_room(LegId leg) { pairs_[leg].blocked = true; }
+/// An acknowledgement tells; when nothing is under way, time does: so the leg's timer is set anew.
+void Relay::await_room(LegId leg) {
+  pairs_[leg].blocked = true;
+  touch(leg);
+}
 
 LegId Relay::dial_served(flow::FlowIndex flow, std::uint16_t mtu, std::uint32_t token) {
   if (pressure_ >= Pressure::refuse || size_ >= settings_.pairs_max) return kNoLeg;
