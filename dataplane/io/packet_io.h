@@ -3,7 +3,7 @@
 // Model     one PacketIo per worker, covering that worker's queues of all ports. One indirect call per burst,
 //           never per packet. Every frame handed out by receive(), allocate() or share() comes back by transmit() or
 //           drop().
-// Units     at most kBurstMax frames per call.
+// Units     at most kBurstMax frames per call; transmit() takes any number, so that what belongs together stays so.
 // Errors    a port that vanished is not an error here: receive() skips it, transmit() takes nothing.
 // Not here  reasons and counters (worker), port set-up (io/dpdk).
 #pragma once

@@ -79,24 +79,26 @@ bool same_tcp(ByteView first, ByteView next, const Train& train) {
 
 Train find_train(std::span<const Frame> frames) {
   Train train;
-  if (frames.size() < 2 || frames[0].octets() < kTrainFrameOctets) return train;
+  // A small one in front, as the head of a message, is worth a look for what follows it.
+  if (frames.size() < 2 || std::max(frames[0].octets(), frames[1].octets()) < kTrainFrameOctets) return train;
   const ByteView first = frames[0].bytes();
   train = shape_of(first);
   if (train.payload == 0) return train;
   const std::uint64_t pseudo = fixed_pseudo_sum(first, train);
   if (!checksum_holds(first, train, pseudo)) return train;
-  for (const Frame& frame : frames.subspan(1)) {
+  for (const Frame& frame : frames.subspan(1, std::min(frames.size(), kTrainFramesMax) - 1)) {
     const ByteView next = frame.bytes();
     if (next.size() <= train.headers) break;
     const auto payload = static_cast<std::uint32_t>(next.size() - train.headers);
     const std::uint8_t flags = flags_of(next, train);
-    if (payload > train.segment || train.headers - kIp + train.payload + payload > kIpOctetsMax ||
-        (flags & ~wire::kTcpPsh) != wire::kTcpAck || seq_of(next, train) != seq_of(first, train) + train.payload ||
-        !same_ip(first, next, train) || !same_tcp(first, next, train) || !checksum_holds(next, train, pseudo))
+    if (train.headers - kIp + train.payload + payload > kIpOctetsMax || (flags & ~wire::kTcpPsh) != wire::kTcpAck ||
+        seq_of(next, train) != seq_of(first, train) + train.payload || !same_ip(first, next, train) ||
+        !same_tcp(first, next, train) || !checksum_holds(next, train, pseudo))
       break;
+    train.segment = std::max(train.segment, static_cast<std::uint16_t>(payload));
     train.payload += payload;
     ++train.frames;
-    if (payload < train.segment || (flags & wire::kTcpPsh) != 0) break;
+    if ((flags & wire::kTcpPsh) != 0) break;
   }
   return train;
 }

@@ -3,9 +3,11 @@
 // Model     a stack with segmentation offload hands the device up to 64 KiB with one set of headers; the device, or the
 //           receiver's kernel on a veth, treats it as one. Frames here are single segments, so a device that can send
 //           large ones asks how many frames from the front of a burst belong together, and for their common headers.
+//           Sizes may differ (a head, what its frame had behind another head, full ones): a device that cuts the train
+//           cuts it anew, by the largest, which fits the path. TCP's numbers are of octets, so nothing else changes.
 // Shape     equal Ethernet, IP and TCP headers but for lengths, identification, checksums, sequence numbers that
-//           continue, and PSH, which ends a train. All payloads but the last are of one size. No VLAN tag, no IP
-//           options or extension headers. Every checksum must be right (or partial, as a local kernel leaves it).
+//           continue, and PSH, which ends a train. No VLAN tag, no IP options or extension headers. Every checksum must
+//           be right (or partial, as a local kernel leaves it).
 // Errors    none: what is no train has length 1.
 // Not here  sending (io/dpdk).
 #pragma once
@@ -17,16 +19,20 @@
 
 namespace penstock::io {
 
-/// Shorter frames are not looked at: sending a few small segments together saves less than looking costs.
+/// A train whose first two frames are shorter is not looked for: sending a few small segments together saves less than
+/// looking costs.
 inline constexpr std::size_t kTrainFrameOctets = 576;
 /// Ethernet, IPv6 and the longest TCP header.
 inline constexpr std::size_t kTrainHeaderOctetsMax = 14 + 40 + 60;
+
+/// As many full segments as an IP packet holds.
+inline constexpr std::size_t kTrainFramesMax = 48;
 
 struct Train {
   std::size_t frames{1};      ///< from the front of the burst
   std::uint16_t l4_offset{};  ///< of the TCP header
   std::uint16_t headers{};    ///< octets in front of each payload
-  std::uint16_t segment{};    ///< payload octets of the first
+  std::uint16_t segment{};    ///< payload octets of the largest
   std::uint32_t payload{};    ///< of all
   bool v4{};
 };

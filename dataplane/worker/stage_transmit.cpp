@@ -64,7 +64,7 @@ void Worker::State::send_group(PortIndex port, std::span<Frame> frames, bool may
   for (const Frame& frame : frames) octets += frame.octets();
   std::size_t taken = 0;
   for (auto rest = frames; !rest.empty(); rest = frames.subspan(taken)) {
-    const std::size_t n = io.transmit(port, rest.first(std::min(rest.size(), io::kBurstMax)));
+    const std::size_t n = io.transmit(port, rest);
     taken += n;
     if (n == 0) break;
   }
@@ -95,7 +95,7 @@ void Worker::State::publish_rings() {
   }
 }
 
-void Worker::State::receive_handoffs() {
+std::size_t Worker::State::receive_handoffs() {
   handed.count = 0;
   std::size_t transmits = 0;
   std::array<Frame, kBurstMax> finished;
@@ -112,6 +112,7 @@ void Worker::State::receive_handoffs() {
   }
   if (transmits != 0) flush({finished.data(), transmits}, false);
   if (handed.count != 0) process(handed);
+  return handed.count + transmits;
 }
 
 }  // namespace penstock::worker

@@ -96,7 +96,7 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
   std::size_t single = 0;  // looked at behind those: no trains
   while (sent + single < frames.size()) {
     const std::span<Frame> rest = frames.subspan(sent + single);
-    const Train train = trains < 0 ? Train{} : find_train(rest.first(std::min(rest.size(), kBurstMax)));
+    const Train train = trains < 0 ? Train{} : find_train(rest);
     if (train.frames == 1) {
       ++single;
       continue;
@@ -135,7 +135,13 @@ std::size_t DpdkIo::transmit_single(std::uint16_t device, std::span<Frame> frame
 }
 
 void DpdkIo::drop(std::span<Frame> frames) {
-  for (Frame& frame : frames) rte_pktmbuf_free(static_cast<rte_mbuf*>(std::move(frame).release().handle));
+  std::array<rte_mbuf*, kBurstMax> burst;
+  while (!frames.empty()) {
+    const std::size_t count = std::min(frames.size(), burst.size());
+    for (std::size_t i = 0; i < count; ++i) burst[i] = static_cast<rte_mbuf*>(std::move(frames[i]).release().handle);
+    rte_pktmbuf_free_bulk(burst.data(), static_cast<unsigned>(count));
+    frames = frames.subspan(count);
+  }
 }
 
 std::size_t DpdkIo::allocate(std::span<Frame> into) {

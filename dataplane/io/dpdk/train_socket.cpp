@@ -45,7 +45,7 @@ bool send_train(int socket, const Train& train, std::span<const Frame> frames) {
   write_train_headers(train, frames, headers);
   VirtioHeader offload{kNeedsChecksum, train.v4 ? kTcpV4 : kTcpV6, train.headers, train.segment, train.l4_offset,
                        kTcpChecksum};
-  std::array<iovec, kBurstMax + 2> parts;
+  std::array<iovec, kTrainFramesMax + 2> parts;
   parts[0] = {&offload, sizeof offload};
   parts[1] = {headers.data(), train.headers};
   for (std::size_t i = 0; i < train.frames; ++i) {
