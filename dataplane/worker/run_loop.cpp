@@ -47,7 +47,7 @@ void Worker::run(const std::atomic<bool>& stop) {
       last_work = after;
     }
     now = after;
-    arrivals.count(s.burst.count, now);
+    arrivals.count(s.arrived, now);
     if (arrivals.fast() && s.burst.count < kBurstMax && s.next_deadline() - now > kRest) {
       s.io.rest(kRest);
       now = clock_now();

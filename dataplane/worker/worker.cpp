@@ -58,6 +58,26 @@ void Worker::State::process(Burst& b) {
   for (std::size_t o = 0; o < b.other_count; ++o) side_traffic(b.frames[b.others[o]], b.infos[b.others[o]], b.handed);
 }
 
+/// While bursts come full there is more: what follows joins what the proxied connections send in this round, so that a
+/// message leaves as one and is acknowledged as one. Frames of other workers are taken as often, or their rings fill.
+bool Worker::State::receive_bursts() {
+  arrived = 0;
+  std::size_t from_others = 0, others = 0;
+  for (std::size_t n = 0; n < kBurstsPerRound; ++n) {
+    burst.count = io.receive(burst.frames);
+    if (burst.count != 0) {
+      arrived += burst.count;
+      counters.bursts.add();
+      counters.frames.add(burst.count);
+      process(burst);
+    }
+    if (config.worker_count > 1) from_others += others = receive_handoffs();
+    if (burst.count < kBurstMax && others < kBurstMax) break;
+  }
+  if (arrived == 0) counters.empty_polls.add();
+  return arrived + from_others != 0;
+}
+
 bool Worker::State::round(Instant at) {
   now = at;
   now_ms = CoarseMs::of(at);
@@ -65,19 +85,7 @@ bool Worker::State::round(Instant at) {
   http.begin_round(at);
   adopt_view();
   counters.polls.add();
-  burst.count = io.receive(burst.frames);
-  if (burst.count != 0) {
-    counters.bursts.add();
-    counters.frames.add(burst.count);
-    process(burst);
-  } else {
-    counters.empty_polls.add();
-  }
-  bool worked = burst.count != 0;
-  if (config.worker_count > 1) {
-    receive_handoffs();
-    worked |= handed.count != 0;
-  }
+  bool worked = receive_bursts();
   worked |= housekeeping();
   worked |= relay.flush();
   worked |= out_count != 0;

@@ -45,6 +45,8 @@ inline constexpr std::uint32_t kFoldPeriodMs = 500;  ///< counters of a flow are
 inline constexpr std::uint32_t kAnswersPerRound = 64;
 inline constexpr std::uint32_t kProxiedLookMs = 60'000;  ///< the flow timer of a proxied connection has nothing to do
 inline constexpr std::size_t kOutMax = 4 * kBurstMax;
+/// Full bursts taken before what they caused is sent; more would delay the first frame by over 20 us.
+inline constexpr std::size_t kBurstsPerRound = 4;
 
 struct Burst {
   std::array<Frame, kBurstMax> frames;
@@ -73,8 +75,11 @@ struct Worker::State final : private relay::Host {
 
   // One round.
   bool round(Instant now);
+  /// True when there were frames.
+  [[nodiscard]] bool receive_bursts();
   void process(Burst& burst);
-  void receive_handoffs();
+  /// How many frames of other workers were taken.
+  std::size_t receive_handoffs();
 
   // Stages.
   void stage_parse(Burst& burst);
@@ -226,7 +231,8 @@ struct Worker::State final : private relay::Host {
   std::array<HandoffRing, control::kWorkerMax> handoff_to, handoff_from;
 
   Burst burst;
-  Burst handed;  ///< frames from other workers
+  std::size_t arrived{};  ///< frames of this round's bursts
+  Burst handed;           ///< frames from other workers
   std::array<Frame, kOutMax> out;
   std::size_t out_count{};
   std::array<Frame, kOutMax> group;    ///< scratch of flush()

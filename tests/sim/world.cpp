@@ -14,6 +14,7 @@ constexpr MacAddress kDownstreamMac{{2, 0, 0, 0, 0, 2}};
 constexpr MacAddress kUpstreamMac{{2, 0, 0, 0, 1, 2}};
 constexpr std::uint32_t kMaglevSize = 1021;
 constexpr std::uint32_t kFirstEndpointSlot = 4096;
+constexpr std::size_t kHandoffSlots = 128;  // as many as a worker takes in a round: they may all be of one other
 
 MacAddress mac_at(const Bytes& frame, std::size_t at) {
   MacAddress out;
@@ -106,7 +107,7 @@ World::~World() {
 void World::start_workers() {
   std::vector<io::PacketIo*> ios;
   for (std::size_t w = 0; w < options_.workers; ++w) ios.push_back(&device->io(w));
-  mesh_ = std::make_unique<worker::HandoffMesh>(ios, 64);
+  mesh_ = std::make_unique<worker::HandoffMesh>(ios, kHandoffSlots);
   for (std::uint16_t w = 0; w < options_.workers; ++w) {
     arenas_.push_back(std::make_unique<flow::TestArena>(options_.flows));
     blocks_.push_back(std::make_unique<control::WorkerBlock>());
