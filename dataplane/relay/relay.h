@@ -199,6 +199,7 @@ class Relay {
   void tell(PairIndex index, LegEvents events);
   void reset_any(PairIndex index);
   void settle_served(Pair& pair);
+  [[nodiscard]] bool joins_last(const tcp::Endpoint& leg, std::uint32_t octets) const;
   void append_inbox(Pair& pair, const tcp::Piece& piece);
   void hold_current(Pair& pair);
   [[nodiscard]] bool hold_small(Pair& pair, tcp::Index before, tcp::Index at, ByteView bytes);

@@ -143,6 +143,18 @@ void Relay::skip(LegId leg, std::uint32_t octets) {
   touch(leg);
 }
 
+/// The segment that waits at the end of the leg's queue has room for so much more: copying that much costs less than a
+/// frame of its own.
+bool Relay::joins_last(const tcp::Endpoint& leg, std::uint32_t octets) const {
+  const tcp::Index at = leg.queue.first_unsent();
+  if (at == tcp::kNoIndex) return false;
+  const tcp::Entry& last = pools_.entries[at];
+  if (last.next != tcp::kNoIndex || last.block == tcp::kNoIndex || tcp::Pools::is_lent(last.block)) return false;
+  const std::uint32_t filled = pools_.blocks.filled(last.block);
+  return last.offset + std::uint32_t{last.octets} == filled && last.octets + octets <= leg.piece_max() &&
+         filled + octets <= pools_.blocks.block_octets();
+}
+
 std::uint32_t Relay::pass(LegId from, LegId to, std::uint32_t octets) {
   Pair& source = pairs_[from];
   Pair& target = pairs_[to];
@@ -150,7 +162,8 @@ std::uint32_t Relay::pass(LegId from, LegId to, std::uint32_t octets) {
   const tcp::Entry& entry = pools_.entries[source.inbox_head];
   const ByteView bytes = inbox_bytes(source.inbox_head).first(octets);
   std::uint32_t taken = 0;
-  const bool by_reference = octets > kCopyBreakOctets && (entry.block != tcp::kNoIndex || lend_current());
+  const bool by_reference =
+      octets > kCopyBreakOctets && !joins_last(leg, octets) && (entry.block != tcp::kNoIndex || lend_current());
   if (by_reference) {
     const tcp::Index block = entry.block != tcp::kNoIndex ? entry.block : current_.lent;
     if (engine_.write_block(leg, block, entry.offset, static_cast<std::uint16_t>(octets))) taken = octets;

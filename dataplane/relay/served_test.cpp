@@ -1,6 +1,7 @@
 // Served legs: an application whose write was refused is told when to try again, whatever it was refused for.
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -62,12 +63,14 @@ class FakeHost final : public Host {
 
 class FakeApplication final : public Application {
  public:
-  void on_leg(LegId, std::uint32_t token, LegEvents events) override {
+  void on_leg(LegId leg, std::uint32_t token, LegEvents events) override {
+    if (events.has(LegEvents::kReceived) && received) received(leg);
     if (events.has(LegEvents::kConnected)) connected[token] = true;
     if (events.has(LegEvents::kWritable)) ++writable[token];
   }
   std::array<bool, 2> connected{};
   std::array<int, 2> writable{};
+  std::function<void(LegId)> received;
 };
 
 class Served : public ::testing::Test {
@@ -100,13 +103,15 @@ class Served : public ::testing::Test {
     return leg;
   }
   /// A segment of the endpoint's.
-  void peer(std::uint16_t number, std::string_view flags, std::uint32_t seq, std::uint32_t ack) {
+  void peer(std::uint16_t number, std::string_view flags, std::uint32_t seq, std::uint32_t ack,
+            const Bytes& payload = {}) {
     const Bytes bytes = PacketBuilder{}
                             .from_to(key(number).dst, key(number).src)
                             .tcp(80, key(number).src_port.host(), flags)
                             .seq(seq)
                             .ack(ack)
                             .window(60'000)
+                            .payload(payload)
                             .build();
     Frame frame = FakeHost::frame_of(bytes);
     wire::PacketInfo info;
@@ -176,6 +181,36 @@ TEST_F(Served, waiting_for_room_with_nothing_under_way_ends) {
   EXPECT_EQ(application_.writable[1], 1);
   until_tried_again();
   EXPECT_EQ(application_.writable[1], 1) << "once";
+}
+
+TEST_F(Served, a_body_that_fits_behind_its_head_leaves_in_the_same_segment) {
+  const LegId from = connect(0), to = connect(1);
+  const std::uint16_t room = relay_.pair_of(flows_[1])->leg(Side::upstream).piece_max();
+  std::uint32_t seq = kPeerIss + 1;
+  for (const std::size_t body : {room - 200u, room - 199u}) {
+    Bytes head(200, std::byte{'h'});
+    application_.received = [&](LegId leg) {
+      ASSERT_EQ(leg, from);
+      ASSERT_TRUE(relay_.write(to, head));
+      ASSERT_EQ(relay_.pass(from, to, relay_.inbox_octets(from)), body);
+    };
+    const Bytes octets(body, std::byte{'b'});
+    host_.sent.clear();
+    peer(0, "PA", seq, iss_[0] + 1, octets);
+    seq += static_cast<std::uint32_t>(body);
+    Bytes stream;
+    std::size_t segments = 0;
+    for (const Bytes& frame : host_.sent) {
+      wire::PacketInfo info;
+      ASSERT_EQ(wire::parse_packet_into(frame, info), DropReason::none);
+      if (info.payload_octets == 0 || info.src_port != key(1).src_port) continue;
+      ++segments;
+      stream.insert(stream.end(), frame.begin() + info.payload_offset, frame.end());
+    }
+    head.insert(head.end(), octets.begin(), octets.end());
+    EXPECT_EQ(stream, head);
+    EXPECT_EQ(segments, body + 200 <= room ? 1u : 2u);
+  }
 }
 
 }  // namespace
