@@ -55,7 +55,8 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
         return
     begin(options, parts.programs() if options.parts else ())
     cores = cores_for(os.sched_getaffinity(0))
-    play(options, runner.fresh(mode, devices, chosen, rounds, seconds, budget - reserved, options.profile, cores, options.parts), new_place(options.out, mode))
+    data = runner.fresh(mode, devices, chosen, rounds, seconds, budget - reserved, options.profile, cores, options.parts)
+    play(options, data, new_place(options.out, mode))
 
 
 def after_rounds(options, devices, chosen):

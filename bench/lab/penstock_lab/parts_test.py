@@ -79,6 +79,13 @@ class Plan(unittest.TestCase):
         names = [load.name for load in plan.loads_for(FakeDevice("a", serves=("web", "bulk", "sink")), every)]
         self.assertLess(max(map(names.index, ("oneshot-1m", "body-16k-wire", "bulk-down"))), names.index("flood"))
 
+    def test_the_next_load_waits_until_the_device_rests(self):
+        used = iter([0.0, 0.1, 0.1, 0.18, 0.18, 0.181])
+        self.assertTrue(conns.settle(lambda: next(used), sleep=lambda _seconds: None))
+        self.assertIsNone(next(used, None))
+        busy = iter(range(1000))
+        self.assertFalse(conns.settle(lambda: next(busy), sleep=lambda _seconds: None))
+
     def test_a_load_takes_back_the_routes_of_another(self):
         asked = []
         device = FakeDevice("a")

@@ -11,6 +11,8 @@ from .base import Load, Metric
 from .web import Web
 from ..topology import peer, service
 
+SETTLE_SECONDS, SETTLE_LOOKS_MAX, SETTLED = 0.1, 50, 0.1  # a look, looks, and the share of a core below which it rests
+
 
 def resident_octets(pid):
     """Resident memory of a process."""
@@ -18,6 +20,16 @@ def resident_octets(pid):
         if line.startswith("VmRSS"):
             return int(line.split()[1]) * 1024
     return 0
+
+
+def settle(used, sleep=time.sleep):
+    """Until the device has buried the connections that ended, told by the CPU that it has `used`; the next load is not to wait for that."""
+    for _look in range(SETTLE_LOOKS_MAX):
+        before = used()
+        sleep(SETTLE_SECONDS)
+        if used() - before < SETTLED * SETTLE_SECONDS:
+            return True
+    return False
 
 
 @contextlib.contextmanager
@@ -35,6 +47,7 @@ def held(bed, address, port, count, *options):
         yield float(log.read_text().split()[1]), report
     finally:
         bed.lab.end(child)
+        settle(lambda: bed.parties.groups.seconds("device"))
 
 
 class Idle(Load):
