@@ -144,12 +144,13 @@ class RouteSearch {
   std::uint32_t regex_min_{kNoRoute};
 };
 
+/// `host` in any case.
 std::uint32_t exact_host(const TableView& table, std::string_view host) {
   const std::size_t mask = table.slots().size() - 1;
   const std::uint32_t hash = folded_hash(host);
   for (std::size_t at = hash & mask; table.slots()[at] != kEmptySlot; at = (at + 1) & mask) {
     const DomainRecord& domain = table.domains()[table.slots()[at]];
-    if (domain.hash == hash && table.at(domain.name) == host) return domain.host;
+    if (domain.hash == hash && equals_folded(host, table.at(domain.name))) return domain.host;
   }
   return kNoHost;
 }
@@ -176,6 +177,7 @@ std::uint32_t pick_cluster(const HostView& host, const RouteRecord& route, std::
 
 std::uint32_t find_host(const TableView& table, std::string_view host, Scratch& scratch) {
   if (host.empty() || host.size() > kDomainOctetsMax) return table.facts().any_host;
+  if (const std::uint32_t found = exact_host(table, host); found != kNoHost) return found;
   char* lower = scratch.buffers().host.data();
   char highs = 0;
   for (std::size_t i = 0; i < host.size(); ++i) {
@@ -184,7 +186,6 @@ std::uint32_t find_host(const TableView& table, std::string_view host, Scratch& 
   }
   if ((highs & 0x80) != 0) return table.facts().any_host;
   const std::string_view text{lower, host.size()};
-  if (const std::uint32_t found = exact_host(table, text); found != kNoHost) return found;
   if (table.nodes()[table.facts().suffix_root].child_count != 0) {
     char* reversed = scratch.buffers().reversed_host.data();
     std::reverse_copy(text.begin(), text.end(), reversed);

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 #include "l7/route/compile/compiler.h"
+#include "l7/route/text_fold.h"
 
 namespace penstock::route {
 namespace {
@@ -58,6 +61,27 @@ Route with_header(ValueMatch match) {
 RouteTable one_host(std::vector<Route> routes) { return {{{"h", {"*"}, std::move(routes)}}}; }
 VirtualHost host_of(std::string name, std::vector<std::string> domains) {
   return {std::move(name), std::move(domains), {with_path(PathKind::prefix, "/")}};
+}
+
+TEST(TextFold, words_are_compared_as_octets_are) {
+  std::mt19937 random{11};
+  const auto below = [&](std::size_t end) { return random() % end; };
+  std::size_t equal = 0;
+  for (int round = 0; round < 200'000; ++round) {
+    std::string any(below(30), ' '), lower;
+    // Octets beside the letters, with the high bit and without.
+    for (char& c : any) c = static_cast<char>(below(2) == 0 ? below(256) : "@AZ[`az{"[below(8)]);
+    for (const char c : any) lower += fold(c);
+    if (!lower.empty() && below(2) == 0) {
+      char& one = lower[below(lower.size())];
+      one = static_cast<char>(one ^ (1 << below(8)));
+    }
+    bool expected = true;
+    for (std::size_t i = 0; i < any.size(); ++i) expected &= fold(any[i]) == lower[i];
+    ASSERT_EQ(equals_folded(any, lower), expected) << any << " and " << lower;
+    equal += expected;
+  }
+  EXPECT_GT(equal, 50'000u);
 }
 
 TEST(HostMatch, exact_then_longest_suffix_then_longest_prefix_then_any) {
