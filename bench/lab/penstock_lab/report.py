@@ -119,7 +119,7 @@ def target_section(results):
 
 
 def skipped_section(results):
-    """What does not exist and what failed, by load and reason."""
+    """What does not exist and what failed; one row for loads of the same fate."""
     grouped = {}
     for row in results.data.get("skipped", []):
         grouped.setdefault((row["load"], row["why"]), []).append(row["device"])
@@ -127,8 +127,11 @@ def skipped_section(results):
         for name in results.measured(load):
             for error in sorted(set(results.errors(name, load))):
                 grouped.setdefault((load, f"failed: {error[:200]}"), []).append(name)
-    rows = [[esc(load), esc(", ".join(names)), esc(why)] for (load, why), names in grouped.items()]
-    return table(["load", "devices", "why"], rows, 9, PROSE) if rows else "<p>Every device met every load.</p>"
+    alike = {}
+    for (load, why), names in grouped.items():
+        alike.setdefault((tuple(names), why), []).append(load)
+    rows = [[esc(", ".join(found)), esc(", ".join(names)), esc(why)] for (names, why), found in alike.items()]
+    return table(["loads", "devices", "why"], rows, 9, PROSE) if rows else "<p>Every device met every load.</p>"
 
 
 def idle_section(results):
