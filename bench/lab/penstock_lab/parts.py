@@ -48,7 +48,7 @@ def one_process(program):
 
 
 def symbols(bar):
-    """[(symbol, percent)]: where the time of a bar goes, by perf's clock samples of its bench; LoadError without perf."""
+    """[(symbol, percent)]: where the time of a bar goes, by perf's clock samples of its bench; nothing without perf."""
     if shutil.which("perf") is None:
         return []
     with tempfile.TemporaryDirectory() as folder:
