@@ -1,5 +1,7 @@
 #include "l7/http1/serialise.h"
 
+#include <algorithm>
+
 #include <array>
 
 #include "l7/http1/chars.h"
@@ -144,35 +146,6 @@ void put_target(const RequestHead& head, const HttpValidationPolicy& policy, std
   out.put(query);
 }
 
-std::string_view phrase_of(std::uint16_t status) {
-  switch (status) {
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 413:
-      return "Content Too Large";
-    case 414:
-      return "URI Too Long";
-    case 417:
-      return "Expectation Failed";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 501:
-      return "Not Implemented";
-    case 502:
-      return "Bad Gateway";
-    case 503:
-      return "Service Unavailable";
-    case 504:
-      return "Gateway Timeout";
-    case 505:
-      return "HTTP Version Not Supported";
-    default:
-      return "";
-  }
-}
-
 }  // namespace
 
 bool is_sound(const HeaderEdit& edit) {
@@ -256,11 +229,66 @@ std::uint32_t write_trailers(std::string_view text, const FieldTable& trailers, 
   return left_out;
 }
 
+std::string_view status_phrase(std::uint16_t status) {
+  struct Phrase {
+    std::uint16_t status;
+    std::string_view text;
+  };
+  static constexpr Phrase kPhrases[] = {{200, "OK"},
+                                        {201, "Created"},
+                                        {202, "Accepted"},
+                                        {203, "Non-Authoritative Information"},
+                                        {204, "No Content"},
+                                        {205, "Reset Content"},
+                                        {206, "Partial Content"},
+                                        {300, "Multiple Choices"},
+                                        {301, "Moved Permanently"},
+                                        {302, "Found"},
+                                        {303, "See Other"},
+                                        {304, "Not Modified"},
+                                        {307, "Temporary Redirect"},
+                                        {308, "Permanent Redirect"},
+                                        {400, "Bad Request"},
+                                        {401, "Unauthorized"},
+                                        {402, "Payment Required"},
+                                        {403, "Forbidden"},
+                                        {404, "Not Found"},
+                                        {405, "Method Not Allowed"},
+                                        {406, "Not Acceptable"},
+                                        {407, "Proxy Authentication Required"},
+                                        {408, "Request Timeout"},
+                                        {409, "Conflict"},
+                                        {410, "Gone"},
+                                        {411, "Length Required"},
+                                        {412, "Precondition Failed"},
+                                        {413, "Content Too Large"},
+                                        {414, "URI Too Long"},
+                                        {415, "Unsupported Media Type"},
+                                        {416, "Range Not Satisfiable"},
+                                        {417, "Expectation Failed"},
+                                        {421, "Misdirected Request"},
+                                        {422, "Unprocessable Content"},
+                                        {426, "Upgrade Required"},
+                                        {429, "Too Many Requests"},
+                                        {431, "Request Header Fields Too Large"},
+                                        {451, "Unavailable For Legal Reasons"},
+                                        {500, "Internal Server Error"},
+                                        {501, "Not Implemented"},
+                                        {502, "Bad Gateway"},
+                                        {503, "Service Unavailable"},
+                                        {504, "Gateway Timeout"},
+                                        {505, "HTTP Version Not Supported"}};
+  const auto* const at =
+      std::lower_bound(std::begin(kPhrases), std::end(kPhrases), status,
+                       [](const Phrase& phrase, std::uint16_t wanted) { return phrase.status < wanted; });
+  return at != std::end(kPhrases) && at->status == status ? at->text : std::string_view{};
+}
+
 void write_error(std::uint16_t status, stream::Writer& out) {
   out.put("HTTP/1.1 ");
   out.put_decimal(status);
   out.put(' ');
-  out.put(phrase_of(status));
+  out.put(status_phrase(status));
   out.put("\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 

@@ -56,6 +56,9 @@ struct ResponseRewrite {
 /// Trailer lines that may pass (RFC 9110 s6.5.1), and the empty line. Returns how many were left out.
 std::uint32_t write_trailers(std::string_view text, const FieldTable& trailers, stream::Writer& out);
 
+/// The words of RFC 9110 s15, RFC 6585 and RFC 7725 for a final status; "" for one that has none.
+[[nodiscard]] std::string_view status_phrase(std::uint16_t status);
+
 /// A whole answer of our own without a body that ends the connection.
 void write_error(std::uint16_t status, stream::Writer& out);
 

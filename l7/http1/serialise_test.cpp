@@ -150,6 +150,17 @@ TEST_F(Serialise, an_answer_of_our_own_is_complete_and_closes) {
   }
 }
 
+TEST_F(Serialise, a_status_has_its_words_or_none) {
+  EXPECT_EQ(status_phrase(200), "OK");
+  EXPECT_EQ(status_phrase(408), "Request Timeout");
+  EXPECT_EQ(status_phrase(505), "HTTP Version Not Supported");
+  for (const std::uint16_t unknown : std::initializer_list<std::uint16_t>{0, 199, 299, 418, 599, 65535})
+    EXPECT_EQ(status_phrase(unknown), "");
+  std::size_t count = 0;
+  for (std::uint16_t any = 200; any < 600; ++any) count += !status_phrase(any).empty() ? 1u : 0u;
+  EXPECT_EQ(count, 44u) << "sorted, none hidden";
+}
+
 TEST_F(Serialise, a_switch_names_the_protocol_in_our_words) {
   static constexpr std::array<std::string_view, 1> kTokens{"websocket"};
   policy.upgrade_tokens = kTokens;

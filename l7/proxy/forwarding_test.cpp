@@ -38,9 +38,18 @@ std::string forwarded(const IpAddress& client, std::string_view host) {
 
 TEST(SenderList, an_element_of_forwarded_quotes_what_is_no_token) {
   EXPECT_EQ(forwarded(IpAddress::v4(192, 0, 2, 1), "a.example"), "for=192.0.2.1;host=\"a.example\";proto=http");
-  EXPECT_EQ(forwarded(*IpAddress::parse("2001:db8::1"), "a:80"),
-            "for=\"[2001:db8:0:0:0:0:0:1]\";host=\"a:80\";proto=http");
+  EXPECT_EQ(forwarded(*IpAddress::parse("2001:db8::1"), "a:80"), "for=\"[2001:db8::1]\";host=\"a:80\";proto=http");
   EXPECT_EQ(forwarded(IpAddress::v4(192, 0, 2, 1), ""), "for=192.0.2.1;proto=http");
+}
+
+TEST(SenderList, addresses_of_v6_have_the_form_that_servers_compare) {
+  for (const char* text : {"2001:db8::1", "::", "::1", "1::", "2001:db8:0:1:1:1:1:1", "2001:0:0:1::2", "1:0:0:2::",
+                           "2001:db8::1:0:0:1", "fe80::a0:b:c00d:ef12", "1:2:3:4:5:6:7:8", "0:1:0:1:0:1:0:1"}) {
+    std::array<char, 48> room;
+    stream::Writer out{room};
+    put_address(*IpAddress::parse(text), out);
+    EXPECT_EQ(out.text(), text);
+  }
 }
 
 TEST(TraceContext, a_traceparent_has_one_form) {

@@ -358,7 +358,10 @@ void HttpProxy::expired(std::uint32_t index) {
     return forget_connection(index);
   }
   if (!c.counted && c.gathered[0] != 0 && passed(c.head_since, c.head_ms)) {
-    if (const ListenerView* const listener = listener_of(c)) begin_account(c, *listener);
+    if (const ListenerView* const listener = listener_of(c)) {
+      begin_account(c, *listener);
+      begin_access(c, *listener, {});
+    }
     c.detail = ResponseDetail::request_timeout;
     return apply(index, c.exchange.on(ExchangeEvent::request_refused));
   }

@@ -92,6 +92,9 @@ bool HttpProxy::read_request_head(std::uint32_t index) {
   c.timeout_ms = c.try_ms = 0;
   c.idle_ms = listener->http->stream_idle_ms;
   if (status == http1::ParseStatus::rejected) {
+    route::RequestView refused;
+    refused.path = view.substr(0, view.find_first_of("\r\n"));
+    begin_access(c, *listener, refused);
     c.detail = ResponseDetail::bad_request;
     reject(index, ExchangeEvent::request_refused, c.request_parser.reason());
     return false;

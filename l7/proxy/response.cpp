@@ -13,41 +13,6 @@ using http1::ExchangeState;
 
 namespace {
 
-constexpr std::string_view phrase_of(std::uint16_t status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 301:
-      return "Moved Permanently";
-    case 302:
-      return "Found";
-    case 303:
-      return "See Other";
-    case 307:
-      return "Temporary Redirect";
-    case 308:
-      return "Permanent Redirect";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 429:
-      return "Too Many Requests";
-    case 413:
-      return "Content Too Large";
-    case 431:
-      return "Request Header Fields Too Large";
-    case 500:
-      return "Internal Server Error";
-    case 503:
-      return "Service Unavailable";
-    default:
-      return "";
-  }
-}
-
 bool is_gateway_error(std::uint16_t status) { return status >= 502 && status <= 504; }
 
 }  // namespace
@@ -234,7 +199,7 @@ void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail
                        std::string_view body, std::string_view retry_after) {
   Connection& c = connections_[index];
   c.detail = detail;
-  const std::string_view phrase = phrase_of(status);
+  const std::string_view phrase = http1::status_phrase(status);
   http1::ResponseHead& head = response_head_;
   head.text = phrase;
   head.status = status;

@@ -5,6 +5,8 @@
 namespace penstock::proxy {
 namespace {
 
+constexpr std::size_t kGroups = 8;  // of an IPv6 address
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -42,9 +44,24 @@ void put_address(const IpAddress& address, stream::Writer& out) {
     }
     return;
   }
-  for (std::size_t i = 0; i < 16; i += 2) {
-    if (i != 0) out.put(':');
-    out.put_hex(unsigned{address.octets[i]} << 8 | address.octets[i + 1]);
+  const auto group = [&](std::size_t i) { return unsigned{address.octets[2 * i]} << 8 | address.octets[2 * i + 1]; };
+  // The first of the longest runs of zeros stands as "::", unless it is a single group (RFC 5952 s4.2).
+  std::size_t zeros_at = kGroups, zeros = 1;
+  for (std::size_t i = 0, run = 0; i < kGroups; ++i) {
+    run = group(i) == 0 ? run + 1 : 0;
+    if (run > zeros) {
+      zeros = run;
+      zeros_at = i + 1 - run;
+    }
+  }
+  for (std::size_t i = 0; i < kGroups; ++i) {
+    if (i == zeros_at) {
+      out.put("::");
+      i += zeros - 1;
+      continue;
+    }
+    if (i != 0 && i != zeros_at + zeros) out.put(':');
+    out.put_hex(group(i));
   }
 }
 

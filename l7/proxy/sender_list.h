@@ -20,7 +20,7 @@ namespace penstock::proxy {
 [[nodiscard]] std::string_view take_last(std::string_view& list);
 /// An element of x-forwarded-for: an address, perhaps with a port, a v6 one perhaps in brackets.
 [[nodiscard]] std::optional<IpAddress> sender_address(std::string_view element);
-/// In text, v6 in groups without leading zeros, uncompressed: unambiguous, if not the shortest form.
+/// In text, v6 in the form of RFC 5952, as servers write and compare it.
 void put_address(const IpAddress& address, stream::Writer& out);
 /// One element of Forwarded (RFC 7239 s4): for, host, proto. `host` may be empty.
 void put_forwarded(const IpAddress& client, std::string_view host, stream::Writer& out);

@@ -79,11 +79,14 @@ struct Texts {
   std::string method, host, path;
 };
 
+std::string version_of(const control::AccessRecord& record) { return "HTTP/1." + std::to_string(record.http_minor); }
+
 std::string text_line(const control::AccessRecord& record, const AccessNames& names, const std::string& time) {
   const Texts texts{record};
-  std::string out = time + " " + name_of(names.listeners, record.listener_id) + " " + client_of(record) + " \"" +
-                    texts.method + " " + texts.host + texts.path + " HTTP/1." + std::to_string(record.http_minor) +
-                    "\" " + std::to_string(record.status);
+  std::string out = time + " " + name_of(names.listeners, record.listener_id) + " " + client_of(record) + " \"";
+  // What was refused has no parts: its path is the line that came.
+  out += texts.method.empty() ? texts.path : texts.method + " " + texts.host + texts.path + " " + version_of(record);
+  out += "\" " + std::to_string(record.status);
   out += " " + std::string{detail_of(record.detail)} + " route=" + escaped(route_of(names, record)) +
          " cluster=" + name_of(names.clusters, record.cluster_id) +
          " endpoint=" + name_of(names.endpoints, record.endpoint_id) +
@@ -101,7 +104,7 @@ std::string json_line(const control::AccessRecord& record, const AccessNames& na
                  {"method", texts.method},
                  {"host", texts.host},
                  {"path", texts.path},
-                 {"version", "HTTP/1." + std::to_string(record.http_minor)},
+                 {"version", texts.method.empty() ? "-" : version_of(record)},
                  {"status", record.status},
                  {"detail", detail_of(record.detail)},
                  {"route", escaped(route_of(names, record))},

@@ -131,6 +131,23 @@ TEST(AccessLog, a_line_names_what_the_record_numbers_and_escapes_what_peers_sent
   EXPECT_EQ(json["time"], "1970-01-01T00:00:00.000Z");
 }
 
+TEST(AccessLog, a_refused_request_is_the_line_that_came) {
+  control::AccessRecord refused = record();
+  const std::string_view line = "GET /a b HTTP/1.1";
+  std::copy(line.begin(), line.end(), refused.text.begin());
+  refused.method_octets = 0;
+  refused.host_octets = 0;
+  refused.path_octets = static_cast<std::uint16_t>(line.size());
+  refused.status = 400;
+  refused.detail = control::ResponseDetail::bad_request;
+  EXPECT_THAT(access_line(refused, names(), 0, AccessFormat::text),
+              HasSubstr(" \"GET /a b HTTP/1.1\" 400 bad_request "));
+  const auto json = nlohmann::json::parse(access_line(refused, names(), 0, AccessFormat::json));
+  EXPECT_EQ(json["path"], line);
+  EXPECT_EQ(json["method"], "");
+  EXPECT_EQ(json["version"], "-");
+}
+
 TEST(AccessLog, what_has_no_name_stands_as_its_number) {
   control::AccessRecord unknown = record();
   unknown.route = control::kNoIndex;

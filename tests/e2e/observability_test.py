@@ -35,6 +35,13 @@ class Observability(case.LabTest):
     def lines(self):
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
+    def refused(self, octets):
+        with self.lab.client.socket() as connection:
+            connection.settimeout(5)
+            connection.connect((VIP4, PORT))
+            connection.sendall(octets)
+            self.assertIn(b" 400 Bad Request\r\n", connection.recv(1000))
+
     def test_requests_are_counted_by_route_and_logged(self):
         for _ in range(REQUESTS):
             self.assertEqual(http_get(self.lab.client, VIP4, PORT, "/a?b=c")[0], 200)
@@ -47,11 +54,16 @@ class Observability(case.LabTest):
         self.assertGreaterEqual(page["duration_us"], page["upstream_us"])
         self.assertEqual((gone["status"], gone["detail"], gone["route"], gone["endpoint"]),
                          (410, "direct_response", "all/gone", "-"))
+        self.refused(b"GET /a b HTTP/1.1\r\n\r\n")
+        wait_for(lambda: len(self.lines()) == REQUESTS + 2, 5, "a line for what was refused")
+        refused = self.lines()[-1]
+        self.assertEqual((refused["status"], refused["detail"], refused["path"], refused["method"]),
+                         (400, "bad_request", "GET /a b HTTP/1.1", ""))
         metrics = self.lab.api("GET", "/metrics")[1]
         for line in (f'penstock_http_route_requests_total{{listener="shop",host="all",route="pages"}} {REQUESTS}',
                      'penstock_http_route_responses_total{listener="shop",host="all",route="gone",class="4xx"} 1',
                      f'penstock_http_cluster_latency_seconds_count{{cluster="web"}} {REQUESTS}',
-                     f'penstock_http_listener_requests_total{{listener="shop"}} {REQUESTS + 1}',
+                     f'penstock_http_listener_requests_total{{listener="shop"}} {REQUESTS + 2}',
                      'penstock_http_access_dropped_total 0'):
             self.assertIn(line, metrics)
         rates = json.loads(self.lab.cli("top", "--once", "--json").stdout)
