@@ -1,14 +1,16 @@
 // arrivals.h - whether frames come so fast that a worker does better to let some gather than to look for each.
 //
-// Model     counts frames over periods of at least a millisecond. Fast begins at kFastFrames per millisecond and lasts
-//           while the bursts hold kGathered frames on average. A fast worker that finds its queues empty rests
-//           (PacketIo::rest) instead of polling: polls cost as much as work, and larger bursts share system calls,
-//           wake-ups of the peers and cache lines. Few peers that wait for each answer gather no such bursts: a rest
-//           would only delay them, so after a vain try none is made for kPause.
+// Model     counts frames over periods of a millisecond, of four while fast. Fast begins behind four periods in a row
+//           with at least kFastFrames each. A fast worker that finds its queues empty rests (PacketIo::rest) instead of
+//           polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and cache
+//           lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
+//           arrives than before the rests (kKeptPercent), since peers that wait for each answer now wait for the rest
+//           as well. After a vain try none is made for a pause, which doubles with each up to kPauseMax.
 //           A slow worker polls for WorkerConfig::spin and then sleeps until a frame wakes it, which answers a lone
 //           request soonest.
-// Limits    a rest delays a frame by kRest and what the kernel's timer adds, some 30 us on a virtual machine.
+// Limits    a rest delays a frame by kRest and what the kernel's timer adds, some 10 us on a virtual machine.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 
 #include "dataplane/core/clock.h"
@@ -16,8 +18,9 @@
 namespace penstock::worker {
 
 inline constexpr Duration::rep kFastFrames = 64;
-inline constexpr Duration::rep kGathered = 7;
-inline constexpr Duration kRest{std::chrono::microseconds{20}};
+inline constexpr Duration::rep kGathered = 5;
+inline constexpr Duration::rep kKeptPercent = 80;
+inline constexpr Duration kRest{std::chrono::microseconds{50}};
 
 class Arrivals {
  public:
@@ -26,22 +29,49 @@ class Arrivals {
     frames_ += static_cast<Duration::rep>(frames);
     ++rounds_;
     const Duration passed = now - since_;
-    if (passed < kPeriod) return;
+    if (passed < (fast_ ? kFastPeriod : kPeriod)) return;
+    const Duration::rep rate = frames_ * kPeriod.count() / passed.count();  // frames per millisecond
     if (fast_) {
-      fast_ = frames_ >= kGathered * rounds_;
-      if (!fast_) not_before_ = now + kPause;
+      judge(rate, now);
     } else {
-      fast_ = frames_ * kPeriod >= kFastFrames * passed && now >= not_before_;
+      watch(rate, now);
     }
     since_ = now;
     frames_ = rounds_ = 0;
   }
   [[nodiscard]] bool fast() const { return fast_; }
 
+  static constexpr Duration kPauseMin{std::chrono::milliseconds{16}};
+  static constexpr Duration kPauseMax{std::chrono::milliseconds{512}};
+
  private:
+  /// Enough in each of kWatched periods: what arrived then is what rests must not lessen.
+  void watch(Duration::rep rate, Instant now) {
+    if (rate < kFastFrames) {
+      watched_ = before_ = 0;
+      return;
+    }
+    watched_ = std::min(watched_ + 1, kWatched);
+    before_ += (rate - before_) / watched_;
+    fast_ = watched_ == kWatched && now >= not_before_;
+  }
+  void judge(Duration::rep rate, Instant now) {
+    const bool pays = frames_ >= kGathered * rounds_ && rate * 100 >= before_ * kKeptPercent;
+    if (pays) {
+      pause_ = std::max(pause_ / 2, kPauseMin);
+      return;
+    }
+    fast_ = false;
+    not_before_ = now + pause_;
+    pause_ = std::min(pause_ * 2, kPauseMax);
+    watched_ = before_ = 0;
+  }
   static constexpr Duration kPeriod{std::chrono::milliseconds{1}};
-  static constexpr Duration kPause{std::chrono::milliseconds{16}};
+  static constexpr Duration kFastPeriod{std::chrono::milliseconds{4}};
+  static constexpr Duration::rep kWatched = 4;
   Duration::rep frames_{}, rounds_{};
+  Duration::rep before_{}, watched_{};  ///< frames per millisecond before the rests, and in how many periods in a row
+  Duration pause_{kPauseMin};
   Instant since_{}, not_before_{};
   bool fast_{};
 };

@@ -183,7 +183,7 @@ TEST(Arrivals, many_that_gather_are_fast_until_they_do_not) {
   worker::Arrivals arrivals;
   Instant now{100ms};
   EXPECT_EQ(fast_after(arrivals, now, 1, 20us, 50ms), Duration::max()) << "50 frames a millisecond";
-  EXPECT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 3ms) << "100 frames a millisecond";
+  EXPECT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 6ms) << "100 frames a millisecond";
   for (int i = 0; i < 1000; ++i) arrivals.count(10, now += 70us);
   EXPECT_TRUE(arrivals.fast()) << "rests gather ten at once";
   for (int i = 0; i < 100; ++i) arrivals.count(0, now += 70us);
@@ -193,12 +193,27 @@ TEST(Arrivals, many_that_gather_are_fast_until_they_do_not) {
 TEST(Arrivals, few_that_wait_for_answers_are_left_in_peace_for_a_while) {
   worker::Arrivals arrivals;
   Instant now{100ms};
-  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 3ms);
-  for (int i = 0; i < 40; ++i) arrivals.count(4, now += 70us);
+  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 6ms);
+  for (int i = 0; i < 100; ++i) arrivals.count(4, now += 70us);
   EXPECT_FALSE(arrivals.fast());
   const Duration again = fast_after(arrivals, now, 1, 10us, 50ms);
   EXPECT_GE(again, 10ms);
-  EXPECT_LE(again, 20ms);
+  EXPECT_LE(again, 22ms);
+}
+
+TEST(Arrivals, whom_rests_slow_down_is_tried_ever_more_seldom) {
+  worker::Arrivals arrivals;
+  Instant now{100ms};
+  Duration last{};
+  for (int vain = 0; vain < 5; ++vain) {
+    const Duration until = fast_after(arrivals, now, 2, 10us, 1s);  // 200 a millisecond
+    ASSERT_NE(until, Duration::max());
+    EXPECT_GT(until, last);
+    last = until;
+    for (int i = 0; i < 100; ++i) arrivals.count(8, now += 80us);  // 100: eight at once, but each waited for the rest
+    ASSERT_FALSE(arrivals.fast());
+  }
+  EXPECT_LE(fast_after(arrivals, now, 2, 10us, 1s), worker::Arrivals::kPauseMax + 6ms);
 }
 
 }  // namespace
