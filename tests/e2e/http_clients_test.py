@@ -144,10 +144,12 @@ class Clients(unittest.TestCase):
         for octets in (0, 4_000_001):
             self.bodies.fill(octets)
             for way in self.bodies.ways():
+                if way[1] == "python" and way[3] == "counted":
+                    continue  # the long form has it; curl is quicker
                 with self.subTest(octets=octets, way=way):
                     self.assertEqual(self.bodies.move(*way)[0], "")
                 moved += 1
-        self.assertEqual(moved, 19 + 22)
+        self.assertEqual(moved, 13 + 16)
 
 
 if __name__ == "__main__":
