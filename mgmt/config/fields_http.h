@@ -206,7 +206,9 @@ template <>
 struct Table<RetryText> {
   static constexpr std::string_view name = "retry policy";
   static constexpr std::array fields{
-      field<&RetryText::on, List<Choice<&kRetryConditions>{}>{8}>("on", required, "any of these"),
+      field<&RetryText::on, List<Choice<&kRetryConditions>{}>{8}>("on", required,
+                                                                  "any of these; `refused-stream` is of HTTP/2 and "
+                                                                  "never happens here"),
       field<&RetryText::num_retries, Integer{1, 100}>("num_retries", optional, "tries after the first"),
       field<&RetryText::per_try_timeout, kRequestTime>("per_try_timeout", optional,
                                                        "of one try; 0s: only the route's `timeout`"),
