@@ -121,6 +121,7 @@ route::RequestView HttpProxy::view_of_request(const http1::RequestHead& head) {
   std::string_view path = head.path.in(head.text);
   if (head.path_needs_normalising) path = http1::normalise_path(path, policy_, path_);
   if (path.empty() && head.form == http1::TargetForm::absolute) path = "/";
+  if (head.form == http1::TargetForm::asterisk) path = "*";
   return {.host = head.authority.in(head.text),
           .path = path,
           .query = head.query.in(head.text),
