@@ -211,14 +211,14 @@ static inline __attribute__((always_inline)) __u32 penstock_parse_icmpv6(const _
   }
 }
 
-static inline __attribute__((always_inline)) __u32 penstock_parse_ipv4(const __u8* l3, const __u8* end,
+static inline __attribute__((always_inline)) __u32 penstock_parse_ipv4(const __u8* l3, const __u8* end, __u32 octets,
                                                                        struct penstock_packet* packet) {
   if (l3 + 20 > end) return PENSTOCK_STEER_TRUNCATED;
   if ((l3[0] >> 4) != 4) return PENSTOCK_STEER_BAD_VERSION;
   const __u32 header = (l3[0] & 0x0fu) * 4u;
   if (header < 20) return PENSTOCK_STEER_BAD_IHL;
   const __u32 total = penstock_host16(penstock_load16(l3 + 2));
-  if (total < header || l3 + total > end) return PENSTOCK_STEER_TRUNCATED;
+  if (total < header || total > octets) return PENSTOCK_STEER_TRUNCATED;
   if (penstock_host16(penstock_load16(l3 + 6)) & 0x3fff) return PENSTOCK_STEER_FRAGMENT;
   packet->flow.ip_proto = l3[9];
   penstock_set_v4(&packet->flow.src, l3 + 12);
@@ -230,12 +230,12 @@ static inline __attribute__((always_inline)) __u32 penstock_parse_ipv4(const __u
   return PENSTOCK_STEER_UNSUPPORTED_PROTO;
 }
 
-static inline __attribute__((always_inline)) __u32 penstock_parse_ipv6(const __u8* l3, const __u8* end,
+static inline __attribute__((always_inline)) __u32 penstock_parse_ipv6(const __u8* l3, const __u8* end, __u32 octets,
                                                                        struct penstock_packet* packet) {
   if (l3 + 40 > end) return PENSTOCK_STEER_TRUNCATED;
   if ((l3[0] >> 4) != 6) return PENSTOCK_STEER_BAD_VERSION;
   const __u32 payload = penstock_host16(penstock_load16(l3 + 4));
-  if (l3 + 40 + payload > end) return PENSTOCK_STEER_TRUNCATED;
+  if (40 + payload > octets) return PENSTOCK_STEER_TRUNCATED;
   if (penstock_is_mapped(l3 + 8) || penstock_is_mapped(l3 + 24)) return PENSTOCK_STEER_MAPPED_ADDRESS;
   packet->flow.ip_proto = l3[6];
   penstock_set_v6(&packet->flow.src, l3 + 8);
@@ -275,23 +275,26 @@ static inline __attribute__((always_inline)) __u32 penstock_parse_arp(const __u8
   return PENSTOCK_PARSED;
 }
 
-// Whole frame. `packet` must be zeroed by the caller; it is meaningful only with PENSTOCK_PARSED.
-static inline __attribute__((always_inline)) __u32 penstock_parse_frame(const __u8* data, const __u8* end,
+// Whole frame of `octets`, of which those up to `end` can be read: the rest, payload of a large frame, lies in further
+// buffers. `packet` must be zeroed by the caller; it is meaningful only with PENSTOCK_PARSED.
+static inline __attribute__((always_inline)) __u32 penstock_parse_frame(const __u8* data, const __u8* end, __u32 octets,
                                                                         struct penstock_packet* packet) {
   if (data + 14 > end) return PENSTOCK_STEER_TRUNCATED;
   __u32 type = penstock_host16(penstock_load16(data + 12));
   const __u8* l3 = data + 14;
+  __u32 l3_octets = octets - 14;
   if (type == 0x8100 || type == 0x88a8) {
     if (data + 18 > end) return PENSTOCK_STEER_TRUNCATED;
     type = penstock_host16(penstock_load16(data + 16));
     l3 = data + 18;
+    l3_octets = octets - 18;
     if (type == 0x8100 || type == 0x88a8) return PENSTOCK_STEER_VLAN_DEPTH;
   }
   switch (type) {
     case 0x0800:
-      return penstock_parse_ipv4(l3, end, packet);
+      return penstock_parse_ipv4(l3, end, l3_octets, packet);
     case 0x86dd:
-      return penstock_parse_ipv6(l3, end, packet);
+      return penstock_parse_ipv6(l3, end, l3_octets, packet);
     case 0x0806:
       return penstock_parse_arp(l3, end, packet);
     case PENSTOCK_PROBE_ETHERTYPE:

@@ -255,7 +255,7 @@ static __always_inline int address_has(const struct penstock_packet* packet, __u
   return value && (value->flags & flag);
 }
 
-SEC("xdp")
+SEC("xdp.frags")
 int penstock_steer(struct xdp_md* ctx) {
   const __u32 zero = 0;
   const struct penstock_port_config* port = bpf_map_lookup_elem(&port_config, &zero);
@@ -265,7 +265,7 @@ int penstock_steer(struct xdp_md* ctx) {
   struct penstock_packet packet = {};
   const __u8* data = (const __u8*)(long)ctx->data;
   const __u8* end = (const __u8*)(long)ctx->data_end;
-  const __u32 parsed = penstock_parse_frame(data, end, &packet);
+  const __u32 parsed = penstock_parse_frame(data, end, (__u32)bpf_xdp_get_buff_len(ctx), &packet);
   if (parsed != PENSTOCK_PARSED) return pass(parsed);
 
   // Whose the flow is (`match`), and what is counted if the packet is redirected (`reason`).

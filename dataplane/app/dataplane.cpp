@@ -122,7 +122,8 @@ Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
                           .ifindex = message.ifindex(),
                           .netns = std::move(netns),
                           .queues = message.queues(),
-                          .mtu = message.mtu()});
+                          .mtu = message.mtu(),
+                          .large_frames = message.large_frames()});
     if (status) {
       had_port_ = true;
       status = watch_.add_port(index, message.ifindex(), own_copy.get());

@@ -64,6 +64,7 @@ class Checks {
   void node_sizes();
   void proxy();
   void ports();
+  void large_frames(std::size_t i);
   void clusters();
   void cluster(std::size_t i);
   void listeners();
@@ -183,7 +184,20 @@ void Checks::ports() {
     if (!fresh)
       problem({"ports", i, "name"}, "port `" + port.name + "` is listed twice",
               "keep one; the first is in " + in_line(at_.place({"ports", first->second, "name"})));
+    large_frames(i);
   }
+}
+
+// How long the sender wanted each piece of a large frame is not known here; only who ends the connection needs not
+// know.
+void Checks::large_frames(std::size_t i) {
+  const auto& all = config_.listeners;
+  const auto through =
+      std::find_if(all.begin(), all.end(), [](const Listener& l) { return l.mode != control::ListenerMode::proxy; });
+  if (config_.ports[i].large_frames && through != all.end())
+    problem({"ports", i, "large_frames"},
+            "listener `" + through->name + "` passes packets on, which large frames do not allow",
+            "give every listener `mode: proxy` or `protocol: http`, or remove `large_frames`");
 }
 
 void Checks::clusters() {

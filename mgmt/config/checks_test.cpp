@@ -176,6 +176,11 @@ const Row kRelationRows[] = {
      "node: {limits: {flows_per_worker: 1024}, proxy: {keepalive: 0s, connections_per_worker: 16}}\n", ""},
     {"port_twice", "ports:\n  - {name: a}\n  - {name: a, netns: b}\n  - {name: a}\n",
      "f:5:12: port `a` is listed twice (keep one; the first is in line 3)"},
+    {"large_frames_passed_on", kServed + "ports: [{name: a, large_frames: true}]\nlisteners:\n" + listener("a", kWeb),
+     "f:6:33: listener `a` passes packets on, which large frames do not allow (give every listener `mode: proxy` or "
+     "`protocol: http`, or remove `large_frames`)"},
+    {"large_frames_that_end_here",
+     kServed + "ports: [{name: a, large_frames: true}]\nlisteners:\n" + listener("a", kWeb + ", mode: proxy"), ""},
     {"cluster_twice", "clusters:\n  - {name: a, endpoints: []}\n  - {name: a, endpoints: []}\n",
      "f:4:12: cluster name `a` is used twice (rename one; the first is in line 3)"},
     {"endpoint_twice",

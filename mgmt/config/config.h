@@ -106,7 +106,8 @@ struct Port {
   std::optional<std::string> netns;     ///< name or path of its network namespace; absent = the daemon's own
   std::optional<std::uint16_t> queues;  ///< absent = automatic
   VerifyChecksums verify_checksums{VerifyChecksums::automatic};
-  bool optional{false};  ///< may be absent at start
+  bool optional{false};      ///< may be absent at start
+  bool large_frames{false};  ///< large segments arrive whole
   friend bool operator==(const Port&, const Port&) = default;
 };
 

@@ -167,6 +167,9 @@ struct Table<Port> {
       field<&Port::verify_checksums, Choice<&kVerifyChecksums>{}>(
           "verify_checksums", optional,
           "drop packets with a wrong checksum; `auto` means true, but false for veth, which carries partial checksums"),
+      field<&Port::large_frames, Flag{}>(
+          "large_frames", optional,
+          "large segments arrive whole, in the interface's generic XDP mode; every listener must end connections"),
       field<&Port::optional, Flag{}>("optional", optional, "the interface may be absent at start"),
   };
 };

@@ -47,7 +47,7 @@ TEST(Loader, every_field_arrives_in_its_member) {
                                  control::Congestion::reno}));
   ASSERT_EQ(c.ports.size(), 3u);
   EXPECT_EQ(c.ports[0], (Port{"veth-client", std::nullopt, std::nullopt, VerifyChecksums::automatic, false}));
-  EXPECT_EQ(c.ports[1], (Port{"eth1", "blue", 4, VerifyChecksums::yes, true}));
+  EXPECT_EQ(c.ports[1], (Port{"eth1", "blue", 4, VerifyChecksums::yes, true, false}));
   ASSERT_EQ(c.clusters.size(), 2u);
   EXPECT_EQ(c.clusters[0].maglev_table_size, 65537u);
   EXPECT_EQ(c.clusters[0].endpoints[1], (Endpoint{*IpAddress::parse("10.10.2.12"), 8080, 0}));

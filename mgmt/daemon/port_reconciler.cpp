@@ -142,7 +142,7 @@ void PortReconciler::configure(const std::vector<config::Port>& wanted, const Da
   for (const config::Port& port : wanted) {
     const auto known = std::find_if(ports_.begin(), ports_.end(), [&](const PortState& state) {
       return same_port(state.config, port) && state.config.queues == port.queues &&
-             state.config.verify_checksums == port.verify_checksums;
+             state.config.verify_checksums == port.verify_checksums && state.config.large_frames == port.large_frames;
     });
     if (known != ports_.end()) {
       next.push_back(std::move(*known));
@@ -243,7 +243,8 @@ Task<void> PortReconciler::undo(PortState& port, DataplaneClient::Pointer client
 
 Status PortReconciler::attach(PortState& port) {
   Namespace* space = space_of(port.config);
-  kernel::PortSpec spec{port.config.name, port.link->ifindex, port.index, space->fd ? space->fd.get() : -1};
+  kernel::PortSpec spec{port.config.name, port.link->ifindex, port.index, space->fd ? space->fd.get() : -1,
+                        port.config.large_frames};
   const auto attached = steering_.attach_port(spec);
   if (!attached) return attached.error();
   port.attached = true;
@@ -270,6 +271,7 @@ Task<Status> PortReconciler::hand_over(PortState& port, DataplaneClient::Pointer
   add.set_queues(port.queues);
   add.set_mac(port.link->mac.octets.data(), port.link->mac.octets.size());
   add.set_mtu(port.link->mtu);
+  add.set_large_frames(port.config.large_frames);
   add.set_verify_checksums(verifies_checksums(port));
   std::vector<int> fds;
   if (netns >= 0) fds.push_back(netns);

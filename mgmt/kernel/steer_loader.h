@@ -29,7 +29,7 @@ inline constexpr std::array<const char*, 3> kPortMaps{"xsks_map", "steer_counter
 using MapFds = std::map<std::string, int, std::less<>>;
 
 /// Opens the embedded object, reuses maps, verifies and loads. Pins nothing.
-[[nodiscard]] Result<BpfObject> load_steer(const MapFds& reuse);
+[[nodiscard]] Result<BpfObject> load_steer(const MapFds& reuse, bool large_frames = false);
 /// Opens the embedded object without loading: for its map definitions.
 [[nodiscard]] Result<BpfObject> open_steer();
 /// Fd of a loaded map or of the program; borrowed from the object.

@@ -53,6 +53,12 @@ Result<UniqueFd> create_link(int program, const PortSpec& spec, const SteeringOp
     LIBBPF_OPTS(bpf_link_create_opts, link_options, .flags = mode);
     return UniqueFd{bpf_link_create(program, static_cast<int>(spec.ifindex), BPF_XDP, &link_options)};
   };
+  if (spec.large_frames) {
+    generic = true;
+    if (UniqueFd link = create(XDP_FLAGS_SKB_MODE)) return link;
+    return system_problem(spec.name, "cannot attach the steering program in generic mode, which large_frames needs",
+                          errno);
+  }
   UniqueFd link = create(XDP_FLAGS_DRV_MODE);
   generic = false;
   if (link) return link;
@@ -150,7 +156,10 @@ Result<SteerPort> SteerPort::attach(const std::string& ports_dir, const PortSpec
     const auto other = PortPin::parse(entry.path().filename().string());
     if (!other || other->ifindex != pin.ifindex || other->netns_inode != pin.netns_inode) continue;
     auto pinned = read_pinned_port(entry.path().string());
-    if (pinned && pinned->alive) {
+    bool generic = false;
+    attached_program(spec.ifindex, generic);
+    const bool same_mode = spec.large_frames ? generic : !generic || options.allow_generic_mode;
+    if (pinned && pinned->alive && same_mode) {
       auto adopted = adopt(std::move(*pinned), spec, shared);
       if (adopted) adopted->netns_ = std::move(netns);
       return adopted;
@@ -168,7 +177,7 @@ Result<SteerPort> SteerPort::attach(const std::string& ports_dir, const PortSpec
 
 Result<SteerPort> SteerPort::attach_new(const std::string& path, const PortSpec& spec, const MapFds& shared,
                                         const SteeringOptions& options) {
-  auto loaded = load_steer(shared);
+  auto loaded = load_steer(shared, spec.large_frames);
   if (!loaded) return loaded.error();
   SteerPort port;
   port.path_ = path;
@@ -210,7 +219,7 @@ Result<SteerPort> SteerPort::adopt(PinnedPort pinned, const PortSpec& spec, cons
     reuse.emplace(name, fd.get());
     port.maps_.emplace(name, std::move(fd));
   }
-  auto loaded = load_steer(reuse);
+  auto loaded = load_steer(reuse, spec.large_frames);
   if (!loaded) return loaded.error();
   port.program_ = UniqueFd{bpf_prog_get_fd_by_id(pinned.program_id)};
   const int fresh = kernel::program_fd(*loaded);

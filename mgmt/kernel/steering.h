@@ -83,6 +83,7 @@ struct PortSpec {
   std::uint32_t ifindex{0};
   std::uint32_t port_index{0};  ///< the dataplane's PortIndex
   int netns_fd{-1};             ///< the interface's namespace; -1 = the caller's. Borrowed; kept as a duplicate.
+  bool large_frames{};          ///< generic mode, so that the other end of a veth keeps its segmentation offload
 };
 
 struct PortStatus {

@@ -166,6 +166,26 @@ TEST_F(SteeringTest, driver_without_native_mode_needs_the_option) {
   EXPECT_TRUE(status->generic);
 }
 
+TEST_F(SteeringTest, large_frames_want_generic_mode_and_a_port_changes_to_it) {
+  attach(spec());
+  EXPECT_FALSE(steering_->ports().at(0).generic);
+  kernel::PortSpec large = spec();
+  large.large_frames = true;
+  reopen();  // as a daemon that starts with another configuration
+  auto status = steering_->attach_port(large);
+  ASSERT_TRUE(status.ok()) << status.error().text();
+  EXPECT_TRUE(status->generic);
+  EXPECT_FALSE(status->adopted);
+  reopen();
+  status = steering_->attach_port(large);
+  ASSERT_TRUE(status.ok()) << status.error().text();
+  EXPECT_TRUE(status->generic && status->adopted);
+  reopen();
+  status = steering_->attach_port(spec());
+  ASSERT_TRUE(status.ok()) << status.error().text();
+  EXPECT_FALSE(status->generic || status->adopted);
+}
+
 TEST_F(SteeringTest, vanished_interface_is_noticed_and_its_pins_are_cleaned) {
   attach(spec());
   ASSERT_EQ(shell("ip link del veth0"), 0);

@@ -107,7 +107,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto copy = std::make_unique<std::uint8_t[]>(size);
   if (size != 0) std::memcpy(copy.get(), data, size);
   penstock_packet packet{};
-  const std::uint32_t reason = penstock_parse_frame(copy.get(), copy.get() + size, &packet);
+  const std::uint32_t reason =
+      penstock_parse_frame(copy.get(), copy.get() + size, static_cast<std::uint32_t>(size), &packet);
   compare_with_twin(reason, packet, plain_parse({copy.get(), size}));
   compare_with_dataplane(reason, packet, std::as_bytes(std::span{copy.get(), size}));
   return 0;

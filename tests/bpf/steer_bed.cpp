@@ -37,9 +37,9 @@ void put(int map, const Key& key, const Value& value) {
 
 }  // namespace
 
-Result<SteerBed> SteerBed::create() {
+Result<SteerBed> SteerBed::create(bool large_frames) {
   SteerBed bed;
-  auto loaded = kernel::load_steer({});
+  auto loaded = kernel::load_steer({}, large_frames);
   if (!loaded) return loaded.error();
   bed.object_ = std::move(loaded).value();
   bed.socket_ = kernel::UniqueFd{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)};

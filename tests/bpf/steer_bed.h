@@ -21,7 +21,8 @@ struct SteerOutcome {
 
 class SteerBed {
  public:
-  [[nodiscard]] static Result<SteerBed> create();
+  /// With `large_frames` the program takes frames whose payload lies in further buffers.
+  [[nodiscard]] static Result<SteerBed> create(bool large_frames = false);
   [[nodiscard]] SteerOutcome run(const Bytes& frame, std::uint32_t queue = 0);
   /// Mean nanoseconds per run over `repeat` runs, as the kernel measures them.
   [[nodiscard]] std::uint32_t nanoseconds(const Bytes& frame, std::uint32_t repeat);

@@ -144,6 +144,22 @@ TEST_F(Steer, queue_without_socket_passes) {
   }
 }
 
+TEST_F(Steer, large_frames_are_steered_whole) {
+  const auto large = [](std::size_t octets) {
+    return PacketBuilder{}.ipv4(kClient4, kVip4).tcp(40000, kServicePort, "A").payload(Bytes(octets)).build();
+  };
+  auto created = SteerBed::create(true);
+  ASSERT_TRUE(created.ok()) << created.error().text();
+  bed_.emplace(std::move(created).value());
+  for (const std::size_t octets : {std::size_t{100}, std::size_t{1460}, std::size_t{16'384}, std::size_t{60'000}})
+    expect(large(octets), PENSTOCK_STEER_REDIRECTED_SERVICE, std::to_string(octets) + " octets");
+  Bytes cut = large(16'384);
+  cut.resize(cut.size() - 1);
+  expect(cut, PENSTOCK_STEER_TRUNCATED, "an octet less than the header promises");
+  expect(PacketBuilder{}.ipv6(kClient6, kVip6).tcp(40000, kServicePort, "A").payload(Bytes(30'000)).build(),
+         PENSTOCK_STEER_REDIRECTED_SERVICE, "IPv6");
+}
+
 TEST_F(Steer, sources_are_looked_up_only_when_there_are_some) {
   auto config = bed_->config();
   config.flags = 0;

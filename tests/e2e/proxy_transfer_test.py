@@ -170,6 +170,25 @@ class WithoutAStage(ProxyCase):
         self.assert_all_arrived(transfer(self.lab.client, server4(1), TRANSFER, up=MIB, down=MIB))
 
 
+class LargeFrames(WithoutAStage):
+    """Large segments arrive whole, in generic mode; the ends keep their segmentation offload."""
+
+    tag = "prxl"
+
+    @classmethod
+    def port_list(cls):
+        return [{**port, "large_frames": True} for port in super().port_list()]
+
+    def test_ends_keep_segmentation_offload(self):
+        self.assertEqual({port["mode"] for port in self.lab.status()["ports"]}, {"generic"})
+        for space in (self.lab.client, self.lab.servers):
+            self.assertIn("tcp-segmentation-offload: on", space.run("ethtool", "-k", "eth0").stdout)
+        self.assert_all_arrived(transfer(self.lab.client, VIP4, TRANSFER, connections=8, up=8 * MIB, down=8 * MIB), 8)
+        ports = self.lab.status()["ports"]
+        frames, octets = (sum(port[name] for port in ports) for name in ("steered_frames", "received_octets_total"))
+        self.assertGreater(octets / frames, 1600, ports)  # longer than the MTU
+
+
 class TwoWorkers(WithoutAStage):
     tag = "prx2"
     queues = 2

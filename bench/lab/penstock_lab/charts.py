@@ -1,6 +1,6 @@
 """charts.py - SVG by hand: bars with whiskers, stacked bars, curves. Text is inherited from the page; no script, no network.
 
-Model     every chart is one <svg> as text, which scrolls where the page is narrow. Colours are CSS classes c0..c8 (page.py), so that
+Model     every chart is one <svg> as text, which scrolls where the page is narrow. Colours are CSS classes c0..c9 (page.py), so that
           a page may have two themes. Every mark has a <title>, which a browser shows as a tooltip.
 """
 import html
@@ -8,8 +8,8 @@ import math
 
 from .formats import count, microseconds, number
 
-WIDTH, LABEL, RIGHT = 720, 190, 90
-COLOURS_COUNT = 9
+WIDTH, LABEL, RIGHT = 720, 190, 115
+COLOURS_COUNT = 10
 ROW, GAP, AXIS, ZERO_GAP = 20, 6, 22, 80
 
 

@@ -1,7 +1,7 @@
 """page.py - the fixed parts of the report: style, method, caveats."""
 from . import stats
 
-COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80", "#c98bb9")
+COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80", "#c98bb9", "#b5a33a")
 DARK = {0: "#3a9fc2", 3: "#a77bc7", 7: "#7d9cc6"}  # where the others would drown
 STYLE = """
 :root { --fg:#1c2326; --bg:#fff; --soft:#5e6b70; --grid:#dde3e5; --good:#1d7a3f; --bad:#b3261e; --link:#1f6f8b; color-scheme:light dark; }
@@ -36,8 +36,8 @@ CLASSES = (("none", "no device: what client and servers can do at most"),
 
 TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away", "penstock-fallback"),
          ("packets", "a worker translates addresses and ports: FullNAT, DNAT", "penstock-fullnat, penstock-dnat"),
-         ("P, connections", "a worker ends TCP on both sides (mode: proxy)", "penstock-proxy"),
-         ("P, requests", "and reads HTTP/1.1 (protocol: http)", "penstock-http"),
+         ("P, connections", "a worker ends TCP on both sides (mode: proxy); lf: with large_frames", "penstock-proxy, penstock-proxy-lf"),
+         ("P, requests", "and reads HTTP/1.1 (protocol: http)", "penstock-http, penstock-http-lf"),
          ("S, splice", "two connections joined by translating sequence numbers", "does not exist"),
          ("X, in XDP", "forwarded before any socket", "does not exist"))
 

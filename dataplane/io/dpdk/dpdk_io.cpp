@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "dataplane/io/dpdk/large_receiver.h"
 #include "dataplane/io/dpdk/train_socket.h"
 
 namespace penstock::io {
@@ -80,10 +81,11 @@ std::size_t DpdkIo::receive(std::span<Frame> into) {
     const QueueSet::Receive queue = queues[cursor_];
     cursor_ = cursor_ + 1 == queues.size() ? 0 : cursor_ + 1;
     std::array<rte_mbuf*, kBurstMax> burst;
-    const std::uint16_t got =
-        rte_eth_rx_burst(queue.device, 0, burst.data(), static_cast<std::uint16_t>(room - filled));
-    for (std::uint16_t i = 0; i < got; ++i) rte_prefetch0(rte_pktmbuf_mtod(burst[i], void*));
-    for (std::uint16_t i = 0; i < got; ++i) into[filled++] = Frame{raw_of(*burst[i], queue.port)};
+    const std::size_t got = queue.large != nullptr ? queue.large->receive(std::span{burst}.first(room - filled))
+                                                   : rte_eth_rx_burst(queue.device, 0, burst.data(),
+                                                                      static_cast<std::uint16_t>(room - filled));
+    for (std::size_t i = 0; i < got; ++i) rte_prefetch0(rte_pktmbuf_mtod(burst[i], void*));
+    for (std::size_t i = 0; i < got; ++i) into[filled++] = Frame{raw_of(*burst[i], queue.port)};
   }
   return filled;
 }

@@ -23,6 +23,8 @@ struct rte_mempool;
 
 namespace penstock::io {
 
+class LargeReceiver;
+
 inline constexpr std::uint16_t kNoDevice = 0xffff;
 
 /// The queues of one worker; made by the control thread, then the worker's.
@@ -30,6 +32,7 @@ struct QueueSet {
   struct Receive {
     std::uint16_t device{};
     PortIndex port{};
+    LargeReceiver* large{};  ///< in the driver's place
   };
   std::vector<Receive> receive;
   std::array<std::uint16_t, PENSTOCK_PORT_MAX> transmit;  ///< device by port, kNoDevice = not this worker's

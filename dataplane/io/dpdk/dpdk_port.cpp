@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <optional>
 
 #include "bpf/abi/steer.h"
 #include "dataplane/io/dpdk/netns_scope.h"
@@ -87,6 +88,7 @@ struct DpdkPort::Device {
   std::uint16_t id{};
   bool attached{};
   QueueCapture capture;
+  std::optional<LargeReceiver> large;
 };
 
 DpdkPort::DpdkPort(DpdkRuntime& runtime, PortOptions options) : runtime_{runtime}, options_{std::move(options)} {}
@@ -139,6 +141,7 @@ Status DpdkPort::open_queue(unsigned queue) {
       "iface=" + options_.name + ",start_queue=" + std::to_string(queue) + ",queue_count=1,busy_budget=0,force_copy=1";
   device.capture.fill_size = static_cast<std::uint32_t>(2 * ring_);
   device.capture.transmit_size = kTransmitRing;
+  device.capture.large_frames = options_.large_frames;
   const CaptureScope scope{device.capture};
   if (const int e = rte_eal_hotplug_add("vdev", device.name.c_str(), arguments.c_str()); e != 0)
     return Problem{place, "DPDK cannot add the device: " + std::string{rte_strerror(-e)}, ""};
@@ -151,6 +154,9 @@ Status DpdkPort::open_queue(unsigned queue) {
   if (e == 0) e = rte_eth_dev_start(device.id);
   if (e != 0) {
     const int cause = device.capture.error != 0 ? device.capture.error : -e;
+    if (options_.large_frames && cause == EINVAL)
+      return Problem{place, "the kernel has no AF_XDP frames of several buffers",
+                     "remove large_frames, or use Linux 6.9"};
     return Problem{place, "cannot be opened: " + std::string{std::strerror(cause)}, ""};
   }
   if (device.capture.socket == nullptr || device.capture.umem == nullptr)
@@ -160,7 +166,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   const int fd = xsk_socket__fd(device.capture.socket);
   if (bpf_map_update_elem(map_.get(), &queue, &fd, BPF_ANY) != 0)
     return Problem{place, "cannot enter the socket into xsks_map: " + std::string{std::strerror(errno)}, ""};
-  queues_.push_back({device.id, fd});
+  if (options_.large_frames) device.large.emplace(device.capture, runtime_.pool(), options_.mtu);
+  queues_.push_back({device.id, fd, device.large ? &*device.large : nullptr});
   return Done{};
 }
 
@@ -170,6 +177,7 @@ void DpdkPort::close() {
   // An RCU grace period: afterwards no softirq holds one of the sockets that the map had.
   if (!queues_.empty() && ::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) ::usleep(20'000);
   for (const auto& device : devices_) {
+    device->large.reset();
     if (device->capture.socket != nullptr) reclaim_buffers(device->capture, runtime_.pool());
     if (device->attached) {
       const CaptureScope capture{device->capture};
@@ -193,6 +201,7 @@ PortStats DpdkPort::stats() const {
     sum.rx_fill_empty += one.rx_fill_ring_empty_descs;
     sum.rx_invalid += one.rx_invalid_descs;
     sum.tx_invalid += one.tx_invalid_descs;
+    if (queue.large != nullptr) sum.rx_dropped += queue.large->dropped();
   }
   return sum;
 }

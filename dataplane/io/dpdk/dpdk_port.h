@@ -18,6 +18,7 @@
 #include "dataplane/core/fd.h"
 #include "dataplane/core/frame.h"
 #include "dataplane/core/result.h"
+#include "dataplane/io/dpdk/large_receiver.h"
 #include "dataplane/io/dpdk/runtime.h"
 
 namespace penstock::io {
@@ -31,11 +32,12 @@ struct PortOptions {
   Fd netns;  ///< none: our own
   unsigned queues{1};
   unsigned mtu{1500};
+  bool large_frames{};  ///< frames of several buffers arrive (large_receiver.h)
 };
 
 /// What the kernel counted for the sockets of a port.
 struct PortStats {
-  std::uint64_t rx_dropped{};     ///< frame longer than a buffer, or no room
+  std::uint64_t rx_dropped{};     ///< frame longer than a buffer, no room, or a large frame that cannot be cut
   std::uint64_t rx_ring_full{};   ///< worker too slow
   std::uint64_t rx_fill_empty{};  ///< no buffer was free
   std::uint64_t rx_invalid{};
@@ -47,6 +49,7 @@ class DpdkPort {
   struct Queue {
     std::uint16_t device{};  ///< DPDK's port id
     int fd{-1};              ///< AF_XDP socket, for poll()
+    LargeReceiver* large{};  ///< receives in the driver's place; none: the driver does
   };
   [[nodiscard]] static Result<std::unique_ptr<DpdkPort>> add(DpdkRuntime& runtime, PortOptions options);
   /// Closes the queues. No worker may use them any more.

@@ -46,7 +46,7 @@ Status PortTable::distribute(Duration at_most) {
       const std::span<const DpdkPort::Queue> queues = ports_[index]->queues();
       set->trains[index] = ports_[index]->train_socket();
       for (std::size_t queue = worker; queue < queues.size(); queue += ios_.size()) {
-        set->receive.push_back({queues[queue].device, index});
+        set->receive.push_back({queues[queue].device, index, queues[queue].large});
         set->polled.push_back({queues[queue].fd, POLLIN, 0});
         if (set->transmit[index] == kNoDevice) set->transmit[index] = queues[queue].device;
       }

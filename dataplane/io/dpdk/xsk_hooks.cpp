@@ -9,6 +9,7 @@
 
 namespace penstock::io {
 namespace {
+constexpr __u16 kUseSeveralBuffers = 1 << 4;  // XDP_USE_SG (Linux 6.6); Debian's kernel header is older
 constexpr int kBusyTries = 100;
 constexpr unsigned kBusyWaitUs = 3000;
 thread_local QueueCapture* active_capture = nullptr;
@@ -52,6 +53,7 @@ int __wrap_xsk_socket__create(xsk_socket** xsk, const char* ifname, __u32 queue,
   ours.libxdp_flags |= XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD;
   QueueCapture* capture = active_capture;
   if (capture != nullptr && capture->transmit_size != 0) ours.tx_size = capture->transmit_size;
+  if (capture != nullptr && capture->large_frames) ours.bind_flags |= kUseSeveralBuffers;
   int result = __real_xsk_socket__create(xsk, ifname, queue, umem, rx, tx, &ours);
   // The queue of a socket that was just closed is given back a little later, from a kernel work queue.
   for (int i = 0; result == -EBUSY && i < kBusyTries; ++i) {

@@ -17,6 +17,7 @@ namespace penstock::io {
 struct QueueCapture {
   // What we ask for; 0: what the driver wants.
   std::uint32_t fill_size{};      ///< entries of the fill ring
+  bool large_frames{};            ///< frames of several buffers are received
   std::uint32_t transmit_size{};  ///< entries of the transmit ring; the driver takes the receive ring's size
   // What there is then.
   xsk_umem* umem{};

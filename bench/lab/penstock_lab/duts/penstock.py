@@ -101,4 +101,21 @@ class Http(Proxy):
         bed.lab.apply(self.configuration(bed), APPLY_SECONDS)
 
 
-DEVICES = (FullNat, Dnat, Fallback, Proxy, Http)
+class LargeFrames:
+    """ADR 0019: large segments arrive whole, in the interface's generic mode, and the pods keep their segmentation offload."""
+
+    def configuration(self, bed, weight=1):
+        config = super().configuration(bed, weight)
+        config["ports"] = [{**port, "large_frames": True} for port in config["ports"]]
+        return config
+
+
+class ProxyLarge(LargeFrames, Proxy):
+    name, title = "penstock-proxy-lf", "Penstock, mode: proxy, large_frames, one worker"
+
+
+class HttpLarge(LargeFrames, Http):
+    name, title = "penstock-http-lf", "Penstock, protocol: http, large_frames, one worker"
+
+
+DEVICES = (FullNat, Dnat, Fallback, Proxy, Http, ProxyLarge, HttpLarge)

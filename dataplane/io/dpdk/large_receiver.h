@@ -1,0 +1,62 @@
+// large_receiver.h - the receive side of one AF_XDP queue whose frames may span several buffers.
+//
+// Model     DPDK 22.11's driver knows one buffer per frame; its socket is bound for more (XDP_USE_SG), and this reads
+// the
+//           rings in its place. A frame of several buffers is cut into segments (large.h) in buffers of their own,
+//           which wait here until receive() gives them out; its chunks go back to the fill ring.
+// Threads   receive(): the worker that has the queue. The rest: the control thread, while no worker has it.
+// Limits    kPendingMax segments wait; no more is read until they are gone.
+// Errors    no buffers: nothing is read, the kernel's ring fills (rx_ring_full). Frames that cannot be cut are dropped
+// and
+//           counted.
+#pragma once
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/io/dpdk/xsk_hooks.h"
+#include "dataplane/io/large.h"
+
+struct rte_mbuf;
+struct rte_mempool;
+
+namespace penstock::io {
+
+class LargeReceiver {
+ public:
+  LargeReceiver(const QueueCapture& queue, rte_mempool* pool, std::size_t mtu)
+      : queue_{queue}, pool_{pool}, mtu_{mtu} {}
+  ~LargeReceiver();
+  LargeReceiver(const LargeReceiver&) = delete;
+  LargeReceiver& operator=(const LargeReceiver&) = delete;
+
+  /// Fills `into` from the front; returns how many.
+  [[nodiscard]] std::size_t receive(std::span<rte_mbuf*> into);
+  /// Frames of several buffers that could not be cut.
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
+
+ private:
+  static constexpr std::size_t kPeekMax = 2 * kChunksMax;
+  static constexpr std::size_t kPiecesMax = 64;  // of 64 KiB at 1,500 octets; with a smaller MTU a frame is dropped
+  static constexpr std::size_t kPendingMax = 4 * kPiecesMax;
+
+  void read_ring();
+  void take_frame(std::span<rte_mbuf*> chunks);
+  void refill();
+  [[nodiscard]] rte_mbuf* buffer_of(std::uint64_t address, std::uint32_t octets) const;
+
+  const QueueCapture& queue_;
+  rte_mempool* pool_;
+  std::size_t mtu_;
+  std::array<rte_mbuf*, kPendingMax> pending_;
+  std::size_t head_{};
+  std::size_t tail_{};
+  std::array<rte_mbuf*, kPeekMax> free_;  ///< chunks that go back to the fill ring
+  std::size_t freed_{};
+  std::size_t owed_{};  ///< buffers that the fill ring lacks beside those
+  std::atomic<std::uint64_t> dropped_{};
+};
+
+}  // namespace penstock::io
