@@ -3,6 +3,7 @@
 Model     HttpLoad opens `count` connections and sends one request after the other on each, without end or so many
           rounds. One that breaks is lost with the request that was on it, and is opened anew. Attempts keep when, what
           became of it ("ok", a status, or how the connection ended) and the first word of the body (the server's name).
+          After the last round `rounds_done` is set, and connections stay open until `may_close` is, where `keep` is asked for.
 Pace      `at_once` bounds the requests under way, so that opening thousands of connections is no flood.
 """
 import collections
@@ -10,6 +11,7 @@ import errno
 import re
 import selectors
 import socket
+import threading
 import time
 
 from traffic import Attempt, Generator, family_of
@@ -17,9 +19,11 @@ from traffic import Attempt, Generator, family_of
 HEAD = re.compile(rb"HTTP/1\.1 (\d{3})[^\r]*\r\n(?:.*?\r\n)?content-length: *(\d+)\r\n.*?\r\n\r\n|HTTP/1\.1 (\d{3}).*?\r\n\r\n",
                   re.S | re.I)
 
+KEEP_SECONDS = 30
+
 
 class HttpLoad(Generator):
-    def __init__(self, space, address, port, path, count, rounds=None, at_once=1 << 30, sources=None, timeout=8.0):
+    def __init__(self, space, address, port, path, count, rounds=None, at_once=1 << 30, sources=None, timeout=8.0, keep=False):
         super().__init__()
         self.space, self.place, self.count, self.rounds = space, (address, port), count, rounds
         self.at_once, self.sources, self.timeout = at_once, sources, timeout
@@ -29,6 +33,9 @@ class HttpLoad(Generator):
         self.ready = collections.deque()   # connections (or None: to be opened) that may send
         self.under_way = {}
         self.opened = 0
+        self.rounds_done, self.may_close = threading.Event(), threading.Event()
+        if not keep:
+            self.may_close.set()
 
     def loop(self):
         with self.space.entered():
@@ -36,6 +43,8 @@ class HttpLoad(Generator):
                 self.ready.extend(self.connections or [None] * self.count)
                 self._drive(until_quiet=self.rounds is not None)
                 self.ready.clear()
+        self.rounds_done.set()
+        self.may_close.wait(KEEP_SECONDS)
         for connection in self.connections:
             connection.close()
 
