@@ -22,8 +22,8 @@ from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
 QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat", "penstock-proxy", "penstock-http")
-QUICK_LOADS = ("keepalive", "oneshot", "bulk", "packets")
-QUICK_BUDGET, QUICK_ROUNDS = 300, 5
+QUICK_LOADS = ("keepalive", "oneshot", "latency-awake", "bulk", "packets")
+QUICK_BUDGET, QUICK_ROUNDS, QUICK_PROFILES = 300, 5, 4
 FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3.5 * 3600, 6, 3
 UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
@@ -55,15 +55,20 @@ def measure(options, mode, device_names, load_names, rounds, seconds, budget):
         return
     begin(options, parts.programs() if options.parts else ())
     cores = cores_for(os.sched_getaffinity(0))
-    data = runner.fresh(mode, devices, chosen, rounds, seconds, budget - reserved, options.profile, cores, options.parts)
+    data = runner.fresh(mode, devices, chosen, rounds, seconds, budget - reserved, profiles(options), cores, options.parts)
     play(options, data, new_place(options.out, mode))
 
 
 def after_rounds(options, devices, chosen):
     """Seconds for profiles and single parts, at most."""
     missed = targets.places([device.name for device in devices], [load.name for load in chosen])
-    return (plan.PROFILE_SECONDS * min(profile.PROFILES_MAX, missed) * options.profile
-            + parts.STEP_SECONDS * len(parts.steps()) * options.parts)
+    return plan.PROFILE_SECONDS * min(profiles(options), missed) + parts.STEP_SECONDS * len(parts.steps()) * options.parts
+
+
+def profiles(options):
+    """How many at most."""
+    most = QUICK_PROFILES if options.command == "quick" else profile.PROFILES_MAX
+    return most if options.profile else 0
 
 
 def show_plan(turns, seconds, reserved):
@@ -103,7 +108,7 @@ def play(options, data, place):
         results = runner.Runner(parties, groups, say, lambda data: Results(data).write(place)).run(data, options.sitting)
     except BaseException:
         if place.exists():
-            print(f"lab: interrupted; scripts/lab resume {place}", file=sys.stderr)
+            show_interrupted(place)
         raise
     finally:
         groups.close()
@@ -112,6 +117,13 @@ def play(options, data, place):
     if not data["plan"]["finished"]:
         print(f"lab: not finished, {len(runner.turns_of(data)[1])} turns are left: scripts/lab resume {place}")
         sys.exit(UNFINISHED)
+
+
+def show_interrupted(place):
+    """What was measured so far is worth a page."""
+    html = place.with_suffix(".html")
+    html.write_text(report.page(Results.read(place)))
+    print(f"lab: interrupted; so far: {html}\nlab: go on with scripts/lab resume {place}", file=sys.stderr)
 
 
 def say(text):

@@ -2,6 +2,7 @@
 
 Model     machine   all cores, from /proc/stat: everything that is neither idle nor stolen, whoever is charged for it
           parties   client, device, servers, lab: one cgroup (v2) each, from its cpu.stat
+          awake     what keeps cores from halting under some loads (procs.py); no part of anything else
           kernel    kernel threads (ksoftirqd, napi, kworker), from /proc/PID/schedstat
           foreign   every other process, from /proc/PID/stat; children that ended count with the parent that reaped them
           uncharged what is left: interrupts and softirqs that ran while a core was idle
@@ -17,6 +18,7 @@ import pathlib
 
 TICK = os.sysconf("SC_CLK_TCK")
 PARTIES = ("client", "device", "servers", "lab")
+AWAKE = "awake"
 
 
 def parse_stat(text):
@@ -62,12 +64,13 @@ def grown(before, after):
 
 def split(machine, parties, kernel, foreign, seconds, cores):
     """The figures of one interval from differences."""
-    busy = machine["busy"]
+    awake = parties.get(AWAKE, 0.0)
+    busy = max(0.0, machine["busy"] - awake)
     ends = parties["client"] + parties["servers"] + parties["lab"]
     charged = ends + parties["device"] + kernel + foreign
     return {"seconds": seconds, "cores": cores, "busy": busy, "softirq": machine["softirq"], "steal": machine["steal"],
             "client": parties["client"], "servers": parties["servers"], "device_process": parties["device"],
-            "lab": parties["lab"], "kernel_threads": kernel, "foreign": foreign,
+            "lab": parties["lab"], "awake": awake, "kernel_threads": kernel, "foreign": foreign,
             "uncharged": max(0.0, busy - charged), "device": max(parties["device"], busy - ends - foreign),
             "ours": max(0.0, busy - foreign - parties["lab"])}
 
@@ -83,11 +86,11 @@ class Meter:
         ours = self.groups.pids()
         kernel, foreign = processes(ours)
         return {"at": self.clock(), "machine": parse_stat(pathlib.Path("/proc/stat").read_text()),
-                "parties": {name: self.groups.seconds(name) for name in PARTIES}, "kernel": kernel, "foreign": foreign}
+                "parties": {name: self.groups.seconds(name) for name in (*PARTIES, AWAKE)}, "kernel": kernel, "foreign": foreign}
 
     def since(self):
         now, then = self._look(), self.first
         machine = {name: now["machine"][name] - then["machine"][name] for name in now["machine"]}
-        parties = {name: now["parties"][name] - then["parties"][name] for name in PARTIES}
+        parties = {name: now["parties"][name] - then["parties"][name] for name in now["parties"]}
         return split(machine, parties, grown(then["kernel"], now["kernel"]), grown(then["foreign"], now["foreign"]),
                      now["at"] - then["at"], os.cpu_count())

@@ -25,7 +25,7 @@ def run(rounds=2, seed=1):
     """Results: every figure is there; one cell has failed, one target has a profile. Two rounds: verdicts are refused, which takes no time."""
     source = random.Random(seed)
     devices, chosen = [duts.make(name) for name in duts.ALL], list(loads.ALL.values())
-    data = runner.fresh("full", devices, chosen, rounds, 2, 9000, True, {"client": {0}, "servers": {0}, "device": {1}})
+    data = runner.fresh("full", devices, chosen, rounds, 2, 9000, profile.PROFILES_MAX, {"client": {0}, "servers": {0}, "device": {1}})
     for index, device in enumerate(devices):
         for turn in range(rounds):
             data["idle"].append({"device": device.name, "round": turn, "device_percent": 100.0 if device.polls else 0.1 + index / 20})

@@ -87,5 +87,8 @@ its packet and TCP tiers as octets. On veth the kernel's own forwarding is hard 
 <li>The loss-free rate comes from trials of a third of a second and one of the run's length; RFC 2544 asks for a minute. The generator
 shares its core with what receives, so what it sends is no upper limit of a wire.</li>
 <li>Nothing here shows more than one worker, NUMA, or line rate: see docs/architecture/scaling.md.</li>
+<li>A virtual core that halts is woken by the hypervisor, which takes tens of microseconds. A cable between two processes of one core needs
+nobody woken, a device needs it twice, so latency at low load shows the hypervisor more than the device; latency-awake keeps every core from
+halting.</li>
 <li>Latencies are closed-loop: a slow device is asked less often, so its worst cases are under-represented (coordinated omission).</li>
 <li>The tick samples softirq time; short runs carry an error of about one percent of a core.</li></ul>"""

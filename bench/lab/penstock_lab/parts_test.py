@@ -1,7 +1,7 @@
 """parts_test.py - the lab's pure parts: CPU arithmetic, cores, plan, formats, parsers of what tools print."""
 import unittest
 
-from penstock_lab import cpu, formats, plan, procs, profile
+from penstock_lab import cpu, duts, formats, loads, plan, procs, profile
 from penstock_lab.loads import bulk, conns, packets, routes, web
 
 STAT = "cpu  100 10 50 800 20 5 15 7 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
@@ -43,6 +43,13 @@ class Cpu(unittest.TestCase):
         self.assertAlmostEqual(found["device"], 1.7)
         self.assertAlmostEqual(found["ours"], 2.6)
 
+    def test_what_keeps_cores_awake_is_no_part_of_anything(self):
+        parties = {"client": 0.5, "device": 1.0, "servers": 0.4, "lab": 0.1}
+        without = cpu.split({"busy": 3.0, "softirq": 0.5, "steal": 0}, parties, 0.2, 0.3, 2.0, 2)
+        awake = cpu.split({"busy": 3.9, "softirq": 0.5, "steal": 0}, {**parties, cpu.AWAKE: 0.9}, 0.2, 0.3, 2.0, 2)
+        for name in ("busy", "device", "ours", "uncharged"):
+            self.assertAlmostEqual(awake[name], without[name])
+
     def test_the_device_has_cores_of_its_own_where_there_are_two(self):
         self.assertEqual(procs.cores_for({0, 1}), {"client": {0}, "servers": {0}, "device": {1}, "lab": {0}})
         four = procs.cores_for({0, 1, 2, 3})
@@ -58,7 +65,7 @@ class Cpu(unittest.TestCase):
 class FakeDevice:
     def __init__(self, name, serves=("web", "bulk"), offloads=None, kind="packets"):
         self.name, self.serves, self.offloads, self.kind = name, serves, offloads, kind
-        self.keeps_order, self.configurable, self.routes = True, False, 0
+        self.keeps_order, self.configurable, self.routes, self.only = True, False, 0, None
 
 
 class Plan(unittest.TestCase):
@@ -98,6 +105,16 @@ class Plan(unittest.TestCase):
         devices = [FakeDevice(name) for name in "abc"]
         order = "".join(turn.device.name for turn in plan.turns(devices, self.loads, 3))
         self.assertEqual(order, "abcbcacab")
+
+    def test_what_most_readers_look_for_comes_first_in_every_load(self):
+        devices = [duts.make(name) for name in duts.ALL]
+        first = [turn.device.name for turn in plan.turns(devices, list(loads.ALL.values()), 2)]
+        self.assertEqual(first[:len(plan.FIRST)], list(plan.FIRST))
+        self.assertEqual(set(first[:len(devices)]), set(duts.ALL))
+        early = first[:10]  # what a sitting of half an hour plays
+        for load in loads.ALL.values():
+            kinds = [duts.ALL[name].kind for name in early if load.why_not(duts.make(name)) is None]
+            self.assertTrue(any(kinds.count(kind) > 1 for kind in kinds), f"{load.name}: nothing to compare with")
 
     def test_seconds_follow_from_the_budget(self):
         devices = [FakeDevice(name) for name in "abcdef"]

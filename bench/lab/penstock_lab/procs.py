@@ -1,7 +1,8 @@
 """procs.py - processes of the four parties: each in its cgroup, on its cores, in its namespace, and surely ended.
 
 Model     Groups makes one cgroup (v2) per party below psk-lab-<pid>; a child enters it before it executes, so that its
-          own children are counted as well. The lab's own process is a party too.
+          own children are counted as well. The lab's own process is a party too. A group beside them holds what keeps
+          cores awake: processes that run only where nothing else would (SCHED_IDLE, cpu.idle).
 Cores     client and servers share the first cores, the device has cores of its own: cores_for().
 Errors    a load that does not end in time is killed and raises LoadError; the runner records it and goes on.
 """
@@ -10,7 +11,7 @@ import pathlib
 import resource
 import subprocess
 
-from .cpu import PARTIES, parse_cpu_stat
+from .cpu import AWAKE, PARTIES, parse_cpu_stat
 
 
 class LoadError(Exception):
@@ -47,25 +48,30 @@ class Groups:
             raise LoadError("no cgroup v2 tree is mounted; the lab counts CPU time by it")
         self.top = mount / f"psk-lab-{os.getpid()}"
         self.home = mount / pathlib.Path("/proc/self/cgroup").read_text().split("0::/", 1)[1].split("\n")[0]
-        for party in PARTIES:
-            (self.top / party).mkdir(parents=True, exist_ok=True)
-        (self.top / "lab" / "cgroup.procs").write_text("0")
+        self.places = {**{party: self.top / party for party in PARTIES}, AWAKE: mount / f"{self.top.name}-{AWAKE}"}
+        for place in self.places.values():
+            place.mkdir(parents=True, exist_ok=True)
+        idle = self.places[AWAKE] / "cpu.idle"
+        if idle.exists():
+            idle.write_text("1")  # where groups share out CPU time, a process's own policy counts inside its group only
+        (self.places["lab"] / "cgroup.procs").write_text("0")
 
     def enter(self, party):
         """For the calling process."""
-        (self.top / party / "cgroup.procs").write_text("0")
+        (self.places[party] / "cgroup.procs").write_text("0")
 
     def seconds(self, party):
-        return parse_cpu_stat((self.top / party / "cpu.stat").read_text())
+        return parse_cpu_stat((self.places[party] / "cpu.stat").read_text())
 
-    def pids(self):
-        return {int(pid) for party in PARTIES for pid in (self.top / party / "cgroup.procs").read_text().split()}
+    def pids(self, *parties):
+        """Processes of these parties, or of all."""
+        return {int(pid) for party in parties or self.places for pid in (self.places[party] / "cgroup.procs").read_text().split()}
 
     def close(self):
         (self.home / "cgroup.procs").write_text("0")
-        for party in PARTIES:
+        for place in self.places.values():
             try:
-                (self.top / party).rmdir()
+                place.rmdir()
             except OSError:
                 return  # something of ours still runs; its namespace's end will kill it
         self.top.rmdir()
@@ -82,20 +88,22 @@ class Parties:
         """Proxied connections that one process may hold: two descriptors each."""
         return min(12000, (self.open_files - 400) // 2)
 
-    def entering(self, party):
+    def entering(self, party, cores=None):
         """What a child does between fork and exec."""
         def enter():
             self.groups.enter(party)
-            os.sched_setaffinity(0, self.cores[party])
+            os.sched_setaffinity(0, cores or self.cores[party])
+            if party == AWAKE:
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
             resource.setrlimit(resource.RLIMIT_NOFILE, (self.open_files, self.open_files))
         return enter
 
-    def start(self, lab, party, space, *command, log=None, stdin=None):
+    def start(self, lab, party, space, *command, log=None, stdin=None, cores=None):
         """A child in a namespace, ended at the latest by the lab's close()."""
         output = open(log, "ab") if log else subprocess.DEVNULL
         try:
             child = subprocess.Popen(space.command(*command), stdin=stdin or subprocess.DEVNULL, stdout=output,
-                                     stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self.entering(party))
+                                     stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=self.entering(party, cores))
         finally:
             if log:
                 output.close()

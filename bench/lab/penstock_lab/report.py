@@ -8,6 +8,7 @@ from .charts import esc
 from .formats import bare, microseconds, number, percent, ratio, seconds
 from .profile import said
 from .page import CAVEATS, CLASSES, ELSEWHERE, METHOD, STYLE, TIERS
+from .results import BASE
 from .targets import check_targets
 from .verdict import beside_peers, pairs, quietness
 
@@ -60,8 +61,9 @@ def load_section(results, load):
         found = [(name, *(middle(results, name, load, key) for key in ("p50", "p90", "p99"))) for name in names]
         out.append("<h4>latency: p50 (dot), p90 (line), p99 (end)</h4>" + charts.latencies(found))
     parts = [(name, split_of(results.good(name, load))) for name in names if results.good(name, load)]
-    out.append(f'<h4>CPU seconds per {esc(info["operation"])}, the whole machine, by who used them</h4>'
-               + charts.stacked(parts, [title for _key, title in SPLIT], seconds))
+    if results.tells_cpu(load):
+        out.append(f'<h4>CPU seconds per {esc(info["operation"])}, the whole machine, by who used them</h4>'
+                   + charts.stacked(parts, [title for _key, title in SPLIT], seconds))
     out.append(load_table(results, load, names))
     return "".join(out)
 
@@ -135,12 +137,15 @@ def skipped_section(results):
 
 
 def idle_section(results):
-    rows = []
-    for name in results.devices():
-        samples = results.idle(name)
-        if samples:
-            rows.append((name, stats.median(samples), min(samples), max(samples), name.startswith("penstock")))
-    return charts.bars(rows, "% of a core", percent)
+    out = ""
+    for metric, title in (("device_percent", "its processes"), ("machine_percent", "the whole machine, without the lab and other processes")):
+        rows = []
+        for name in results.devices():
+            samples = results.idle(name, metric)
+            if samples:
+                rows.append((name, stats.median(samples), min(samples), max(samples), name.startswith("penstock")))
+        out += f"<h4>{title}</h4>" + charts.bars(rows, "% of a core", percent) if rows else ""
+    return out
 
 
 def curve_section(results):
@@ -168,7 +173,7 @@ def series_by_kind(results, points, metric):
             value = middle(results, name, load, metric)
             if value:
                 found.setdefault(results.devices()[name]["kind"], {}).setdefault(name, []).append((x, value))
-    cable = found.pop("none", {})
+    cable = {name: series for name, series in found.pop("none", {}).items() if name == BASE}
     return {kind: {**cable, **series} for kind, series in found.items()} or {"none": cable}
 
 
@@ -214,7 +219,7 @@ def page(results):
         *(load_section(results, load) for load in measured)]
     curve = curve_section(results)
     sections += [f"<h2>Curves</h2>{curve}" if curve else "",
-                 "<h2>Idle: percent of one core that the device takes when nothing happens</h2>", idle_section(results),
+                 "<h2>Idle: percent of one core while nothing happens</h2>", idle_section(results),
                  profile_section(results), report_parts.section(data, table), "<h2>Devices</h2>",
                  table(["kind", "meaning"], [[esc(kind), esc(meaning)] for kind, meaning in CLASSES], 9),
                  "<h3>Penstock's tiers</h3>", table(["tier", "what it is", "device"], [list(map(esc, row)) for row in TIERS], 9),

@@ -46,7 +46,11 @@ class Results:
         return self.data["loads"]
 
     def metrics(self, load):
-        return [*self.loads()[load]["metrics"], *COST_METRICS]
+        return [*self.loads()[load]["metrics"], *(COST_METRICS if self.tells_cpu(load) else ())]
+
+    def tells_cpu(self, load):
+        """Is CPU per operation worth a word?"""
+        return self.loads()[load].get("tells_cpu", True)
 
     def headline(self, load):
         return next(metric for metric in self.loads()[load]["metrics"] if metric["headline"])
@@ -62,6 +66,8 @@ class Results:
 
     def samples(self, device, load, metric):
         """One figure per round that succeeded."""
+        if metric.startswith("cost") and not self.tells_cpu(load):
+            return []
         if metric == "cost_added":
             return self.added(device, load)
         found = (value_of(cell, metric) for cell in self.good(device, load))
@@ -99,7 +105,7 @@ class Results:
         return statistics.median(shares) if shares else 0.0
 
     def idle(self, device, name="device_percent"):
-        return [row[name] for row in self.data["idle"] if row["device"] == device]
+        return [row[name] for row in self.data["idle"] if row["device"] == device and name in row]
 
 
 def value_of(cell, metric):

@@ -76,17 +76,21 @@ class Reading(unittest.TestCase):
         self.assertIn(("penstock-http", "routes-10000"), targets.missed_places(results))
 
     def test_latency_and_idle_cpu_get_no_verdict_from_noise(self):
-        def added(values):
+        def added(values, load="latency-awake", apart=None):
             results = run(COSTS)
-            results.devices()["route"] = {"title": "r", "kind": "packets", "notes": ""}
-            results.loads()["latency"] = results.loads()["keepalive"]
+            results.devices()["direct-apart"] = {"title": "r", "kind": "none", "notes": ""}
+            results.loads()[load] = {**results.loads()["keepalive"], "tells_cpu": load == "latency"}
             for turn, value in enumerate(values):
-                for name, p50 in (("route", 20.0), ("penstock-proxy", 20.0 + value)):
+                for name, p50 in (("direct", 20.0), ("penstock-proxy", 20.0 + value), *([("direct-apart", 20.0 + apart)] if apart else [])):
                     one = cell(name, turn, 10000, 30e-6)
-                    results.data["cells"].append({**one, "load": "latency", "values": {**one["values"], "p50": p50}})
-            return next(row for row in targets.check_targets(results) if row.text == "penstock-proxy: added p50 at low load")
+                    results.data["cells"].append({**one, "load": load, "values": {**one["values"], "p50": p50}})
+            self.page = report.page(results)
+            return next(row for row in targets.check_targets(results) if row.text.startswith("penstock-proxy: added p50 of a lone request"))
         self.assertEqual(added([5, 6, 5, 6]).word, "met")
-        self.assertEqual((added([62, 63, 64, 65]).word, added([62, 63, 64, 65]).load), ("missed", "latency"))
+        self.assertEqual(self.page.count("<h4>CPU seconds per"), 1)  # keepalive's
+        self.assertEqual((added([62, 63, 64, 65]).word, added([62, 63, 64, 65]).load), ("missed", "latency-awake"))
+        self.assertIn("hypervisor", added([62, 63, 64, 65], "latency").why)
+        self.assertIn("core is 26.0 us away", added([62, 63, 64, 65], "latency", 26.0).why)
         self.assertEqual(added([5, 900, 10, 20]).word, "refused")
         self.assertEqual(added([62]).word, "refused")
         idle = run(COSTS)

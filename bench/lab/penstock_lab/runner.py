@@ -33,7 +33,7 @@ def fresh(mode, devices, loads, rounds, seconds, budget, profiles, cores, with_p
                  "rounds_done": 0, "took_seconds": 0.0, "finished": False, "turns_done": [], "sittings": [],
                  "cores": {party: sorted(own) for party, own in cores.items()}},
         "devices": {device.name: {"title": device.title, "kind": device.kind, "notes": device.notes()} for device in devices},
-        "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve,
+        "loads": {load.name: {"title": load.title, "operation": load.operation, "offloads": load.offloads, "curve": load.curve, "tells_cpu": load.tells_cpu,
                               "metrics": [{"name": m.name, "unit": m.unit, "better": m.better, "headline": m.headline}
                                           for m in load.metrics]} for load in loads},
         "skipped": plan.skipped(devices, loads), "cells": [], "idle": [], "profiles": [], "parts": {}}
@@ -176,7 +176,7 @@ class Runner:
     def profiles(self, begun, allowance):
         """A profile of every place where a target was missed; False when time ran out before the last."""
         have = {(row["device"], row["load"]) for row in self.data["profiles"]}
-        for name, load in missed_places(Results(self.data))[:profile.PROFILES_MAX]:
+        for name, load in missed_places(Results(self.data))[:self.plan["profiles"]]:
             if (name, load) in have:
                 continue
             if allowance and self.clock() - begun + plan.PROFILE_SECONDS > allowance:

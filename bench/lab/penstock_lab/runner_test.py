@@ -34,7 +34,7 @@ class Played(runner.Runner):
         return {"device": name, "load": load, "how": "", "symbols": []}
 
 
-def fresh(rounds=2, budget=1000, profiles=False):
+def fresh(rounds=2, budget=1000, profiles=0):
     return runner.fresh("run", [duts.make(name) for name in DEVICES], [loads.find(name) for name in LOADS], rounds, 1, budget, profiles,
                         CORES)
 
@@ -126,7 +126,7 @@ class Sittings(unittest.TestCase):
             self.assertFalse(late.data["plan"]["finished"])
 
     def test_missed_targets_are_profiled_once(self):
-        data = fresh(profiles=True)
+        data = fresh(profiles=2)
         data["idle"] = [{"device": "penstock-fullnat", "round": 0, "device_percent": 90.0}]
         first = Played(self.keep)
         first.run(data)

@@ -6,6 +6,7 @@ Offloads  "on": as veth comes, 64 KiB at once between kernels. "off": frames of 
           wire carries them. A steering program changes what its peer may offload; that is part of its device's cost.
 Not here  who forwards (duts/), who sends (loads/)
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -15,7 +16,7 @@ import servers
 from lab import CLIENT4, NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, run, server4, wait_for
 
 from . import ROOT
-from .cpu import Meter
+from .cpu import AWAKE, Meter
 from .procs import LoadError
 
 WIRE = ("tx", "off", "tso", "off", "gso", "off", "gro", "off")
@@ -149,6 +150,23 @@ class Bed:
             for pid in fresh:
                 os.sched_setaffinity(pid, cores)
             before |= fresh
+
+    @contextlib.contextmanager
+    def awake(self):
+        """Meanwhile no core halts: on each, a process spins that gives way to whatever else wants to run."""
+        cores = sorted(set().union(*self.parties.cores.values()))
+        children = [self.parties.start(self.lab, AWAKE, self.lab.node, peer("spin"), cores={core}) for core in cores]
+        try:
+            wait_for(lambda: self.parties.groups.seconds(AWAKE) > 0.02 * len(cores), 5, "every core is awake", 0.02)
+            yield
+        finally:
+            for child in children:
+                self.lab.end(child)
+
+    def serve_apart(self):
+        """What serves moves to the device's cores."""
+        for pid in self.parties.groups.pids("servers"):
+            os.sched_setaffinity(pid, self.parties.cores["device"])
 
     def route_flood_home(self, device):
         """Answers to SYNs of 10.50.0.0/16 find their way to the client, which ignores them."""

@@ -69,7 +69,8 @@ def beside_peers(results):
             if not device.startswith("penstock"):
                 continue
             for peer in peers_of(results, load, device):
-                for metric in (results.headline(load), {"name": results.cost_metric(load), "better": "lower"}):
+                costs = [{"name": results.cost_metric(load), "better": "lower"}] * results.tells_cpu(load)
+                for metric in (results.headline(load), *costs):
                     a, b = (results.samples(name, load, metric["name"]) for name in (peer, device))
                     steady = [results.steadiness(name, load, metric["name"]) for name in (peer, device)]
                     rows.append({"load": load, "device": device, "peer": peer, "metric": metric["name"],

@@ -25,6 +25,7 @@ class Device:
     polls = False             # keeps its core busy whatever happens
     keeps_order = True        # a close never overtakes payload
     configurable = False      # reload() exists
+    only = None               # loads that it is for; None: whatever fits
     routes = 0                # as set_routes() said last; devices that read HTTP have it
 
     def start(self, bed):

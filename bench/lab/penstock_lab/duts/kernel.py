@@ -16,6 +16,19 @@ class Direct(Device):
         return DIRECT_SERVER, service[2]
 
 
+class DirectApart(Direct):
+    """How far it is to another core: a device pays that twice."""
+
+    name, title = "direct-apart", "a cable, the server on the device's core"
+    only = ("latency", "latency-awake", "keepalive")
+
+    def start(self, bed):
+        bed.serve_apart()
+
+    def notes(self):
+        return "the same distance as to a device, without one"
+
+
 class Route(Device):
     name, title, kind, serves = "route", "kernel routing, no balancing", "packets", ANY
 
@@ -73,4 +86,4 @@ class Sidecar(HAProxyTcp):
         return f"the proxy connects from {NODE_SERVERS4}; conntrack is on the path of both halves"
 
 
-DEVICES = (Direct, Route, Nft, Sidecar)
+DEVICES = (Direct, DirectApart, Route, Nft, Sidecar)

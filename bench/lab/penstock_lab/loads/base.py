@@ -31,7 +31,8 @@ class Load:
     offloads = "on"
     kinds = None      # device kinds that it makes sense for; None: all that serve the service
     curve = None      # (family, x): a point of a curve over x
-    overhead = 0.5    # seconds beside the measured ones
+    overhead = 0.25    # seconds beside the measured ones
+    tells_cpu = True  # CPU per operation means something
     closes = False    # connections end while payload may be under way
     early = False     # before what leaves connections in TIME_WAIT
     late = False      # leaves something behind: after the turn's other loads
@@ -40,6 +41,8 @@ class Load:
         """Why this load does not meet the device, or None."""
         if self.service not in device.serves:
             return f"the device does not carry {CARRIED[self.service]}"
+        if device.only is not None and self.name not in device.only:
+            return f"the device is for {', '.join(device.only)}"
         if self.kinds is not None and device.kind not in self.kinds:
             return f"for devices of other kinds: {', '.join(self.kinds)}"
         if self.closes and not device.keeps_order:

@@ -85,6 +85,7 @@ class Counter:
 
 class Packets(Load):
     service, operation, offloads, late = "sink", "packet", "off", True
+    overhead = 0.7
     name, title = "packets", "frames of 64 octets, UDP, 64 flows, as many as the generator sends"
     metrics = (Metric("rate", "packets/s", headline=True), Metric("sent", "packets/s"), Metric("lost", "%", "lower"),
                Metric("sender", "% of a core", "lower"))

@@ -51,6 +51,22 @@ class Web(Load):
                 **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
 
 
+class Awake(Web):
+    """No core halts, so a hop between cores costs what the kernel and the device make of it, and not what a hypervisor takes to
+    wake a virtual core. Softirqs that interrupt what spins are charged to it, so nothing is said about CPU."""
+
+    tells_cpu = False
+
+    def __init__(self, name, title):
+        super().__init__(name, title, connections=1)
+        self.metrics = (Metric("p50", "us", "lower", headline=True), Metric("p90", "us", "lower"), Metric("p99", "us", "lower"),
+                        Metric("rate", "requests/s"))
+
+    def run(self, bed, device, seconds):
+        with bed.awake():
+            return super().run(bed, device, seconds)
+
+
 def parse_h2load(text):
     """{"rate", "requests", "errors"} of what h2load prints."""
     rate = re.search(r"finished in .*?, ([\d.]+) req/s", text)
@@ -90,6 +106,7 @@ LOADS = (
     Web("keepalive", "HTTP, 32 kept connections, tiny answer", curve=("connections", 32)),
     Web("oneshot", "HTTP, one connection per request", close=True),
     Web("latency", "HTTP, one kept connection: nothing waits for a neighbour", connections=1, curve=("connections", 1)),
+    Awake("latency-awake", "HTTP, one kept connection, no core halts"),
     Web("keepalive-8", "HTTP, 8 kept connections", connections=8, curve=("connections", 8)),
     Web("keepalive-64", "HTTP, 64 kept connections", connections=64, curve=("connections", 64)),
     Web("keepalive-256", "HTTP, 256 kept connections", connections=256, curve=("connections", 256)),
