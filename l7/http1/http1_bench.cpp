@@ -7,10 +7,13 @@
 #include <http_parser.h>
 
 #include <array>
+#include <charconv>
 #include <string>
 #include <string_view>
 
+#include "l7/http1/body.h"
 #include "l7/http1/request_parser.h"
+#include "l7/http1/response_parser.h"
 #include "l7/http1/serialise.h"
 
 namespace penstock::http1 {
@@ -160,6 +163,60 @@ void write_ours(benchmark::State& state) {
   state.counters["hash"] = static_cast<double>(mix(0, {buffer.data(), hash}) >> 32);
 }
 BENCHMARK(write_ours)->DenseRange(0, 2);
+
+/// The heads of two answers: a small server's, and one with 12 fields.
+const std::array<std::string, 2> kAnswers{
+    "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: application/json; charset=utf-8\r\n"
+    "Transfer-Encoding: chunked\r\nConnection: keep-alive\r\nVary: Accept-Encoding\r\nETag: W/\"5f1-18c0\"\r\n"
+    "Cache-Control: no-cache, no-store, must-revalidate\r\nX-Request-Id: 8f14e45f-ceea-467f-9e1b-3c7a0d1b2f6e\r\n"
+    "X-Frame-Options: DENY\r\nX-Content-Type-Options: nosniff\r\nStrict-Transport-Security: max-age=31536000\r\n"
+    "X-Envoy-Upstream-Service-Time: 12\r\n\r\n"};
+
+void parse_response(benchmark::State& state) {
+  const std::string& head = kAnswers[static_cast<std::size_t>(state.range(0))];
+  const HeadLimits limits;
+  const HttpValidationPolicy policy;
+  ResponseParser parser{limits, policy, best_classifier()};
+  Marks marks;
+  ResponseHead out;
+  for (auto _ : state) {
+    parser.reset();
+    if (parser.parse(head, Method::get, marks, out) != ParseStatus::complete) return state.SkipWithError("refused");
+    benchmark::ClobberMemory();
+  }
+  state.counters["octets"] = static_cast<double>(head.size());
+  state.counters["fields"] = static_cast<double>(out.fields.count);
+}
+BENCHMARK(parse_response)->DenseRange(0, 1);
+
+/// A body of 16 chunks of so many octets; items are chunks.
+void chunked_body(benchmark::State& state) {
+  constexpr int kChunks = 16;
+  const auto octets = static_cast<std::size_t>(state.range(0));
+  std::string body;
+  std::array<char, 16> hex;
+  const auto end = std::to_chars(hex.begin(), hex.end(), octets, 16).ptr;
+  for (int i = 0; i < kChunks; ++i) body += std::string(hex.begin(), end) + "\r\n" + std::string(octets, 'x') + "\r\n";
+  body += "0\r\n\r\n";
+  const BodyLimits limits;
+  std::array<char, 256> trailers;
+  BodyReader reader{limits, best_classifier(), trailers};
+  Marks marks;
+  for (auto _ : state) {
+    reader.start({.kind = BodyKind::chunked});
+    stream::Slice slice{body, 0};
+    BodyStatus status = BodyStatus::data;
+    while (status == BodyStatus::data) {
+      const BodyReader::Step step = reader.feed(slice, marks);
+      slice = slice.from(step.consumed);
+      status = step.status;
+    }
+    if (status != BodyStatus::complete) return state.SkipWithError("not complete");
+  }
+  state.SetItemsProcessed(state.iterations() * kChunks);
+}
+BENCHMARK(chunked_body)->Arg(64)->Arg(4096);
 
 BENCHMARK(parse_ours)->ArgsProduct({{0, 1, 2}, {2, 1, 0}})->ArgNames({"head", "level"});
 
