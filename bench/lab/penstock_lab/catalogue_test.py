@@ -58,6 +58,15 @@ class Texts(unittest.TestCase):
         self.assertEqual(text.count("path_reg"), 3)
         self.assertIn("maxconn 100", text)
 
+    def test_proxies_have_a_master_once_they_are_to_be_changed(self):
+        nginx = duts.make("nginx-http")
+        self.assertIn("master_process off", nginx.head("/x", 1000))
+        nginx.mastered = True
+        self.assertIn("master_process on", nginx.head("/x", 1000))
+        churn = [name for name in duts.ALL if loads.find("churn").why_not(duts.make(name)) is None]
+        self.assertEqual({duts.ALL[name].kind for name in churn}, {"packets", "connections", "requests"})
+        self.assertNotIn("epoll", churn)
+
     def test_nginx_has_a_location_per_route(self):
         device = duts.make("nginx-http")
         self.assertEqual(device.body("/x").count("location"), 1)

@@ -52,6 +52,9 @@ COSTS = (
     ("RPC: a million heartbeats per CPU second", "heartbeats", "penstock-proxy", 1 / 1e6,
      "a heartbeat is relayed to the server like any payload; nothing of Penstock answers it"),
 )
+LARGE = {name: f"{name}-lf" for name in ("penstock-proxy", "penstock-http")}  # the same with large_frames has the same targets
+RATIOS += tuple((f"{text}; large_frames", load, metric, LARGE[device], *rest) for text, load, metric, device, *rest in RATIOS if device in LARGE)
+COSTS += tuple((f"{text}; large_frames", load, LARGE[device], *rest) for text, load, device, *rest in COSTS if device in LARGE)
 ROUTES_SAME = 1.1  # cost of a request among many routes, beside one route
 ROUTES = {"routes-1000": "1,000 regular expressions, the last taken,", "routes-10000": "10,000 regular expressions, the last taken,",
           "routes-1000-first": "1,000 regular expressions, the first taken,",

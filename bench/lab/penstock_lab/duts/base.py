@@ -35,6 +35,9 @@ class Device:
         """(address, port) for a client; service is a row of topology.SERVICES."""
         return VIP4, service[1]
 
+    def make_configurable(self, bed):
+        """Before the first reload(); what has no master process gets one."""
+
     def pid(self):
         """Its main process, or None: for memory."""
         return None

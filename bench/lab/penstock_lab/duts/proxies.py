@@ -1,25 +1,52 @@
-"""proxies.py - HAProxy and nginx from Debian, as TCP and as HTTP proxies, one thread or worker each, logs off."""
+"""proxies.py - HAProxy and nginx from Debian, as TCP and as HTTP proxies, one thread or worker each, logs off. They run without a
+master process until somebody wants to change their configuration."""
+import os
+import pathlib
 import signal
 
-from lab import VIP4
+from lab import VIP4, wait_for
 
 from ..patterns import pattern_of
 from ..topology import service as service_named, services
 from .base import Device
 
 
-class HAProxyTcp(Device):
+class Proxy(Device):
+    """A process, or a master of one."""
+
+    configurable, mastered, reload_signal = True, False, None
+
+    def make_configurable(self, bed):
+        self.stop(bed)
+        self.mastered = True
+        self.start(bed)
+
+    def stop(self, bed):
+        bed.lab.end(self.child, signal.SIGKILL)
+
+    def workers(self):
+        return set(map(int, pathlib.Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()))
+
+    def reload(self, _turn):
+        """Done when another worker has come; those before it end when their connections do."""
+        before = self.workers()
+        os.kill(self.child.pid, self.reload_signal)
+        wait_for(lambda: self.workers() - before, 5, f"{self.name} has a new worker", 0.002)
+
+    def pid(self):
+        return max(self.workers()) if self.mastered else self.child.pid
+
+
+class HAProxyTcp(Proxy):
+    reload_signal = signal.SIGUSR2
     name, title, kind, mode = "haproxy-tcp", "HAProxy, mode tcp, one thread", "connections", "tcp"
 
     def start(self, bed):
         bed.own_addresses()
         config, log = bed.lab.directory / "haproxy.cfg", bed.lab.directory / "haproxy.log"
         config.write_text(self.text(bed.parties.connections_max()))
-        child = bed.start("device", bed.lab.node, "haproxy", "-db", "-f", config, log=log)
+        child = bed.start("device", bed.lab.node, "haproxy", *(["-W"] if self.mastered else []), "-db", "-f", config, log=log)
         self.started(bed, child, self.bind(self.rows()[0])[1], log)
-
-    def stop(self, bed):
-        bed.lab.end(self.child, signal.SIGKILL)
 
     def rows(self):
         return [row for row in services() if row[0] in self.serves]
@@ -40,9 +67,6 @@ class HAProxyTcp(Device):
 
     def bind_more(self, _service):
         return ""
-
-    def pid(self):
-        return self.child.pid
 
 
 class HAProxyHttp(HAProxyTcp):
@@ -77,7 +101,8 @@ class HAProxyHttp(HAProxyTcp):
                 f"backend web\n  server s {server}:{to}\n")
 
 
-class NginxStream(Device):
+class NginxStream(Proxy):
+    reload_signal = signal.SIGHUP
     name, title, kind = "nginx-stream", "nginx stream, one worker", "connections"
 
     def start(self, bed):
@@ -93,7 +118,7 @@ class NginxStream(Device):
 
     def head(self, directory, open_files):
         return ("load_module /usr/lib/nginx/modules/ngx_stream_module.so;\n" if self.kind == "connections" else "") + f"""
-user root; daemon off; master_process off; worker_processes 1; worker_rlimit_nofile {open_files};
+user root; daemon off; master_process {"on" if self.mastered else "off"}; worker_processes 1; worker_rlimit_nofile {open_files};
 pid {directory}/nginx.pid; error_log {directory}/error.log warn;
 events {{ worker_connections {open_files - 100}; }}
 """
@@ -104,9 +129,6 @@ events {{ worker_connections {open_files - 100}; }}
                        for row in services() if row[0] in self.serves for _name, port, to, _protocol in (row,))
         return f"stream {{\n  tcp_nodelay on;\n{rows}}}\n"
 
-    def pid(self):
-        return self.child.pid
-
 
 class NginxHttp(NginxStream):
     name, title, kind, serves = "nginx-http", "nginx http proxy, one worker, upstream keep-alive", "requests", ("web", "h2")
@@ -114,7 +136,7 @@ class NginxHttp(NginxStream):
     routes, alike = 0, False
 
     def set_routes(self, bed, count, alike=False):
-        bed.lab.end(self.child, signal.SIGKILL)
+        self.stop(bed)
         self.routes, self.alike = count, alike
         self.start(bed)
 

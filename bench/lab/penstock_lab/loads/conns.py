@@ -133,6 +133,10 @@ class Churn(Web):
     def why_not(self, device):
         return super().why_not(device) or (None if device.configurable else "the lab cannot replace this device's configuration while it runs")
 
+    def prepare(self, bed, device):
+        super().prepare(bed, device)
+        device.make_configurable(bed)
+
     def run(self, bed, device, seconds):
         times, stop, failures = [], threading.Event(), []
 
