@@ -3,12 +3,16 @@ master process until somebody wants to change their configuration."""
 import os
 import pathlib
 import signal
+import time
 
 from lab import VIP4, wait_for
 
 from ..patterns import pattern_of
 from ..topology import service as service_named, services
 from .base import Device
+
+
+SAY_AGAIN_SECONDS = 0.25
 
 
 class Proxy(Device):
@@ -28,10 +32,17 @@ class Proxy(Device):
         return set(map(int, pathlib.Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()))
 
     def reload(self, _turn):
-        """Done when another worker has come; those before it end when their connections do."""
-        before = self.workers()
-        os.kill(self.child.pid, self.reload_signal)
-        wait_for(lambda: self.workers() - before, 5, f"{self.name} has a new worker", 0.002)
+        """Done when another worker has come; those before it end when their connections do. A master that is still busy with the reload
+        before does not hear the signal: it is said again."""
+        before, said = self.workers(), -SAY_AGAIN_SECONDS
+
+        def renewed():
+            nonlocal said
+            if time.monotonic() - said > SAY_AGAIN_SECONDS:
+                os.kill(self.child.pid, self.reload_signal)
+                said = time.monotonic()
+            return self.workers() - before
+        wait_for(renewed, 5, f"{self.name} has a new worker", 0.002)
 
     def pid(self):
         return max(self.workers()) if self.mastered else self.child.pid

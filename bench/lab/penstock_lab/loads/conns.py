@@ -125,10 +125,11 @@ class Churn(Web):
     """Reloads as fast as the device takes them, by a thread of the lab, while requests run."""
 
     late = True
+    errors_max = 1.0  # what a change loses is a figure
 
     def __init__(self):
         super().__init__("churn", "HTTP, 32 kept connections, while the configuration changes all the time")
-        self.metrics += (Metric("reloads", "reloads/s"), Metric("slowest", "ms", "lower"))
+        self.metrics += (Metric("reloads", "reloads/s"), Metric("slowest", "ms", "lower"), Metric("failed", "%", "lower"))
 
     def why_not(self, device):
         return super().why_not(device) or (None if device.configurable else "the lab cannot replace this device's configuration while it runs")
@@ -160,7 +161,8 @@ class Churn(Web):
             stop.set()
             thread.join(20)
         self.need(not failures, f"reload: {failures[:1]}")
-        values.update(reloads=len(times) / (time.monotonic() - begun), slowest=max(times) * 1e3)
+        values.update(reloads=len(times) / (time.monotonic() - begun), slowest=max(times) * 1e3,
+                      failed=100 * values["errors"] / values["operations"])
         return values
 
 

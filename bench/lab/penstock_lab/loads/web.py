@@ -30,6 +30,8 @@ def parse_wrk(text):
 
 
 class Web(Load):
+    errors_max = 1e-3  # share of requests; beyond, there is no figure
+
     def __init__(self, name, title, path="/", connections=32, close=False, curve=None, offloads="on"):
         self.name, self.title, self.path, self.connections = name, title, path, connections
         self.curve, self.offloads = curve, offloads
@@ -45,7 +47,7 @@ class Web(Load):
         done = parse_wrk(bed.run("client", bed.lab.client, *words, f"http://{address}:{port}{self.path}",
                                  timeout=seconds + 8))
         self.need(done["requests"] > 0, "no request was answered")
-        self.need(done["errors"] <= done["requests"] / 1000,
+        self.need(done["errors"] <= done["requests"] * self.errors_max,
                   f"{done['errors']} errors ({done['kinds']}) in {done['requests']} requests")
         return {"operations": done["requests"], "errors": done["errors"],
                 **{name: done[name] for name in ("rate", "p50", "p90", "p99")}}
