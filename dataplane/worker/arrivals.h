@@ -1,13 +1,13 @@
 // arrivals.h - whether frames come so fast that a worker does better to let some gather than to look for each.
 //
-// Model     counts frames over periods of a millisecond, of four while fast. Fast begins behind four periods in a row
+// Model     counts frames over periods of a millisecond, of four while fast. Fast begins behind eight periods in a row
 //           with at least kFastFrames each. A fast worker that finds its queues empty rests (PacketIo::rest) instead of
 //           polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and cache
 //           lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
-//           arrives than before the rests (kKeptPercent), since peers that wait for each answer now wait for the rest
-//           as well. After a vain try none is made for a pause, which doubles with each up to kPauseMax.
-//           A slow worker polls for WorkerConfig::spin and then sleeps until a frame wakes it, which answers a lone
-//           request soonest.
+//           arrives than before the rests, since peers that wait for each answer now wait for the rest as well: much
+//           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. After a vain try none
+//           is made for a pause, which doubles with each up to kPauseMax. A slow worker polls for WorkerConfig::spin
+//           and then sleeps until a frame wakes it, which answers a lone request soonest.
 // Limits    a rest delays a frame by kRest and what the kernel's timer adds, some 10 us on a virtual machine.
 #pragma once
 #include <algorithm>
@@ -20,6 +20,7 @@ namespace penstock::worker {
 inline constexpr Duration::rep kFastFrames = 64;
 inline constexpr Duration::rep kGathered = 5;
 inline constexpr Duration::rep kKeptPercent = 80;
+inline constexpr Duration::rep kKeptLongPercent = 94;
 inline constexpr Duration kRest{std::chrono::microseconds{50}};
 
 class Arrivals {
@@ -56,7 +57,11 @@ class Arrivals {
     fast_ = watched_ == kWatched && now >= not_before_;
   }
   void judge(Duration::rep rate, Instant now) {
-    const bool pays = frames_ >= kGathered * rounds_ && rate * 100 >= before_ * kKeptPercent;
+    long_rate_ += rate;
+    const bool all = ++judged_ == kLong;
+    const bool pays = frames_ >= kGathered * rounds_ && rate * 100 >= before_ * kKeptPercent &&
+                      (!all || long_rate_ * 100 >= before_ * kKeptLongPercent * kLong);
+    if (!pays || all) long_rate_ = judged_ = 0;
     if (pays) {
       pause_ = std::max(pause_ / 2, kPauseMin);
       return;
@@ -68,9 +73,11 @@ class Arrivals {
   }
   static constexpr Duration kPeriod{std::chrono::milliseconds{1}};
   static constexpr Duration kFastPeriod{std::chrono::milliseconds{4}};
-  static constexpr Duration::rep kWatched = 4;
+  static constexpr Duration::rep kWatched = 8;
+  static constexpr Duration::rep kLong = 4;
   Duration::rep frames_{}, rounds_{};
-  Duration::rep before_{}, watched_{};  ///< frames per millisecond before the rests, and in how many periods in a row
+  Duration::rep before_{}, watched_{};    ///< frames per millisecond before the rests, and in how many periods in a row
+  Duration::rep long_rate_{}, judged_{};  ///< sum of the rates of that many periods while fast
   Duration pause_{kPauseMin};
   Instant since_{}, not_before_{};
   bool fast_{};

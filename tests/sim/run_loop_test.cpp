@@ -183,7 +183,7 @@ TEST(Arrivals, many_that_gather_are_fast_until_they_do_not) {
   worker::Arrivals arrivals;
   Instant now{100ms};
   EXPECT_EQ(fast_after(arrivals, now, 1, 20us, 50ms), Duration::max()) << "50 frames a millisecond";
-  EXPECT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 6ms) << "100 frames a millisecond";
+  EXPECT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 10ms) << "100 frames a millisecond";
   for (int i = 0; i < 1000; ++i) arrivals.count(10, now += 70us);
   EXPECT_TRUE(arrivals.fast()) << "rests gather ten at once";
   for (int i = 0; i < 100; ++i) arrivals.count(0, now += 70us);
@@ -193,12 +193,12 @@ TEST(Arrivals, many_that_gather_are_fast_until_they_do_not) {
 TEST(Arrivals, few_that_wait_for_answers_are_left_in_peace_for_a_while) {
   worker::Arrivals arrivals;
   Instant now{100ms};
-  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 6ms);
+  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 10ms);
   for (int i = 0; i < 100; ++i) arrivals.count(4, now += 70us);
   EXPECT_FALSE(arrivals.fast());
   const Duration again = fast_after(arrivals, now, 1, 10us, 50ms);
   EXPECT_GE(again, 10ms);
-  EXPECT_LE(again, 22ms);
+  EXPECT_LE(again, 26ms);
 }
 
 TEST(Arrivals, whom_rests_slow_down_is_tried_ever_more_seldom) {
@@ -213,7 +213,21 @@ TEST(Arrivals, whom_rests_slow_down_is_tried_ever_more_seldom) {
     for (int i = 0; i < 100; ++i) arrivals.count(8, now += 80us);  // 100: eight at once, but each waited for the rest
     ASSERT_FALSE(arrivals.fast());
   }
-  EXPECT_LE(fast_after(arrivals, now, 2, 10us, 1s), worker::Arrivals::kPauseMax + 6ms);
+  EXPECT_LE(fast_after(arrivals, now, 2, 10us, 1s), worker::Arrivals::kPauseMax + 10ms);
+}
+
+TEST(Arrivals, a_small_loss_ends_rests_only_when_it_lasts) {
+  worker::Arrivals arrivals;
+  Instant now{100ms};
+  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 10ms);
+  for (int i = 0; i < 300; ++i) arrivals.count(i % 100 < 50 ? 7 : 8, now += 77us);  // 91 and 104 a millisecond in turns
+  EXPECT_TRUE(arrivals.fast()) << "98 on average of 100 before";
+  bool ended = false;
+  for (int i = 0; i < 450 && !ended; ++i) {
+    arrivals.count(7, now += 77us);
+    ended = !arrivals.fast();
+  }
+  EXPECT_TRUE(ended) << "91 of 100, for long";
 }
 
 }  // namespace
