@@ -53,6 +53,7 @@ Result<std::unique_ptr<Dataplane>> Dataplane::start(const Options& options) {
   if (!workers) return workers.error();
   out->workers_ = std::move(*workers);
   out->table_ = std::make_unique<io::PortTable>(*out->runtime_, out->workers_->ios());
+  out->tell_time();
   out->workers_->start();
   out->table_->set_workers_running(true);
   if (auto published = out->publish_view(); !published) return published.error();
@@ -85,6 +86,12 @@ Status Dataplane::publish_view() {
   }
   publisher_->collect();
   return Done{};
+}
+
+/// Workers read no wall clock: they are told how far it is from theirs.
+void Dataplane::tell_time() {
+  const auto ahead = static_cast<std::int64_t>(realtime_ns() - to_nanoseconds(monotonic_now()));
+  for (std::size_t i = 0; i < workers_->size(); ++i) workers_->worker(i).set_wall_offset(ahead);
 }
 
 void Dataplane::wait_for_next_hops() {
@@ -221,6 +228,7 @@ Duration Dataplane::on_time(Instant now) {
     resolve_not_before_ = done + std::max<Duration>(kResolveDebounce, (done - now) * kResolvePauseFactor);
   }
   if (now - last_refresh_ >= kRefreshPeriod) {
+    tell_time();
     changed |= watch_.refresh(kRefreshEntries);
     last_refresh_ = now;
     publisher_->collect();

@@ -58,6 +58,7 @@ class Dataplane {
  private:
   Dataplane() = default;
   [[nodiscard]] Status publish_view();
+  void tell_time();
   void wait_for_next_hops();
   void lose_port(PortIndex index, const std::string& reason);
   [[nodiscard]] control::v1::PortState port_state(const io::DpdkPort& port) const;

@@ -22,7 +22,7 @@ namespace penstock::control {
 enum class ResponseDetail : std::uint8_t {
   none,                    ///< the endpoint's own response was passed on to its end
   redirect,                ///< answered by a redirect route
-  direct_response,         ///< answered by a direct response route
+  direct_response,         ///< answered by a direct response route, or here since Max-Forwards is 0
   bad_request,             ///< refused by the parser; 400
   request_timeout,         ///< the request head was not complete in time; 408
   no_route,                ///< no host or no route; 404
@@ -35,7 +35,7 @@ enum class ResponseDetail : std::uint8_t {
   response_timeout,        ///< the route's timeout; 504
   idle_timeout,            ///< no octet either way for too long; 504 or cut off
   downstream_reset,        ///< the client went away before the response was complete
-  shutdown,                ///< the listener was removed
+  shutdown,                ///< the listener was removed, and its drain is over; 503 or cut off
   authorization_denied,    ///< by a rule of the route's authorization; 403
   rate_limited,            ///< the listener's rate limit; 429
   route_rate_limited,      ///< the route's rate limit; 429

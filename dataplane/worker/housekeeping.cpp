@@ -47,10 +47,11 @@ bool Worker::State::housekeeping() {
       wheel.advance(now_ms, kTimersPerRound, [this](FlowIndex f) { timer_fired(f); }) == kTimersPerRound;
   const bool more_folds = sweep();
   const bool more_relay = relay.housekeeping();
+  const bool more_http = http.housekeeping();
   counters.flows_active.set(table.size());
   counters.parked.set(parked.size());
   beat();
-  return more_timers || more_folds || more_relay;
+  return more_timers || more_folds || more_relay || more_http;
 }
 
 CoarseMs Worker::State::deadline_of(FlowIndex flow) {

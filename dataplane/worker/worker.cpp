@@ -44,6 +44,7 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
   }
   relay.set_application(&http_legs);
   http.log_to(&access_log);
+  http.date_by(&wall_offset_ns);
   http.ask_by(&http_questions, config.index);
   counters.flows_capacity.set(table.capacity());
 }
@@ -142,6 +143,8 @@ void Worker::drain() {
 void Worker::set_heartbeat(std::atomic<std::uint64_t>* slot) {
   state_->heartbeat.store(slot, std::memory_order_release);
 }
+
+void Worker::set_wall_offset(std::int64_t ns) { state_->wall_offset_ns.store(ns, std::memory_order_relaxed); }
 
 Instant Worker::next_deadline() const { return state_->next_deadline(); }
 std::uint32_t Worker::flow_count() const { return state_->table.size(); }

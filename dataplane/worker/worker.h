@@ -89,6 +89,10 @@ class Worker {
   /// Any thread. The slot must stay mapped until the worker has stopped.
   void set_heartbeat(std::atomic<std::uint64_t>* slot);
 
+  /// CLOCK_REALTIME less CLOCK_MONOTONIC in nanoseconds, to be told again about once a second: what responses are dated
+  /// by. Until then nobody knows the time. Any thread.
+  void set_wall_offset(std::int64_t ns);
+
   /// Earliest instant at which step() has something to do without a frame arriving; Instant::max() if never.
   [[nodiscard]] Instant next_deadline() const;
   [[nodiscard]] std::uint32_t flow_count() const;

@@ -244,6 +244,7 @@ struct Worker::State final : private relay::Host {
   bool sweep_wanted{};     ///< packets were counted since the last sweep began
   CoarseMs full_search{};  ///< when a full table was last searched for flows that are due
   std::atomic<std::atomic<std::uint64_t>*> heartbeat{};
+  std::atomic<std::int64_t> wall_offset_ns{};
   Instant last_beat{};
 };
 

@@ -93,6 +93,8 @@ class Exchange {
   [[nodiscard]] Step on(ExchangeEvent event, RejectReason reason = RejectReason::none);
   /// After kNextRequest.
   void next();
+  /// The client's connection is to end with this exchange. Before response(), so that its head says so.
+  void be_last() { downstream_keep_alive_ = false; }
 
   [[nodiscard]] ExchangeState state() const { return state_; }
   [[nodiscard]] bool may_read_request() const { return state_ == ExchangeState::idle; }

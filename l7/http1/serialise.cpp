@@ -71,6 +71,11 @@ class Edits {
         return true;
     return false;
   }
+  /// Does an edit say something about this field?
+  [[nodiscard]] bool names(KnownField field) const {
+    const std::span<const KnownField> known = std::span{known_}.first(edits_.size());
+    return std::find(known.begin(), known.end(), field) != known.end();
+  }
   void put_new(stream::Writer& out) const {
     for (const HeaderEdit& edit : edits_)
       if (edit.op != HeaderEdit::Op::remove) put_field(edit.name, edit.value, out);
@@ -202,6 +207,8 @@ WriteStatus write_response(const ResponseHead& head, const HttpValidationPolicy&
   out.put(head.reason.in(head.text));
   out.put(kCrlf);
   put_fields(head.text, head.fields, edits, out);
+  const bool dateless = head.status >= 200 && !head.fields.has(KnownField::date) && !edits.names(KnownField::date);
+  if (dateless && !rewrite.date.empty()) put_field("Date", rewrite.date, out);
   put_framing(rewrite.framing, head.text, head.fields, out);
   if (switching) put_field("Upgrade", policy.upgrade_tokens[head.upgrade - std::size_t{1}], out);
   ConnectionLine connection{out};
@@ -284,12 +291,14 @@ std::string_view status_phrase(std::uint16_t status) {
   return at != std::end(kPhrases) && at->status == status ? at->text : std::string_view{};
 }
 
-void write_error(std::uint16_t status, stream::Writer& out) {
+void write_error(std::uint16_t status, std::string_view date, stream::Writer& out) {
   out.put("HTTP/1.1 ");
   out.put_decimal(status);
   out.put(' ');
   out.put(status_phrase(status));
-  out.put("\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+  out.put(kCrlf);
+  if (!date.empty()) put_field("Date", date, out);
+  out.put("Content-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 }  // namespace penstock::http1

@@ -47,6 +47,7 @@ struct ResponseRewrite {
   std::span<const HeaderEdit> edits{};
   Framing framing{};  ///< outgoing_framing()
   std::string_view via{};
+  std::string_view date{};  ///< for a final response that has none, and whose edits name none (RFC 9110 s6.6.1)
   std::uint8_t client_minor{1};
   bool keep_alive{true};  ///< the client may send another request
 };
@@ -59,8 +60,8 @@ std::uint32_t write_trailers(std::string_view text, const FieldTable& trailers, 
 /// The words of RFC 9110 s15, RFC 6585 and RFC 7725 for a final status; "" for one that has none.
 [[nodiscard]] std::string_view status_phrase(std::uint16_t status);
 
-/// A whole answer of our own without a body that ends the connection.
-void write_error(std::uint16_t status, stream::Writer& out);
+/// A whole answer of our own without a body that ends the connection; `date` empty: nobody knows the time.
+void write_error(std::uint16_t status, std::string_view date, stream::Writer& out);
 
 /// Is the edit harmless to the framing? Configuration checks its edits with this.
 [[nodiscard]] bool is_sound(const HeaderEdit& edit);

@@ -140,8 +140,9 @@ TEST_F(Serialise, an_answer_of_our_own_is_complete_and_closes) {
   std::array<char, 256> space;
   for (std::size_t i = 1; i < kRejectReasonCount; ++i) {
     stream::Writer out{space};
-    write_error(kRejectReasons[i].status, out);
+    write_error(kRejectReasons[i].status, i % 2 == 0 ? "Sun, 06 Nov 1994 08:49:37 GMT" : "", out);
     ASSERT_TRUE(out.ok());
+    EXPECT_EQ(out.text().find("\r\nDate: Sun") != std::string_view::npos, i % 2 == 0);
     EXPECT_EQ(out.text().find("  "), std::string_view::npos);
     EXPECT_EQ(out.text().find(" \r"), std::string_view::npos) << "no phrase for " << kRejectReasons[i].status;
     const test::Relayed again = test::relay_responses(out.text(), {}, best_classifier());

@@ -14,8 +14,10 @@ EndpointState& HttpProxy::state_of(const control::EndpointRecord& endpoint) {
     // The slot has another owner now; its idle connections are closed as they are met.
     state.id = endpoint.id;
     state.errors_5xx = state.errors_gateway = state.ejections = 0;
-    state.ejected = state.known = state.warming = false;
+    state.ejected = state.warming = state.usable = false;
     state.credit = 0;
+    state.offered = endpoint.weight != 0;
+    state.seen = generation_;
   }
   return state;
 }
@@ -120,15 +122,19 @@ void HttpProxy::begin_slow_start(ClusterState& cluster, const ClusterView& view,
   state.usable_since = cluster.warm_since = now_ms_;
 }
 
-/// A configuration came: endpoints that are new in it, or became healthy, start slowly.
-void HttpProxy::note_usable(ClusterState& cluster, const ClusterView& view) {
-  if (view.policy->slow_start.window_ms == 0) return;
+/// A configuration came. Endpoints that were not usable before, or not there, start slowly: new ones, those that became
+/// healthy, and those that got a weight back.
+void HttpProxy::note_endpoints(ClusterState& cluster, const ClusterView& view) {
   for (const control::EndpointRecord& endpoint : view.endpoints) {
+    const EndpointState& before = endpoints_[endpoint.stat_slot];
+    const bool was = before.id == endpoint.id && before.usable && before.seen + 1 == generation_;
     EndpointState& state = state_of(endpoint);
-    const bool healthy = endpoint.health == control::EndpointHealth::healthy;
-    if (healthy && (!state.known || state.health != endpoint.health)) begin_slow_start(cluster, view, state);
-    state.known = true;
-    state.health = endpoint.health;
+    slots_end_ = std::max(slots_end_, endpoint.stat_slot + 1);
+    if (state.id != endpoint.id) continue;  // requests of the slot's former owner are under way
+    state.seen = generation_;
+    state.offered = endpoint.weight != 0;
+    state.usable = state.offered && endpoint.health == control::EndpointHealth::healthy;
+    if (state.usable && !was) begin_slow_start(cluster, view, state);
   }
 }
 

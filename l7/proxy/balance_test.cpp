@@ -70,6 +70,66 @@ TEST(SlowStart, an_endpoint_that_is_added_or_comes_back_from_an_ejection_is_warm
   EXPECT_NEAR(s.spread(1000)[ejected], 1000 * 0.1 / 3.1, 20) << "it is back";
 }
 
+TEST(SlowStart, an_endpoint_that_comes_back_from_weight_0_or_from_nowhere_is_warmed_up_again) {
+  for (const auto lb : {control::LbPolicy::round_robin, control::LbPolicy::least_request})
+    for (const bool removed : {false, true}) {
+      Setting s;
+      s.policy.lb_policy = lb;
+      s.policy.slow_start = {10'000, 100, 10};
+      s.proxy.begin_round(s.now);
+      s.configure();
+      s.wait(20'000);
+      if (removed)
+        s.config.clusters[0].endpoints = std::span{s.endpoints}.first(3);
+      else
+        s.endpoints[3].weight = 0;
+      s.configure();
+      EXPECT_EQ(s.spread(300)[4], 0u);
+      s.wait(20'000);
+      s.config.clusters[0].endpoints = s.endpoints;
+      s.endpoints[3].weight = 1;
+      s.configure();
+      EXPECT_NEAR(s.spread(1000)[4], 1000 * 0.1 / 3.1, 20) << "as if it were new";
+      s.wait(5'000);
+      s.configure();
+      EXPECT_NEAR(s.spread(1000)[4], 1000 * 0.5 / 3.5, 40) << "a reload does not begin it anew";
+      s.wait(5'000);
+      EXPECT_NEAR(s.spread(1000)[4], 250, 50);
+    }
+}
+
+TEST(SlowStart, an_endpoint_is_usable_when_it_is_healthy_and_has_a_weight) {
+  Setting s;
+  s.policy.slow_start = {10'000, 100, 10};
+  s.proxy.begin_round(s.now);
+  s.configure();
+  s.wait(20'000);
+  s.endpoints[3].weight = 0;
+  s.endpoints[3].health = control::EndpointHealth::unhealthy;
+  s.configure();
+  s.endpoints[3].weight = 1;
+  s.configure();
+  s.wait(20'000);
+  EXPECT_EQ(s.spread(100)[4], 0u) << "still unhealthy";
+  s.endpoints[3].health = control::EndpointHealth::healthy;
+  s.configure();
+  EXPECT_NEAR(s.spread(1000)[4], 1000 * 0.1 / 3.1, 20);
+}
+
+TEST(SlowStart, one_that_is_switched_on_later_warms_nobody_up_who_was_there) {
+  Setting s;
+  s.proxy.begin_round(s.now);
+  s.configure();
+  s.policy.slow_start = {10'000, 100, 10};
+  s.endpoints[3].weight = 0;
+  s.configure();
+  s.endpoints[3].weight = 1;
+  s.configure();
+  const auto got = s.spread(1000);
+  EXPECT_NEAR(got[4], 1000 * 0.1 / 3.1, 20);
+  EXPECT_NEAR(got[1], 1000 / 3.1, 20);
+}
+
 TEST(SlowStart, endpoints_that_begin_together_share_evenly) {
   Setting s;
   s.policy.slow_start = {10'000, 100, 10};

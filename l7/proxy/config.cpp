@@ -11,7 +11,9 @@ Config make_config(const control::SnapshotView& snapshot, const route::ListenerT
   out.policies = snapshot.policies();
   for (const control::ListenerRecord& listener : snapshot.listeners()) {
     if (!control::is_served(listener)) continue;
-    ListenerView view{.id = listener.id, .preface = (listener.flags & control::kListenerProxyProtocol) != 0};
+    ListenerView view{.id = listener.id,
+                      .preface = (listener.flags & control::kListenerProxyProtocol) != 0,
+                      .draining = (listener.flags & control::kListenerDraining) != 0};
     if (listener.http == control::kNoIndex) {
       view.raw_cluster = listener.cluster;
     } else {

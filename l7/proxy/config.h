@@ -36,6 +36,7 @@ struct ListenerView {
   std::span<const std::uint32_t> route_policies{};  ///< by the same: index into Config::policies, or kNoPolicy
   std::uint32_t raw_cluster{};                      ///< without http: index into Config::clusters
   bool preface{};                                   ///< connections begin with a PROXY header
+  bool draining{};                                  ///< what is under way is finished
 };
 
 struct Config {

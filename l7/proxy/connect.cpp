@@ -81,8 +81,9 @@ void HttpProxy::open_connect(std::uint32_t index) {
   static_cast<void>(c.exchange.response(head));
   stream::Writer out{out_};
   const bool written =
-      http1::write_response(head, policy_, {.framing = head.framing, .client_minor = c.exchange.client_minor()}, out) ==
-      http1::WriteStatus::ok;
+      http1::write_response(
+          head, policy_, {.framing = head.framing, .date = date_.text(now_), .client_minor = c.exchange.client_minor()},
+          out) == http1::WriteStatus::ok;
   if (!written || !legs_.write(c.leg, out.text())) {
     c.detail = ResponseDetail::overflow;
     drop_upstream(index);

@@ -118,6 +118,8 @@ struct Connection {
   bool waiting{};         ///< for a connection, in the cluster's queue
   bool pumping{};
   bool retrying{};  ///< counted as a retry under way
+  bool leaving{};   ///< its listener drains or is gone: the next response is the last
+  bool adopted{};   ///< by the listener that took over the address of its own
   std::uint32_t next_waiting{kNone}, previous_waiting{kNone};
 
   Connection(const http1::HeadLimits& heads, const http1::BodyLimits& bodies, const http1::HttpValidationPolicy& policy,
@@ -160,8 +162,10 @@ struct EndpointState {
   std::uint16_t errors_5xx{}, errors_gateway{};  ///< in a row
   std::uint16_t ejections{};                     ///< in a row
   bool ejected{};
-  bool known{}, warming{};  ///< seen by note_usable(); perhaps within the slow start
-  control::EndpointHealth health{};
+  bool warming{};        ///< perhaps within the slow start
+  bool usable{};         ///< healthy and with a weight, in configuration `seen`
+  bool offered{};        ///< with a weight there
+  std::uint32_t seen{};  ///< HttpProxy::generation_ of the last configuration that has it
   CoarseMs ejected_until;
   CoarseMs usable_since;
 };

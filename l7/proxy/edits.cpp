@@ -59,6 +59,7 @@ std::size_t HttpProxy::request_edits(const Connection& c, const ListenerView& li
     const std::string_view name = matched.host.at(edit.name);
     add_edit(count, HeaderEditMode{static_cast<std::uint8_t>(edit.mode)}, name, matched.host.at(edit.value), has(name));
   }
+  hops_edit(c, count);
   sender_edits(c, *listener.http, view.host, count);
   request_number_edit(count);
   trace_edits(*listener.http, count);

@@ -30,6 +30,11 @@ inline constexpr std::uint32_t kTriesMax = 8;
 inline constexpr std::size_t kMirrorOctets = kBufferOctets;
 /// How long a mirror may take to answer.
 inline constexpr std::uint32_t kMirrorMs = 15'000;
+/// A kept connection of a listener that drains is closed when it has been idle for so long. Too short, and requests
+/// that are under way meanwhile find it closed; too long, and a drain takes longer than it has to.
+inline constexpr std::uint32_t kDrainIdleMs = 1'000;
+/// Connections and endpoints that housekeeping looks at in a round after a new configuration: under 10 us.
+inline constexpr std::uint32_t kReviewsPerRound = 64;
 /// A PROXY header is whole within this time after the handshake.
 inline constexpr std::uint32_t kPrefaceMs = 5'000;
 /// Idle connections of one endpoint are closed from the oldest when there are more.

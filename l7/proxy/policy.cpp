@@ -113,14 +113,10 @@ void HttpProxy::refuse_held(std::uint32_t index, std::uint16_t status, ResponseD
 /// The request goes on behind what it has `passed`. Its head is read again, and routed by the snapshot of now.
 void HttpProxy::resume(std::uint32_t index, std::uint8_t passed) {
   Connection& c = connections_[index];
+  const ListenerView* const listener = listener_for_request(c);
+  if (listener == nullptr) return refuse_held(index, 503, ResponseDetail::shutdown);
   end_hold(index);
   c.hold.passed |= passed;
-  const ListenerView* const listener = listener_of(c);
-  if (listener == nullptr) {
-    c.detail = ResponseDetail::shutdown;
-    legs_.finish(c.leg);
-    return forget_connection(index);
-  }
   const bool has_body = c.exchange.state() == ExchangeState::sending || c.exchange.state() == ExchangeState::expecting;
   c.request = has_body ? Phase::body : Phase::none;
   c.request_since = c.moved = now_ms_;

@@ -36,6 +36,8 @@ HttpProxy::HttpProxy(const ProxyLimits& limits, Legs& legs, control::WorkerCount
 void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
   config_ = config;
   scratch_ = scratch;
+  ++generation_;
+  review_at_ = slots_at_ = 0;
   for (ClusterState& cluster : clusters_) cluster.view = kNone;
   if (config == nullptr) return;
   rates_.configure(config->policies.rate_limits, config->workers);
@@ -43,7 +45,7 @@ void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
     const std::uint32_t state = cluster_state(config->clusters[v].id);
     if (state == kNone) continue;
     clusters_[state].view = v;
-    note_usable(clusters_[state], config->clusters[v]);
+    note_endpoints(clusters_[state], config->clusters[v]);
   }
 }
 
@@ -107,7 +109,8 @@ void HttpProxy::pump_ready() {
 }
 
 void HttpProxy::accept(Leg leg) {
-  const ListenerView* const listener = find_listener(legs_.listener_id(leg));
+  const ListenerView* listener = find_listener(legs_.listener_id(leg));
+  if (listener == nullptr) listener = listener_at(leg);
   const bool connects = listener != nullptr && listener->http != nullptr && listener->http->connect_allow.octets != 0;
   const std::uint32_t index =
       listener == nullptr ? kNone
@@ -122,6 +125,7 @@ void HttpProxy::accept(Leg leg) {
   c.moved = now_ms_;
   c.head_ms = c.raw ? kPrefaceMs : listener->http->header_timeout_ms;
   c.keep_ms = c.raw ? config_->snapshot.node().proxy_idle_ms : listener->http->idle_timeout_ms;
+  c.leaving = listener->draining;
   counters_.http.downstream_active.add();
   legs_.attach(leg, index);
   if (listener->preface) {
@@ -137,7 +141,9 @@ void HttpProxy::on_downstream(std::uint32_t index, const LegEvents& events) {
   Connection& c = connections_[index];
   if (events.lost) {
     const auto step = c.exchange.on(ExchangeEvent::downstream_lost);
-    if (c.counted) c.detail = ResponseDetail::downstream_reset;
+    // At the end of a drain the relay resets what is left.
+    const bool gone = c.counted && find_listener(c.listener_id) == nullptr && listener_at(c.leg) == nullptr;
+    if (c.counted) c.detail = gone ? ResponseDetail::shutdown : ResponseDetail::downstream_reset;
     if ((step.actions & http1::kCloseUpstream) != 0 || c.upstream != kNone) drop_upstream(index);
     return forget_connection(index);
   }
@@ -327,7 +333,7 @@ void HttpProxy::arm(std::uint32_t index) {
     if (c.gathered[0] != 0)
       sooner(c.head_since, c.head_ms);
     else
-      sooner(c.moved, c.keep_ms);
+      sooner(c.moved, keep_ms_of(c));
   } else {
     if (!is_uploading(c)) sooner(c.request_since, c.timeout_ms);
     if (!c.response_begun && c.upstream != kNone) sooner(c.try_since, c.try_ms);
@@ -365,7 +371,7 @@ void HttpProxy::expired(std::uint32_t index) {
     c.detail = ResponseDetail::request_timeout;
     return apply(index, c.exchange.on(ExchangeEvent::request_refused));
   }
-  if (!c.counted && c.gathered[0] == 0 && passed(c.moved, c.keep_ms)) {
+  if (!c.counted && c.gathered[0] == 0 && passed(c.moved, keep_ms_of(c))) {
     legs_.finish(c.leg);
     return forget_connection(index);
   }

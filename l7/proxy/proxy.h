@@ -24,6 +24,7 @@
 #include "l7/proxy/access_log.h"
 #include "l7/proxy/config.h"
 #include "l7/proxy/connection.h"
+#include "l7/proxy/http_date.h"
 #include "l7/proxy/slab.h"
 #include "l7/route/match.h"
 #include "l7/route/rewrite.h"
@@ -46,6 +47,8 @@ class HttpProxy {
     questions_ = questions;
     worker_ = worker;
   }
+  /// Wall clock less monotonic clock, kept up by another thread; 0: not known. Without it, responses get no Date.
+  void date_by(const std::atomic<std::int64_t>* offset_ns) { date_.follow(offset_ns); }
   /// An answer with kHttpQuestionBit. Within a round.
   void on_answer(const control::Answer& answer);
   void begin_round(Instant now) {
@@ -53,6 +56,8 @@ class HttpProxy {
     now_ms_ = CoarseMs::of(now);
   }
   void on_leg(Leg leg, std::uint32_t token, const LegEvents& events);
+  /// Looks at some of what a new configuration left behind. True while there is more. Within a round.
+  bool housekeeping();
 
   // For counters and tests.
   [[nodiscard]] std::size_t connections() const { return connections_.in_use(); }
@@ -97,6 +102,20 @@ class HttpProxy {
     return index == kNone ? marks_ : *reinterpret_cast<http1::Marks*>(buffer(index) + kHeadTextOctets);
   }
   [[nodiscard]] std::uint64_t random();
+
+  // max_forwards.cpp
+  [[nodiscard]] bool within_hops(std::uint32_t index);
+  void reflect(std::uint32_t index);
+  void hops_edit(const Connection& c, std::size_t& count);
+
+  // drain.cpp
+  [[nodiscard]] const ListenerView* listener_at(Leg leg) const;
+  [[nodiscard]] const ListenerView* listener_for_request(Connection& c);
+  void refuse_homeless(std::uint32_t index);
+  void review(std::uint32_t index);
+  [[nodiscard]] std::uint32_t keep_ms_of(const Connection& c) const;
+  [[nodiscard]] bool is_offered(const Upstream& up) const;
+  [[nodiscard]] std::uint32_t close_unoffered(std::uint32_t slot, std::uint32_t most);
 
   // request.cpp
   [[nodiscard]] bool read_request(std::uint32_t index);
@@ -199,7 +218,7 @@ class HttpProxy {
   void response_complete(std::uint32_t index);
   /// A response of our own to a request that is understood; the connection may live on.
   void answer(std::uint32_t index, std::uint16_t status, control::ResponseDetail detail, std::string_view location = {},
-              std::string_view body = {}, std::string_view retry_after = {});
+              std::string_view body = {}, std::string_view retry_after = {}, std::string_view type = "text/plain");
   void write_refusal(Connection& c, std::uint16_t status);
 
   // upstream.cpp
@@ -233,7 +252,7 @@ class HttpProxy {
   [[nodiscard]] const control::EndpointRecord* random_endpoint(ClusterState& cluster, const ClusterView& view);
   [[nodiscard]] const control::EndpointRecord* least_request(ClusterState& cluster, const ClusterView& view);
   void begin_slow_start(ClusterState& cluster, const ClusterView& view, EndpointState& state) const;
-  void note_usable(ClusterState& cluster, const ClusterView& view);
+  void note_endpoints(ClusterState& cluster, const ClusterView& view);
   [[nodiscard]] std::uint32_t share_of_weight(const ClusterView& view, const control::EndpointRecord& endpoint);
   [[nodiscard]] bool is_warming(ClusterState& cluster, const ClusterView& view) const;
   [[nodiscard]] const control::EndpointRecord* usable_from(ClusterState& cluster, const ClusterView& view,
@@ -279,6 +298,10 @@ class HttpProxy {
   std::vector<ClusterState> clusters_;
   std::vector<std::uint32_t> cluster_index_;  ///< by id, open addressing
   std::vector<std::uint32_t> ready_;          ///< connections that got something to do from elsewhere
+  DateText date_;
+  std::uint32_t generation_{};                        ///< of the configuration
+  std::uint32_t review_at_{kNone}, slots_at_{kNone};  ///< connection and endpoint's slot to look at next
+  std::uint32_t slots_end_{};                         ///< behind the highest slot that any configuration had
 
   // Scratch of one call.
   http1::Marks marks_;
@@ -292,6 +315,7 @@ class HttpProxy {
   std::array<char, 8 * 1024> path_;
   std::array<char, 3 * kSenderListOctets> forwarded_;  ///< two lists, an element
   std::array<char, 32> request_id_;
+  std::array<char, 8> hops_;
   std::array<char, 55> traceparent_;
   control::HttpQuestion question_;
   std::array<char, 2 * control::kAffinityTextMax + 96> cookie_text_;

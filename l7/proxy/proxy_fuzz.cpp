@@ -109,8 +109,13 @@ std::unique_ptr<Given> make() {
 class Run {
  public:
   Run(Given& given, control::WorkerCounters& counters)
-      : proxy_{{.connections_max = 16, .upstreams_max = 16, .buffers_max = 8}, legs_, counters, 7} {
-    proxy_.configure(&given.config, &given.scratch);
+      : scratch_{given.scratch},
+        config_{given.config},
+        listeners_{given.config.listeners},
+        endpoints_{given.endpoints},
+        proxy_{{.connections_max = 16, .upstreams_max = 16, .buffers_max = 8}, legs_, counters, 7} {
+    for (ClusterView& cluster : config_.clusters) cluster.endpoints = endpoints_;
+    proxy_.configure(&config_, &scratch_);
     proxy_.begin_round(now_);
     proxy_.ask_by(&asked_, 0);
   }
@@ -163,6 +168,8 @@ class Run {
         return;
       case 12:
         return answer(text.size());
+      case 14:
+        return text.size() % 2 == 0 ? wait(text.size()) : reload(text.size() / 2);
       default:
         return wait(text.size());
     }
@@ -198,9 +205,20 @@ class Run {
     tell(leg, {.lost = true});
     legs_.legs[leg].alive = false;
   }
+  /// Another configuration: listeners drain or are gone, endpoints have no weight or are gone.
+  void reload(std::size_t how) {
+    config_.listeners = listeners_;
+    config_.listeners.resize(how % 8 == 7 ? how % 3 : listeners_.size());
+    for (ListenerView& listener : config_.listeners) listener.draining = (how & 1) != 0;
+    for (std::size_t i = 0; i < endpoints_.size(); ++i) endpoints_[i].weight = (how & 2u << i) != 0 ? 0 : 1;
+    config_.clusters[0].endpoints = std::span{endpoints_}.first((how & 8) != 0 ? 1 : 2);
+    proxy_.configure(how % 32 == 31 ? nullptr : &config_, &scratch_);
+    static_cast<void>(proxy_.housekeeping());
+  }
   void wait(std::size_t ms) {
     now_ += std::chrono::milliseconds{ms * 4};
     proxy_.begin_round(now_);
+    static_cast<void>(proxy_.housekeeping());
     for (Leg leg = 0; leg < legs_.legs.size(); ++leg) {
       test::FakeLegs::State& state = legs_.legs[leg];
       if (!state.alive || !state.timed || CoarseMs::of(now_).since(state.deadline) < 0) continue;
@@ -209,6 +227,10 @@ class Run {
     }
   }
   Instant now_{std::chrono::seconds{1000}};
+  route::Scratch& scratch_;
+  Config config_;
+  const std::vector<ListenerView> listeners_;
+  std::array<control::EndpointRecord, 2> endpoints_;
   test::FakeLegs legs_;
   RingControl ring_;
   std::array<control::HttpQuestion, 8> slots_;

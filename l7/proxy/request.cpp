@@ -80,10 +80,9 @@ bool HttpProxy::read_request_head(std::uint32_t index) {
     forget_connection(index);
     return false;
   }
-  const ListenerView* const listener = listener_of(c);
+  const ListenerView* const listener = listener_for_request(c);
   if (listener == nullptr) {
-    legs_.finish(c.leg);
-    forget_connection(index);
+    refuse_homeless(index);
     return false;
   }
   begin_account(c, *listener);
@@ -145,8 +144,8 @@ void HttpProxy::begin_access(Connection& c, const ListenerView& listener, const 
 
 void HttpProxy::route_request(std::uint32_t index, const ListenerView& listener) {
   Connection& c = connections_[index];
-  if (listener.http->requests_max != 0 && c.requests + 1 >= listener.http->requests_max)
-    request_head_.keep_alive = false;
+  const bool worn = listener.http->requests_max != 0 && c.requests + 1 >= listener.http->requests_max;
+  if (worn || c.leaving || listener.draining) request_head_.keep_alive = false;
   const http1::Exchange::Step step = c.exchange.request(request_head_);
   require((step.actions & http1::kForwardRequest) != 0, "a request that is not forwarded");
   ++c.requests;
@@ -195,6 +194,7 @@ void HttpProxy::choose_route(std::uint32_t index, const ListenerView& listener, 
       return answer(index, direct.status, ResponseDetail::direct_response, {}, direct.body);
     }
     case route::ActionKind::forward:
+      if (!within_hops(index)) return;
       return forward_request(index, listener, view, found, policy);
   }
 }

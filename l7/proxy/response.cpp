@@ -102,6 +102,7 @@ bool HttpProxy::read_response_head(std::uint32_t index) {
       return c.leg != kNoLeg;
     }
   }
+  if (c.leaving) c.exchange.be_last();
   const http1::Exchange::Step step = c.exchange.response(response_head_);
   if ((step.actions & (http1::kForwardResponse | http1::kForwardInterim)) == 0) {
     legs_.skip(up.leg, of_front);
@@ -141,6 +142,7 @@ void HttpProxy::forward_response(std::uint32_t index, http1::Exchange::Step step
                                                                     {.edits = {edits_.data(), edit_count},
                                                                      .framing = framing,
                                                                      .via = via_of(listener_of(c)),
+                                                                     .date = date_.text(now_),
                                                                      .client_minor = c.exchange.client_minor(),
                                                                      .keep_alive = c.exchange.downstream_keep_alive()},
                                                                     out) == http1::WriteStatus::ok;
@@ -196,7 +198,7 @@ void HttpProxy::response_complete(std::uint32_t index) {
 }
 
 void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail detail, std::string_view location,
-                       std::string_view body, std::string_view retry_after) {
+                       std::string_view body, std::string_view retry_after, std::string_view type) {
   Connection& c = connections_[index];
   c.detail = detail;
   const std::string_view phrase = http1::status_phrase(status);
@@ -213,16 +215,18 @@ void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail
   if (c.exchange.method() == http1::Method::head || bodiless) head.framing.kind = http1::BodyKind::none;
   head.fields.count = 0;
   head.fields.seen = head.fields.repeated = 0;
+  if (c.leaving) c.exchange.be_last();
   const http1::Exchange::Step step = c.exchange.response(head);
   std::size_t edit_count = response_edits(c, head);
   if (edit_count == kNone) edit_count = 0;
   if (!location.empty()) add_edit(edit_count, route::HeaderEditMode::set, "location", location, false);
   if (!retry_after.empty()) add_edit(edit_count, route::HeaderEditMode::set, "retry-after", retry_after, false);
-  if (!body.empty()) add_edit(edit_count, route::HeaderEditMode::add_if_absent, "content-type", "text/plain", false);
+  if (!body.empty()) add_edit(edit_count, route::HeaderEditMode::add_if_absent, "content-type", type, false);
   stream::Writer out{out_};
   const bool written = edit_count != kNone && http1::write_response(head, policy_,
                                                                     {.edits = {edits_.data(), edit_count},
                                                                      .framing = head.framing,
+                                                                     .date = date_.text(now_),
                                                                      .client_minor = c.exchange.client_minor(),
                                                                      .keep_alive = c.exchange.downstream_keep_alive()},
                                                                     out) == http1::WriteStatus::ok;
@@ -243,7 +247,7 @@ void HttpProxy::answer(std::uint32_t index, std::uint16_t status, ResponseDetail
 void HttpProxy::write_refusal(Connection& c, std::uint16_t status) {
   c.status = status;
   stream::Writer out{out_};
-  http1::write_error(status, out);
+  http1::write_error(status, date_.text(now_), out);
   static_cast<void>(legs_.write(c.leg, out.text()));
 }
 

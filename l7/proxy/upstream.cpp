@@ -190,8 +190,8 @@ void HttpProxy::release_upstream(std::uint32_t index) {
   EndpointState& endpoint = endpoints_[up.endpoint_slot];
   const bool own = view != nullptr && view->policy->proxy_protocol != control::ProxyProtocol::off;
   const bool worn =
-      view == nullptr || own != up.told || (own && clusters_[cluster].waiting_first != kNone) || up.ended ||
-      !legs_.front(up.leg).empty() || endpoint.idle >= kIdlePerEndpointMax ||
+      view == nullptr || !is_offered(up) || own != up.told || (own && clusters_[cluster].waiting_first != kNone) ||
+      up.ended || !legs_.front(up.leg).empty() || endpoint.idle >= kIdlePerEndpointMax ||
       (view->policy->max_requests_per_connection != 0 && up.requests >= view->policy->max_requests_per_connection);
   if (worn) {
     legs_.finish(up.leg);

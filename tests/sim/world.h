@@ -101,6 +101,8 @@ class World {
   /// feed() that must yield nothing and count `reason` once.
   void refuse(PortIndex port, const test::Bytes& frame, DropReason reason, std::size_t queue = 0);
   void advance(Duration by);
+  /// Sets the clock of publish() and settle() for whoever steps the workers by a clock of his own.
+  void move_to(Instant now) { now_ = now; }
   [[nodiscard]] Instant now() const { return now_; }
 
   // Questions and answers of worker 0, as the daemon sees them.

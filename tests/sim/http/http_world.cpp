@@ -74,6 +74,8 @@ HttpWorld::HttpWorld(const HttpRunOptions& options, std::vector<std::vector<Requ
     clients_.push_back({.plans = std::move(plans)});
     push(start_us_ + random_.below(5000), Kind::open, 0, clients_.size() - 1);
   }
+  for (std::size_t n = 0; n < options_.changes.size(); ++n)
+    push(start_us_ + options_.changes[n].at_us, Kind::change, 0, n);
 }
 
 void HttpWorld::configure() {
@@ -87,6 +89,7 @@ void HttpWorld::configure() {
                                      .domains = {"*"},
                                      .routes = {{.action = route::Forward{.clusters = {{"c"}}, .timeout_ms = 0}}}}};
   world_->adjust = [this](control::SnapshotContent& content) {
+    if (content.listeners.empty()) return;
     route::Compiler compiler;
     const auto compiled = compiler.compile(options_.table, route::Databases::all);
     if (!compiled.ok()) return fail("the route table does not compile");
@@ -173,6 +176,10 @@ void HttpWorld::handle(const Event& event) {
       return node_turns();
     case Kind::open:
       return open_client(event.index);
+    case Kind::wake:
+      return pump(0, event.index);
+    case Kind::change:
+      return change(options_.changes[event.index]);
     case Kind::idle: {
       Socket& socket = *hosts_[1].sockets[event.index];
       if (socket.freed || socket.idle_at_us != event.at_us) return;
@@ -190,6 +197,12 @@ void HttpWorld::handle(const Event& event) {
   }
 }
 
+void HttpWorld::change(const Change& change) {
+  world_->move_to(now());
+  change.what(*world_);
+  node_turns();
+}
+
 void HttpWorld::open_client(std::size_t client) {
   Client& c = clients_[client];
   if (c.done == c.plans.size()) return;
@@ -203,6 +216,7 @@ void HttpWorld::open_client(std::size_t client) {
   Host& host = hosts_[0];
   if (!host.engine->connect(socket->ep, socket->key, 1500, now())) return fail("no memory at the client");
   host.sockets.push_back(std::move(socket));
+  ++client_connections_;
   pump(0, host.sockets.size() - 1);
 }
 
@@ -243,7 +257,9 @@ void HttpWorld::host_receives(std::size_t host, ByteView packet) {
 
 void HttpWorld::note(Socket& socket, tcp::Events events) {
   if (events.has(tcp::Events::kPeerClosed)) socket.ended = true;
-  if (events.has(tcp::Events::kReset | tcp::Events::kTimedOut | tcp::Events::kAborted)) socket.lost = true;
+  if (!events.has(tcp::Events::kReset | tcp::Events::kTimedOut | tcp::Events::kAborted)) return;
+  if (socket.key.local == client_address(IpFamily::v4)) ++broken_off_;
+  socket.lost = true;
 }
 
 void HttpWorld::host_sends(std::size_t host, const tcp::ConnectionKey& key, const tcp::SegmentOut& segment) {
@@ -262,10 +278,15 @@ void HttpWorld::pump(std::size_t host, std::size_t index) {
   Socket& socket = *hosts_[host].sockets[index];
   tcp::Engine& engine = *hosts_[host].engine;
   if (socket.freed) return;
-  if (host == 0)
+  if (host == 0) {
     client_step(socket);
-  else
+    const Client& client = clients_[socket.client];
+    const std::uint64_t at_us =
+        socket.finish || socket.asked == client.plans.size() ? 0 : client.plans[socket.asked].not_before_us;
+    if (at_us > now_us()) push(start_us_ + at_us, Kind::wake, 0, index);
+  } else {
     server_step(socket);
+  }
   // In random pieces, so that every octet is once the first of a segment.
   const std::size_t held = host == 0 && now_us() < options_.last_octet_us && !socket.out.empty() ? 1 : 0;
   if (held != 0) push(start_us_ + options_.last_octet_us, Kind::timer, host, index);
@@ -324,7 +345,7 @@ void HttpWorld::client_step(Socket& socket) {
   Client& client = clients_[socket.client];
   for (;;) {
     while (!socket.finish && socket.asked < client.plans.size() && socket.asked - client.done < options_.pipeline &&
-           socket.asked >= socket.first_open)
+           socket.asked >= socket.first_open && now_us() >= client.plans[socket.asked].not_before_us)
       ask(socket);
     if (client.done >= socket.asked) break;
     const RequestPlan& plan = client.plans[client.done];

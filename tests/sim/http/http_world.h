@@ -42,6 +42,13 @@ struct RequestPlan {
   bool early{};        ///< answered before the body was read
   ServerFault fault{ServerFault::none};
   int expected{200};
+  std::uint64_t not_before_us{};  ///< the client waits that long
+};
+
+/// Something that happens to the node while it serves.
+struct Change {
+  std::uint64_t at_us{};
+  std::function<void(World&)> what;
 };
 
 struct HttpRunOptions {
@@ -65,6 +72,7 @@ struct HttpRunOptions {
   bool tunnel{};                                          ///< a TCP listener: clients and servers talk through it
   bool accept_preface{};                                  ///< the listener expects a PROXY header
   std::string preface{};                                  ///< what clients' connections begin with
+  std::vector<Change> changes{};
 };
 
 class HttpWorld {
@@ -81,6 +89,9 @@ class HttpWorld {
   /// Requests whose connection is theirs alone, as those of mirrors are. They count nowhere else.
   [[nodiscard]] std::uint64_t copies() const { return copies_; }
   [[nodiscard]] std::uint64_t now_us() const { return now_us_ - start_us_; }
+  /// Connections that clients saw broken off.
+  [[nodiscard]] std::uint64_t broken_off() const { return broken_off_; }
+  [[nodiscard]] std::uint64_t client_connections() const { return client_connections_; }
   /// PROXY headers that servers got, one per connection.
   [[nodiscard]] const std::vector<std::string>& prefaces() const { return prefaces_; }
   [[nodiscard]] const HttpMessage& last_request() const { return last_request_; }
@@ -113,7 +124,7 @@ class HttpWorld {
     std::size_t tries{};
     std::uint16_t port{};
   };
-  enum class Kind : std::uint8_t { to_host, to_node, timer, node, open, idle, answer };
+  enum class Kind : std::uint8_t { to_host, to_node, timer, node, open, idle, answer, wake, change };
   struct Event {
     std::uint64_t at_us, order;
     Kind kind;
@@ -131,6 +142,7 @@ class HttpWorld {
             std::shared_ptr<std::vector<std::byte>> packet = nullptr);
   void handle(const Event& event);
   void open_client(std::size_t client);
+  void change(const Change& change);
   void host_receives(std::size_t host, ByteView packet);
   void host_sends(std::size_t host, const tcp::ConnectionKey& key, const tcp::SegmentOut& segment);
   void pump(std::size_t host, std::size_t index);
@@ -158,7 +170,7 @@ class HttpWorld {
   std::priority_queue<Event, std::vector<Event>, Later> heap_;
   std::uint64_t now_us_{2'000'000'000}, start_us_{2'000'000'000}, order_{}, events_{}, answered_{}, node_at_us_{};
   std::uint64_t answered_at_us_{};
-  std::uint64_t server_connections_{}, copies_{};
+  std::uint64_t server_connections_{}, client_connections_{}, copies_{}, broken_off_{};
   std::vector<std::uint64_t> served_;
   SpscRing<control::HttpQuestion> questions_;
   SpscRing<control::Answer> answer_ring_;
