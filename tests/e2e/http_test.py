@@ -2,10 +2,12 @@
 
 Servers   web1 and web2 are clusters of one endpoint each, `both` has both, `dead` has one where nobody listens.
 """
+import email.utils
 import hashlib
 import os
 import re
 import socket
+import time
 import unittest
 
 import servers
@@ -183,7 +185,11 @@ class Http(unittest.TestCase):
         redirect = self.curl("/old", "-i")
         self.assertIn("308 Permanent Redirect", redirect)
         self.assertRegex(redirect, r"(?i)location: http://main\.test/new")
-        self.assertEqual(self.curl("/fixed"), "fixed text")
+        fixed = self.curl("/fixed", "-i")
+        self.assertTrue(fixed.endswith("\n\nfixed text"))
+        date = email.utils.parsedate_to_datetime(re.search(r"\nDate: (.*)", fixed).group(1))
+        self.assertLess(abs(date.timestamp() - time.time()), 3)
+        self.assertEqual(len(re.findall(r"(?i)\ndate:", self.curl("/hello", "-i"))), 1, "the server's own")
         self.assertEqual(self.status("/", host="nobody.test"), "404")
         self.assertEqual(self.status("/dead"), "503")
         self.assertEqual(self.status("/busy"), "503")
@@ -264,6 +270,31 @@ class Http(unittest.TestCase):
             port=81).decode())
         with self.assertRaises(ConnectionError):
             self.raw(b"GET / HTTP/1.1\r\nHost: main.test\r\n\r\n", port=81)
+
+    def test_a_removed_listener_ends_its_connections_in_good_order(self):
+        request = b"GET /told HTTP/1.1\r\nHost: main.test\r\n\r\n"
+
+        def served(connection, octets):
+            connection.sendall(octets)
+            got = b""
+            while not got.endswith(b"for=\n") and not got.endswith(f"for={CLIENT4}\n".encode()):
+                got += connection.recv(65536)
+            return got
+        idle, busy = self.lab.client.socket(), self.lab.client.socket()
+        for connection in (idle, busy):
+            connection.settimeout(10)
+            connection.connect((VIP4, 81))
+            self.assertNotIn(b"Connection: close", served(connection, b"PROXY UNKNOWN\r\n" + request))
+        whole = configuration(self.lab)
+        less = {**whole, "listeners": [one for one in whole["listeners"] if one["name"] != "behind"]}
+        try:
+            self.lab.apply(less)
+            self.assertIn(b"\r\nConnection: close\r\n", served(busy, request))
+            self.assertEqual([connection.recv(1) for connection in (busy, idle)], [b"", b""], "no reset")
+        finally:
+            self.lab.apply(whole)
+            idle.close()
+            busy.close()
 
     def test_connect_reaches_what_is_listed(self):
         through = ["-p", "-x", f"http://{VIP4}:80"]
