@@ -1,10 +1,12 @@
 """bars.py - what single parts may cost: limits taken from published or measured figures of peers, and whether this machine shows them.
 
-Model     a bar is one figure of one bench program: its CPU time, or a counter that it reports in nanoseconds or octets. One sample per
-          process, as in micro.py. Met or missed: the whole range of the samples is on one side of the limit.
+Model     a bar is one figure of one bench program: its CPU time, a counter that it reports in nanoseconds or octets, or (steer_bench, which
+          prints a table) what a row takes more than the empty program. One sample per process, as in micro.py. Met or missed: the whole
+          range of the samples is on one side of the limit.
 Not here  ratios beside running peers (targets.py)
 """
 import dataclasses
+import re
 import statistics
 
 from . import formats, stats
@@ -25,7 +27,12 @@ class Bar:
         return formats.seconds(value) if self.unit == "s" else f"{value:,.0f} {self.unit}"
 
 
+STEER = "steer_bench"
+LOOKUPS = "each lookup in a kernel hash map is an out-of-line call of some 25 ns; Katran's pass path takes 54 ns (docs/architecture/steering.md)"
 BARS = (
+    Bar("Steering: a packet that is no service's, more than an empty program", STEER, "not mesh, TCP over IPv4, no DNAT, 2 lookups", "", 25e-9, LOOKUPS),
+    Bar("Steering: the same, with DNAT listeners", STEER, "not mesh, TCP over IPv4, 4 lookups", "", 25e-9, LOOKUPS),
+    Bar("Steering: a service's packet, more than an empty program", STEER, "service, TCP over IPv4", "", 25e-9, LOOKUPS),
     Bar("L4: a packet of a known flow, IPv4, 1,000 flows", "worker_bench", "Established/tcp4/1000", "net_ns", 30e-9,
         "Katran's program takes 133 ns at 64 flows (kernel test-run)"),
     Bar("L4: the same, IPv6", "worker_bench", "Established/tcp6/1000", "net_ns", 30e-9, ""),
@@ -47,6 +54,12 @@ BARS = (
         "without TCP; 26 us of HAProxy's core per request over veth, the kernel's TCP included"),
     Bar("HTTP: a route among 1,000", "route_bench", "lookup/1000/1", "", 500e-9, "75 to 150 ns per regular expression in proxies that try each"),
 )
+
+
+def steer_values(text):
+    """{row: seconds more than the empty program} of what steer_bench prints."""
+    rows = {name.strip(): float(ns) for name, ns in re.findall(r"^(\S.*?)\s{2,}([\d.]+)\s+[\d.]+\s+[\d.]+$", text, re.M)}
+    return {name: (ns - rows["empty program"]) * 1e-9 for name, ns in rows.items()}
 
 
 def value_of(report, bar):

@@ -77,9 +77,20 @@ class Bars(unittest.TestCase):
             self.assertEqual(bars.judge(self.bar, samples)[0], word)
 
     def test_every_bar_names_a_bench_program_of_the_tree(self):
-        text = "".join(path.read_text() for top in ("dataplane", "l7", "bench") for path in (ROOT / top).rglob("CMakeLists.txt"))
+        text = "".join(path.read_text() for top in ("dataplane", "l7", "bench", "tests") for path in (ROOT / top).rglob("CMakeLists.txt"))
         for bar in bars.BARS:
-            self.assertIn(f"penstock_bench({bar.program} ", text)
+            self.assertIn(f"{'add_executable' if bar.program == bars.STEER else 'penstock_bench'}({bar.program} ", text)
+
+    def test_steering_is_read_as_more_than_an_empty_program(self):
+        text = ("1000 other services, 100000 runs a round, 21 rounds\npath                         ns     +-  x empty\n"
+                "empty program                      11      0      1.0\nservice, TCP over IPv4            104      2      9.5\n")
+        found = bars.steer_values(text)
+        self.assertEqual(len(found), 2)
+        self.assertAlmostEqual(found["service, TCP over IPv4"], 93e-9)
+        rows = (ROOT / "tests" / "bpf" / "steer_bench.cpp").read_text()
+        for bar in bars.BARS:
+            if bar.program == bars.STEER:
+                self.assertIn(f'row("{bar.case}"', rows)
 
 
 if __name__ == "__main__":

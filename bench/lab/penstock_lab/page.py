@@ -43,12 +43,10 @@ TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away",
 
 # (target, wanted, experiment, what is known)
 ELSEWHERE = (
-    ("single parts: a packet, a flow, a segment, a connection, a request, a route, a Maglev table", "limits of bars.py",
+    ("single parts: steering, a packet, a flow, a segment, a connection, a request, a route, a Maglev table", "limits of bars.py",
      "scripts/lab full, scripts/bench bars", "in a section of its own, with profiles, where this run measured them; docs/guide/lab.md"),
     ("two workers beside one", "1.9 times", "scripts/lab full, scripts/lab scaling", "in memory, without a device; met in "
      "docs/architecture/scaling.md"),
-    ("steering in XDP, above an empty program", "25 ns", "steer_bench", "missed: about twice that for a packet that is not ours and four times for a "
-     "service's: two to four lookups in kernel hash maps, each an out-of-line call (docs/architecture/steering.md)"),
     ("Maglev: entries per endpoint, and flows that move when one leaves", "spread of 1; about 0.5 %", "maglev_test", "asserted by every test run"),
     ("memory of an idle proxied connection", "1,024 octets", "relay_bench Idle", "among the single parts; pools are allocated at start, so the "
      "memory column of the load idle cannot show it"),

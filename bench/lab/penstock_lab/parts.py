@@ -43,6 +43,9 @@ def run(name, *options):
 
 def one_process(program):
     """{bar: its figure} of one process of a bench program."""
+    if program == bars.STEER:
+        values = bars.steer_values(subprocess.run([place_of(program)], check=True, capture_output=True, text=True).stdout)
+        return {bar: values[bar.case] for bar in bars.BARS if bar.program == program}
     report = run(program, f"--benchmark_filter={bars.cases(program)}", "--benchmark_min_time=0.1")
     return {bar: bars.value_of(report, bar) for bar in bars.BARS if bar.program == program}
 
@@ -54,7 +57,7 @@ def symbols(bar):
     with tempfile.TemporaryDirectory() as folder:
         data = pathlib.Path(folder, "perf.data")
         subprocess.run(["perf", "record", "-q", "-e", "cpu-clock", "-F", str(profile.FREQUENCY), "-o", data, "--", place_of(bar.program),
-                        f"--benchmark_filter=^{bar.case}$", "--benchmark_min_time=1"], cwd=ROOT, check=True, capture_output=True)
+                        *(() if bar.program == bars.STEER else (f"--benchmark_filter=^{bar.case}$", "--benchmark_min_time=1"))], cwd=ROOT, check=True, capture_output=True)
         text = subprocess.run(["perf", "report", "--stdio", "-q", "-F", "overhead,sym", "--percent-limit", "3", "-i", data], check=True,
                               capture_output=True, text=True).stdout
     return profile.parse(text)[:SYMBOLS]
