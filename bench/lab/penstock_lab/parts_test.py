@@ -1,7 +1,9 @@
 """parts_test.py - the lab's pure parts: CPU arithmetic, cores, plan, formats, parsers of what tools print."""
+import pathlib
+import tempfile
 import unittest
 
-from penstock_lab import cpu, duts, formats, loads, plan, procs, profile
+from penstock_lab import awake, cpu, duts, formats, loads, plan, procs, profile
 from penstock_lab.loads import bulk, conns, packets, routes, web
 
 STAT = "cpu  100 10 50 800 20 5 15 7 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n"
@@ -42,6 +44,18 @@ class Cpu(unittest.TestCase):
         self.assertAlmostEqual(found["uncharged"], 0.5)
         self.assertAlmostEqual(found["device"], 1.7)
         self.assertAlmostEqual(found["ours"], 2.6)
+
+    def test_idle_cores_poll_where_the_kernel_has_an_idle_driver(self):
+        with tempfile.TemporaryDirectory() as folder:
+            driver, latency = pathlib.Path(folder, "driver"), pathlib.Path(folder, "latency")
+            self.assertFalse(awake.can_poll(driver, latency))
+            latency.write_bytes(b"")
+            driver.write_text("none\n")
+            self.assertFalse(awake.can_poll(driver, latency))
+            driver.write_text("haltpoll\n")
+            self.assertTrue(awake.can_poll(driver, latency))
+            with awake.polling(latency):
+                self.assertEqual(latency.read_bytes(), bytes(4))
 
     def test_what_keeps_cores_awake_is_no_part_of_anything(self):
         parties = {"client": 0.5, "device": 1.0, "servers": 0.4, "lab": 0.1}

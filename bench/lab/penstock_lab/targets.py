@@ -153,7 +153,8 @@ def check_added(results, device, load):
         if noisy:
             return refuse(text, wanted, f"{name}: {noisy}")
     found = f"{seconds(stats.median(added) / 1e6)} ({seconds(min(added) / 1e6)} to {seconds(max(added) / 1e6)})"
-    return within(text, wanted, found, added, ADDED_P50_US, WAKE_UPS[load] + distance(results, load), (device, load))
+    how = next((f" ({cell['values']['awake']})" for cell in results.good(device, load) if "awake" in cell["values"]), "")
+    return within(text + how, wanted, found, added, ADDED_P50_US, WAKE_UPS[load] + distance(results, load), (device, load))
 
 
 def distance(results, load):

@@ -15,7 +15,7 @@ import time
 import servers
 from lab import CLIENT4, NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, run, server4, wait_for
 
-from . import ROOT
+from . import ROOT, awake
 from .cpu import AWAKE, Meter
 from .procs import LoadError
 
@@ -153,7 +153,14 @@ class Bed:
 
     @contextlib.contextmanager
     def awake(self):
-        """Meanwhile no core halts: on each, a process spins that gives way to whatever else wants to run."""
+        """No core halts meanwhile; yields how."""
+        how = awake.POLLING if awake.can_poll() else awake.SPINNING
+        with awake.polling() if how == awake.POLLING else self.spinning():
+            yield how
+
+    @contextlib.contextmanager
+    def spinning(self):
+        """On every core a process that gives way to whatever else wants to run."""
         cores = sorted(set().union(*self.parties.cores.values()))
         children = [self.parties.start(self.lab, AWAKE, self.lab.node, peer("spin"), cores={core}) for core in cores]
         try:

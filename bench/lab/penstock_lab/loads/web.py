@@ -54,8 +54,8 @@ class Web(Load):
 
 
 class Awake(Web):
-    """No core halts, so a hop between cores costs what the kernel and the device make of it, and not what a hypervisor takes to
-    wake a virtual core. Softirqs that interrupt what spins are charged to it, so nothing is said about CPU."""
+    """No core halts (awake.py), so a hop between cores costs what the kernel and the device make of it, and not what a hypervisor takes
+    to wake a virtual core. Nothing is said about CPU, which is right only where no process has to spin for it."""
 
     tells_cpu = False
 
@@ -65,8 +65,8 @@ class Awake(Web):
                         Metric("rate", "requests/s"))
 
     def run(self, bed, device, seconds):
-        with bed.awake():
-            return super().run(bed, device, seconds)
+        with bed.awake() as how:
+            return {**super().run(bed, device, seconds), "awake": how}
 
 
 def parse_h2load(text):
