@@ -212,9 +212,12 @@ void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status, bool 
   control::HttpEndpointCounters& sums = counters_.http_endpoints[up.endpoint_slot];
   if (!answered) sums.failures.add();
   if (answered && status >= 500) sums.errors_5xx.add();
-  if (answered && up.connection != kNone)
-    sums.latency_us_sum.add(static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::microseconds>(now_ - connections_[up.connection].try_began).count()));
+  if (answered && up.connection != kNone) {
+    const auto us = static_cast<std::uint64_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(now_ - connections_[up.connection].try_began).count());
+    sums.latency_us_sum.add(us);
+    sums.latency[control::latency_bucket(us)].add();
+  }
   const bool gateway = status == 0 || (status >= 502 && status <= 504);
   const auto count = [](std::uint16_t& row, bool error) {
     row = error ? static_cast<std::uint16_t>(std::min(row + 1, 0xffff)) : std::uint16_t{0};

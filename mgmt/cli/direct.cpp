@@ -65,7 +65,8 @@ void name_things(const std::filesystem::path& directory, const publish::ReaderVi
                                 .port = info.port,
                                 .weight = info.weight,
                                 .resolved = std::nullopt,
-                                .values = telemetry::slot_values(segment, info.stat_slot)});
+                                .values = telemetry::slot_values(segment, info.stat_slot),
+                                .http = telemetry::http_endpoint_report(segment, info.stat_slot)});
 }
 
 }  // namespace

@@ -51,6 +51,17 @@ Json listeners(const TopSample& before, const TopSample& after, double seconds) 
   return out;
 }
 
+/// What came into the buckets between the two samples. Trailing empty ones may be missing.
+telemetry::LatencyValues grown_buckets(const Json* before, const Json& after, const char* key) {
+  telemetry::LatencyValues out{};
+  const auto at = [key](const Json& row, std::size_t i) {
+    const auto buckets = row.find(key);
+    return buckets != row.end() && i < buckets->size() ? (*buckets)[i].get<std::uint64_t>() : std::uint64_t{0};
+  };
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = grown(before == nullptr ? 0 : at(*before, i), at(after, i));
+  return out;
+}
+
 /// Of the answers that came between the two samples; 0 without any.
 double mean_latency(const Json* before, const Json& after) {
   const auto grown_by = [&](const char* key) {
@@ -74,6 +85,9 @@ Json endpoints(const TopSample& before, const TopSample& after, double seconds) 
                "http_responses_5xx_total", "http_failures_total"},
               seconds);
     rate["http_latency_microseconds"] = mean_latency(then, row);
+    const telemetry::LatencyValues latency = grown_buckets(then, row, "http_latency_buckets");
+    rate["http_latency_p50_microseconds"] = telemetry::latency_quantile_us(latency, 0.5);
+    rate["http_latency_p99_microseconds"] = telemetry::latency_quantile_us(latency, 0.99);
     out.push_back(std::move(rate));
   }
   return out;
@@ -92,11 +106,7 @@ Json http_slots(const TopSample& before, const TopSample& after, double seconds)
               {"requests_total", "responses_2xx", "responses_3xx", "responses_4xx", "responses_5xx", "retries_total",
                "response_octets_total"},
               seconds);
-    telemetry::LatencyValues latency{};
-    for (std::size_t i = 0; i < latency.size() && i < row["latency_buckets"].size(); ++i) {
-      const std::uint64_t was = then == nullptr ? 0 : (*then)["latency_buckets"][i].get<std::uint64_t>();
-      latency[i] = grown(was, row["latency_buckets"][i].get<std::uint64_t>());
-    }
+    const telemetry::LatencyValues latency = grown_buckets(then, row, "latency_buckets");
     rate["latency_p50_microseconds"] = telemetry::latency_quantile_us(latency, 0.5);
     rate["latency_p99_microseconds"] = telemetry::latency_quantile_us(latency, 0.99);
     out.push_back(std::move(rate));
@@ -184,14 +194,15 @@ std::string render_top(const Json& rates, Style style) {
                   rate(row, "received_octets_per_second"), rate(row, "sent_packets_per_second"),
                   rate(row, "sent_octets_per_second")});
   Table servers{{"CLUSTER", "ENDPOINT", "HEALTH", ">ACTIVE", ">NEW/S", ">RX PKT/S", ">TX PKT/S", ">REQ/S", ">5XX/S",
-                 ">FAIL/S", ">LATENCY"}};
+                 ">FAIL/S", ">P50", ">P99"}};
   for (const Json& row : busiest(rates["endpoints"], "received_packets_per_second", max)) {
     const std::string health = text(row["health"]);
     servers.add({text(row["cluster"]), text(row["address"]) + " " + text(row["port"]), health.empty() ? "-" : health,
                  short_count(count(row, "flows_active")), rate(row, "flows_per_second"),
                  rate(row, "received_packets_per_second"), rate(row, "sent_packets_per_second"),
                  rate(row, "http_requests_per_second"), rate(row, "http_responses_5xx_per_second"),
-                 rate(row, "http_failures_per_second"), milliseconds(row, "http_latency_microseconds")});
+                 rate(row, "http_failures_per_second"), milliseconds(row, "http_latency_p50_microseconds"),
+                 milliseconds(row, "http_latency_p99_microseconds")});
   }
   out += "\n\n" + services.text();
   if (!rates["http"].empty()) out += "\n" + http_table(rates, max);

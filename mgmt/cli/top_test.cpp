@@ -31,7 +31,8 @@ TopSample sample(std::uint64_t n) {
   endpoint.port = 8080;
   endpoint.health = "healthy";
   endpoint.values[telemetry::kSlotFlows] = n;
-  endpoint.http = {10 * n, n, n, 9000 * n};  // requests, 5xx, failures, microseconds
+  endpoint.http.values = {10 * n, n, n, 9000 * n};  // requests, 5xx, failures, microseconds
+  endpoint.http.latency[11] = 9 * n;
   report.endpoints.push_back(endpoint);
   telemetry::HttpSlotReport slot{.kind = "route", .listener = "shop", .host = "all", .route = "api"};
   slot.values[telemetry::kHttpRequests] = 10 * n;
@@ -50,6 +51,10 @@ TEST(Top, rates_are_differences_per_second) {
   EXPECT_EQ(rates["endpoints"][0]["http_requests_per_second"], 100.0);
   EXPECT_EQ(rates["endpoints"][0]["http_failures_per_second"], 10.0);
   EXPECT_NEAR(rates["endpoints"][0]["http_latency_microseconds"].get<double>(), 1000, 1);
+  for (const char* key : {"http_latency_p50_microseconds", "http_latency_p99_microseconds"}) {
+    EXPECT_GE(rates["endpoints"][0][key], 1024.0) << key;
+    EXPECT_LE(rates["endpoints"][0][key], 2048.0) << key;
+  }
   EXPECT_EQ(rates["http"][0]["requests_per_second"], 100.0);
   EXPECT_EQ(rates["http"][0]["responses_5xx_per_second"], 10.0);
   EXPECT_GE(rates["http"][0]["latency_p99_microseconds"], 512.0);
@@ -76,7 +81,7 @@ TEST(Top, the_view_shows_services_routes_and_endpoints) {
   EXPECT_THAT(text, HasSubstr("ok, flows 0, worker 0: 1000 frames/s"));
   EXPECT_THAT(text, HasSubstr("shop all/api"));
   EXPECT_THAT(text, HasSubstr("10.0.0.1 8080"));
-  EXPECT_THAT(text, HasSubstr("1.00ms"));
+  EXPECT_THAT(text, HasSubstr("1.54ms  2.04ms"));
   EXPECT_THAT(text, Not(HasSubstr("other"))) << "nothing counts there";
 }
 

@@ -117,7 +117,7 @@ void Daemon::report_endpoints(telemetry::Report& report) const {
       endpoint.mac = mac_text(hop->mac());
     }
     if (dataplane) endpoint.values = telemetry::slot_values(dataplane->segment(), info.stat_slot);
-    if (dataplane) endpoint.http = telemetry::http_endpoint_values(dataplane->segment(), info.stat_slot);
+    if (dataplane) endpoint.http = telemetry::http_endpoint_report(dataplane->segment(), info.stat_slot);
     report.endpoints.push_back(std::move(endpoint));
   }
 }

@@ -31,8 +31,15 @@ inline MetricFamily family_of(std::string name, MetricType type, std::string_vie
   return family;
 }
 
+/// All of them as text (exposition.cpp).
+[[nodiscard]] std::string exposition_text(const std::vector<MetricFamily>& families);
+
+struct EndpointReport;
 struct HttpReport;
-/// The families of HTTP (http_metrics.cpp).
+struct Report;
+[[nodiscard]] Labels labels_of(const EndpointReport& endpoint);
+// The families of HTTP (http_metrics.cpp).
+void add_endpoint_latency(const Report& report, std::vector<MetricFamily>& out);
 void add_http_families(const HttpReport& http, std::vector<MetricFamily>& out);
 
 }  // namespace penstock::telemetry

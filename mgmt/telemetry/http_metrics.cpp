@@ -1,8 +1,10 @@
 // The counters of HTTP as Prometheus families: one set per kind, so that labels of a family are always the same.
 #include <limits>
+#include <unordered_set>
 
 #include "mgmt/telemetry/families.h"
-#include "mgmt/telemetry/http_report.h"
+#include "mgmt/telemetry/flow_reader.h"
+#include "mgmt/telemetry/report.h"
 
 namespace penstock::telemetry {
 namespace {
@@ -14,19 +16,25 @@ Labels labels_of(const HttpSlotReport& slot) {
   return {};
 }
 
-ClientMetric histogram_of(const HttpSlotReport& slot) {
+MetricFamily histogram_family(std::string name, std::string_view meaning) {
+  MetricFamily family = family_of(std::move(name), MetricType::gauge, meaning);
+  family.type = prometheus::MetricType::Histogram;
+  return family;
+}
+
+void add_histogram(MetricFamily& family, const LatencyValues& latency, std::uint64_t us_sum, Labels labels) {
   ClientMetric metric;
-  metric.label = labels_of(slot);
+  metric.label = std::move(labels);
   std::uint64_t cumulative = 0;
-  for (std::size_t b = 0; b < slot.latency.size(); ++b) {
-    cumulative += slot.latency[b];
-    const bool last = b + 1 == slot.latency.size();
+  for (std::size_t b = 0; b < latency.size(); ++b) {
+    cumulative += latency[b];
+    const bool last = b + 1 == latency.size();
     const double end = last ? std::numeric_limits<double>::infinity() : static_cast<double>(bucket_end_us(b)) / 1e6;
     metric.histogram.bucket.push_back({cumulative, end});
   }
   metric.histogram.sample_count = cumulative;
-  metric.histogram.sample_sum = static_cast<double>(slot.latency_us_sum) / 1e6;
-  return metric;
+  metric.histogram.sample_sum = static_cast<double>(us_sum) / 1e6;
+  family.metric.push_back(std::move(metric));
 }
 
 /// Everything about the blocks of one kind.
@@ -36,9 +44,8 @@ void add_kind(const HttpReport& http, const std::string& kind, std::vector<Metri
   for (const auto& row : kHttpSlotMetrics)
     out.push_back(family_of(prefix + std::string{row.name}, row.type, row.meaning));
   MetricFamily responses = family_of(prefix + "responses_total", MetricType::counter, "responses, by class of status");
-  MetricFamily latency = family_of(prefix + "latency_seconds", MetricType::gauge,
-                                   "from the first octet of a request to the last of its response");
-  latency.type = prometheus::MetricType::Histogram;
+  MetricFamily latency =
+      histogram_family(prefix + "latency_seconds", "from the first octet of a request to the last of its response");
   for (const HttpSlotReport& slot : http.slots) {
     if (slot.kind != kind) continue;
     for (std::size_t i = 0; i < kHttpSlotMetrics.size(); ++i)
@@ -48,13 +55,30 @@ void add_kind(const HttpReport& http, const std::string& kind, std::vector<Metri
       labels.push_back({"class", std::string{kStatusClasses[i]}});
       add_value(responses, static_cast<double>(slot.by_class[i]), std::move(labels));
     }
-    latency.metric.push_back(histogram_of(slot));
+    add_histogram(latency, slot.latency, slot.latency_us_sum, labels_of(slot));
   }
   out.push_back(std::move(responses));
   out.push_back(std::move(latency));
 }
 
 }  // namespace
+
+Labels labels_of(const EndpointReport& endpoint) {
+  return {{"cluster", endpoint.cluster}, {"endpoint", host_port_text(endpoint.address, endpoint.port)}};
+}
+
+void add_endpoint_latency(const Report& report, std::vector<MetricFamily>& out) {
+  MetricFamily family = histogram_family(std::string{kEndpointPrefix} + std::string{kHttpEndpointHistogram},
+                                         kHttpEndpointMetrics[kHttpEndpointLatency].meaning);
+  // Packets passed on have no requests: their endpoints get no rows. Who is served by HTTP has them from the start.
+  std::unordered_set<std::string_view> clusters;
+  for (const ListenerReport& listener : report.listeners)
+    if (listener.http) clusters.insert(listener.clusters.begin(), listener.clusters.end());
+  for (const EndpointReport& endpoint : report.endpoints)
+    if (clusters.contains(endpoint.cluster))
+      add_histogram(family, endpoint.http.latency, endpoint.http.values[kHttpEndpointLatency], labels_of(endpoint));
+  out.push_back(std::move(family));
+}
 
 void add_http_families(const HttpReport& http, std::vector<MetricFamily>& out) {
   for (std::size_t i = 0; i < kHttpMetrics.size(); ++i) {

@@ -45,11 +45,13 @@ void read_http(const control::SegmentView& segment, HttpReport& http) {
   }
 }
 
-HttpEndpointValues http_endpoint_values(const control::SegmentView& segment, std::uint32_t slot) {
-  HttpEndpointValues out{};
-  for (std::size_t w = 0; slot < control::kStatSlotMax && w < segment.worker_count(); ++w)
-    for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] += (segment.counters(w).http_endpoints[slot].*kHttpEndpointMetrics[i].member).read();
+HttpEndpointReport http_endpoint_report(const control::SegmentView& segment, std::uint32_t slot) {
+  HttpEndpointReport out;
+  for (std::size_t w = 0; slot < control::kStatSlotMax && w < segment.worker_count(); ++w) {
+    const control::HttpEndpointCounters& from = segment.counters(w).http_endpoints[slot];
+    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] += (from.*kHttpEndpointMetrics[i].member).read();
+    for (std::size_t i = 0; i < out.latency.size(); ++i) out.latency[i] += from.latency[i].read();
+  }
   return out;
 }
 

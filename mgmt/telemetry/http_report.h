@@ -29,6 +29,10 @@ struct HttpSlotReport {
 };
 
 using HttpEndpointValues = std::array<std::uint64_t, kHttpEndpointMetrics.size()>;
+struct HttpEndpointReport {
+  HttpEndpointValues values{};
+  LatencyValues latency{};  ///< of the answered tries, to the head of the response
+};
 
 struct HttpReport {
   std::vector<HttpSlotReport> slots;
@@ -40,7 +44,7 @@ struct HttpReport {
 /// Values of all blocks that `http` names, and of all workers.
 void read_http(const control::SegmentView& segment, HttpReport& http);
 /// Of the endpoint with this stat slot.
-[[nodiscard]] HttpEndpointValues http_endpoint_values(const control::SegmentView& segment, std::uint32_t slot);
+[[nodiscard]] HttpEndpointReport http_endpoint_report(const control::SegmentView& segment, std::uint32_t slot);
 
 /// Upper end of bucket `bucket` in microseconds; the last has none.
 [[nodiscard]] constexpr std::uint64_t bucket_end_us(std::size_t bucket) {

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "dataplane/control/segment.h"
 #include "mgmt/telemetry/access_log.h"
+#include "mgmt/telemetry/families.h"
 #include "mgmt/telemetry/metrics.h"
 #include "mgmt/telemetry/report.h"
 
@@ -14,6 +16,7 @@ namespace penstock::telemetry {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 TEST(HttpReport, blocks_are_summed_over_workers) {
@@ -35,6 +38,7 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
     counters.http.rejected[static_cast<std::size_t>(http1::RejectReason::bare_cr)].add(2);
     counters.http_endpoints[9].requests.add(4);
     counters.http_endpoints[9].latency_us_sum.add(1'500'000);
+    counters.http_endpoints[9].latency[control::latency_bucket(500'000)].add(3);
     counters.http.by_detail[static_cast<std::size_t>(control::ResponseDetail::no_route)].add(1);
   }
   HttpReport http;
@@ -53,8 +57,14 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
   endpoint.cluster = "web";
   endpoint.address = IpAddress::v4(10, 0, 0, 1);
   endpoint.port = 80;
-  endpoint.http = http_endpoint_values(*view, 9);
-  report.endpoints = {endpoint};
+  endpoint.http = http_endpoint_report(*view, 9);
+  EndpointReport passed_on = endpoint;  // of a listener that has no requests
+  passed_on.cluster = "dns";
+  report.endpoints = {endpoint, passed_on};
+  ListenerReport shop;
+  shop.http = true;
+  shop.clusters = {"web"};
+  report.listeners = {shop};
   const std::string text = metrics_text(report);
   const std::string labels = "listener=\"shop\",host=\"all\",route=\"api\"";
   EXPECT_THAT(text, HasSubstr("penstock_http_route_requests_total{" + labels + "} 20"));
@@ -67,10 +77,42 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
   const std::string of = "{cluster=\"web\",endpoint=\"10.0.0.1:80\"}";
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_requests_total" + of + " 8"));
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_total" + of + " 3"));
+  EXPECT_THAT(text, HasSubstr("# TYPE penstock_endpoint_http_latency_seconds histogram\n"));
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_sum" + of + " 3\n"));
+  EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_count" + of + " 6\n"));
+  const std::string bucket = "penstock_endpoint_http_latency_seconds_bucket" + of.substr(0, of.size() - 1) + ",le=\"";
+  EXPECT_THAT(text, HasSubstr(bucket + "0.262143\"} 0\n"));
+  EXPECT_THAT(text, HasSubstr(bucket + "0.524287\"} 6\n"));
+  EXPECT_THAT(text, HasSubstr(bucket + "+Inf\"} 6\n"));
+  EXPECT_THAT(text, Not(HasSubstr("penstock_endpoint_http_latency_seconds_sum{cluster=\"dns\"")));
   EXPECT_THAT(text, HasSubstr("penstock_http_responses_by_detail_total{detail=\"no_route\"} 2"));
   const auto json = http_json(http);
   EXPECT_EQ(json["slots"][0]["responses_2xx"], 18);
   EXPECT_EQ(json["details"]["no_route"], 2);
+}
+
+TEST(Exposition, numbers_are_exact_decimals_and_labels_are_escaped) {
+  MetricFamily family = family_of("x", MetricType::gauge, "a \\ b\nc \"d\"");
+  add_value(family, 0.1 + 0.2, {});
+  add_value(family, 1e21, {{"a", "q\"\\\n"}, {"b", ""}});
+  add_value(family, -std::numeric_limits<double>::infinity(), {});
+  add_value(family, std::numeric_limits<double>::quiet_NaN(), {});
+  MetricFamily buckets = family_of("h", MetricType::gauge, "");
+  buckets.type = prometheus::MetricType::Histogram;
+  buckets.metric.resize(1);
+  for (std::size_t b = 0; b + 1 < control::kLatencyBuckets; ++b)
+    buckets.metric[0].histogram.bucket.push_back({b, static_cast<double>(bucket_end_us(b)) / 1e6});
+  std::string expected =
+      "# HELP x a \\\\ b\\nc \"d\"\n# TYPE x gauge\nx 0.30000000000000004\n"
+      "x{a=\"q\\\"\\\\\\n\",b=\"\"} 1000000000000000000000\nx -Inf\nx NaN\n"
+      "# HELP h \n# TYPE h histogram\nh_count 0\nh_sum 0\n";
+  for (std::size_t b = 0; b + 1 < control::kLatencyBuckets; ++b) {
+    std::string micros = std::to_string(1'000'000 + bucket_end_us(b) % 1'000'000).substr(1);
+    while (!micros.empty() && micros.back() == '0') micros.pop_back();
+    expected += "h_bucket{le=\"" + std::to_string(bucket_end_us(b) / 1'000'000) + (micros.empty() ? "" : ".") + micros +
+                "\"} " + std::to_string(b) + "\n";
+  }
+  EXPECT_EQ(exposition_text({family, buckets}), expected);
 }
 
 TEST(HttpReport, quantiles_lie_within_their_bucket) {

@@ -76,6 +76,10 @@ inline constexpr std::array kHttpEndpointMetrics{
     MetricRow<HE>{"http_latency_seconds_total", MetricType::counter, &HE::latency_us_sum,
                   "of the answered, from the begin of the try to the head of the response", 1'000'000},
 };
+/// A histogram beside these rows, of what the last one sums up.
+inline constexpr std::string_view kHttpEndpointHistogram = "http_latency_seconds";
+inline constexpr std::size_t kHttpEndpointLatency = 3;
+static_assert(kHttpEndpointMetrics[kHttpEndpointLatency].member == &HE::latency_us_sum);
 
 inline constexpr std::string_view kHttpPrefix = "penstock_http_";
 inline constexpr std::array<std::string_view, 5> kStatusClasses{"1xx", "2xx", "3xx", "4xx", "5xx"};

@@ -1,7 +1,5 @@
 #include "mgmt/telemetry/metrics.h"
 
-#include <prometheus/text_serializer.h>
-
 #include <functional>
 
 #include "bpf/abi/steer_reasons.h"
@@ -32,20 +30,15 @@ Labels port_labels(const PortReport& port) {
   return labels;
 }
 
-Labels endpoint_labels(const EndpointReport& e) {
-  return {{"cluster", e.cluster}, {"endpoint", host_port_text(e.address, e.port)}};
-}
-
 void endpoint_health(const Report& r, MetricFamily& f) {
   for (const EndpointReport& e : r.endpoints)
-    if (e.health == "healthy" || e.health == "unhealthy")
-      add_value(f, e.health == "healthy" ? 1 : 0, endpoint_labels(e));
+    if (e.health == "healthy" || e.health == "unhealthy") add_value(f, e.health == "healthy" ? 1 : 0, labels_of(e));
 }
 void endpoint_checks(const Report& r, MetricFamily& f) {
   for (const EndpointReport& e : r.endpoints) {
     if (e.health.empty()) continue;
     for (const auto& [result, value] : {std::pair{"good", e.checks_good}, std::pair{"bad", e.checks_bad}}) {
-      Labels labels = endpoint_labels(e);
+      Labels labels = labels_of(e);
       labels.push_back({"result", result});
       add_value(f, static_cast<double>(value), std::move(labels));
     }
@@ -53,7 +46,7 @@ void endpoint_checks(const Report& r, MetricFamily& f) {
 }
 void endpoint_health_changes(const Report& r, MetricFamily& f) {
   for (const EndpointReport& e : r.endpoints)
-    if (!e.health.empty()) add_value(f, static_cast<double>(e.health_changes), endpoint_labels(e));
+    if (!e.health.empty()) add_value(f, static_cast<double>(e.health_changes), labels_of(e));
 }
 
 using Filler = std::function<void(const Report&, MetricFamily&)>;
@@ -126,11 +119,13 @@ std::string metrics_text(const Report& report) {
   add_table(families, kListenerPrefix, kSlotMetrics, report.listeners, [](const ListenerReport& l) {
     return Labels{{"listener", l.name}};
   });
+  const auto endpoint_labels = [](const EndpointReport& e) { return labels_of(e); };
   add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints, endpoint_labels);
   add_table(families, kEndpointPrefix, kHttpEndpointMetrics, report.endpoints, endpoint_labels,
-            [](const EndpointReport& e) -> const HttpEndpointValues& { return e.http; });
+            [](const EndpointReport& e) -> const HttpEndpointValues& { return e.http.values; });
+  add_endpoint_latency(report, families);
   add_http_families(report.http, families);
-  return prometheus::TextSerializer{}.Serialize(families);
+  return exposition_text(families);
 }
 
 }  // namespace penstock::telemetry

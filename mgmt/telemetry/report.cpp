@@ -1,5 +1,7 @@
 #include "mgmt/telemetry/report.h"
 
+#include <algorithm>
+
 namespace penstock::telemetry {
 namespace {
 
@@ -38,6 +40,12 @@ void judge_ports(const Report& report, std::vector<std::string>& down, std::vect
 }
 
 }  // namespace
+
+bool serves(const ListenerReport& listener, const EndpointReport& endpoint) {
+  const auto& routed = listener.clusters;
+  return endpoint.cluster == listener.cluster ||
+         std::find(routed.begin(), routed.end(), endpoint.cluster) != routed.end();
+}
 
 void judge(Report& report) {
   std::vector<std::string> down;

@@ -82,7 +82,7 @@ struct EndpointReport {
   std::string health_reason{};  ///< of the last check
   std::uint64_t checks_good{}, checks_bad{}, health_changes{};
   SlotValues values{};
-  HttpEndpointValues http{};
+  HttpEndpointReport http{};
 };
 
 /// Bounds of proxied connections; what they hold is in WorkerReport::proxy.
@@ -147,6 +147,9 @@ struct Report {
   std::vector<EndpointReport> endpoints;
   DropValues drops{};
 };
+
+/// True when the listener sends something to the endpoint's cluster.
+[[nodiscard]] bool serves(const ListenerReport& listener, const EndpointReport& endpoint);
 
 /// Sets verdict and reasons from everything else.
 void judge(Report& report);

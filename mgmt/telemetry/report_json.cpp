@@ -105,14 +105,14 @@ Json endpoint_json(const EndpointReport& endpoint) {
            {"checks_bad_total", endpoint.checks_bad},
            {"health_changes_total", endpoint.health_changes}};
   put_rows(out, kSlotMetrics, endpoint.values);
-  put_rows(out, kHttpEndpointMetrics, endpoint.http);
+  put_rows(out, kHttpEndpointMetrics, endpoint.http.values);
+  const LatencyValues& latency = endpoint.http.latency;
+  out["http_latency_p50_microseconds"] = latency_quantile_us(latency, 0.5);
+  out["http_latency_p99_microseconds"] = latency_quantile_us(latency, 0.99);
+  std::size_t used = latency.size();  // most endpoints use few of them, and some none
+  while (used > 0 && latency[used - 1] == 0) --used;
+  out["http_latency_buckets"] = std::vector<std::uint64_t>(latency.data(), latency.data() + used);
   return out;
-}
-
-bool serves(const ListenerReport& listener, const EndpointReport& endpoint) {
-  const auto& routed = listener.clusters;
-  return endpoint.cluster == listener.cluster ||
-         std::find(routed.begin(), routed.end(), endpoint.cluster) != routed.end();
 }
 
 template <typename Items, typename Render>
@@ -310,11 +310,12 @@ Json connections_json(const ConnectionList& connections, const Report& report) {
   return out;
 }
 
-Json problems_json(const Problems& problems) {
-  Json list = Json::array();
-  for (const Problem& problem : problems)
-    list.push_back({{"place", problem.place}, {"what", problem.what}, {"remedy", problem.remedy}});
-  return {{"problems", std::move(list)}};
+Json problem_list(const Problems& problems) {
+  return list_of(problems, [](const Problem& problem) {
+    return Json{{"place", problem.place}, {"what", problem.what}, {"remedy", problem.remedy}};
+  });
 }
+
+Json problems_json(const Problems& problems) { return {{"problems", problem_list(problems)}}; }
 
 }  // namespace penstock::telemetry

@@ -16,6 +16,7 @@ namespace penstock::telemetry {
 /// `report` gives listeners and ports their names.
 [[nodiscard]] nlohmann::ordered_json flows_json(const FlowList& flows, const Report& report);
 [[nodiscard]] nlohmann::ordered_json connections_json(const ConnectionList& connections, const Report& report);
+[[nodiscard]] nlohmann::ordered_json problem_list(const Problems& problems);
 [[nodiscard]] nlohmann::ordered_json problems_json(const Problems& problems);
 
 }  // namespace penstock::telemetry

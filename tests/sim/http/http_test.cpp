@@ -206,11 +206,13 @@ TEST(Http, endpoints_and_reasons_have_counters_of_their_own) {
     sums.errors_5xx.add(one.errors_5xx.read());
     sums.failures.add(one.failures.read());
     sums.latency_us_sum.add(one.latency_us_sum.read());
+    for (const auto& bucket : one.latency) sums.latency[0].add(bucket.read());
   }
   EXPECT_EQ(sums.requests.read(), 5u);
   EXPECT_EQ(sums.errors_5xx.read(), 1u);
   EXPECT_LE(sums.failures.read(), 1u) << "one on a kept connection says nothing";
   EXPECT_GT(sums.latency_us_sum.read(), 0u);
+  EXPECT_EQ(sums.latency[0].read(), 4u) << "every answered try, whatever its status";
   const auto& rejected = run.world().counters(0).http.rejected;
   EXPECT_EQ(rejected[static_cast<std::size_t>(http1::RejectReason::name_underscore)].read(), 1u);
 }
