@@ -105,8 +105,10 @@ void Worker::State::open_http(Frame& frame, const wire::PacketInfo& info, const 
   if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
   if (!relay.verify(frame, info, port->verify_checksums)) return drop_frame(frame, DropReason::bad_checksum);
   const auto admission = relay.admission();
-  if (grant == nullptr && admission == relay::Relay::Admission::cookie)
+  if (grant == nullptr && admission == relay::Relay::Admission::cookie) {
+    leg_sends = flow::kNoDirection;
     return relay.send_cookie(frame, info, port->mtu);
+  }
   if (admission == relay::Relay::Admission::refuse) {
     counters.proxy.refused_full.add();
     return drop_frame(frame, DropReason::proxy_full);

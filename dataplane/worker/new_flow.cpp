@@ -48,7 +48,7 @@ void Worker::State::refuse_segment(Frame& frame, const wire::PacketInfo& info) {
   if (!answer) return drop_frame(frame, DropReason::no_flow);
   counters.drops[static_cast<std::size_t>(DropReason::no_flow)].add();
   counters.resets_sent.add();
-  send(frame, back);
+  enqueue(frame, back);
 }
 
 DropReason Worker::State::choose_reverse(const control::ListenerRecord& listener, const control::EndpointRecord& to,

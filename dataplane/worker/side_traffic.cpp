@@ -16,7 +16,7 @@ void Worker::State::side_traffic(Frame& frame, const wire::PacketInfo& info, boo
       const DropReason refused = l4::make_echo_reply(frame, info);
       if (refused != DropReason::none) return drop_frame(frame, refused);
       counters.echo_replies.add();
-      return send(frame, port);
+      return enqueue(frame, port);
     }
     case wire::PacketKind::arp_request:
     case wire::PacketKind::neighbor_solicitation: {
@@ -24,7 +24,7 @@ void Worker::State::side_traffic(Frame& frame, const wire::PacketInfo& info, boo
       const DropReason refused = l4::answer_neighbor(frame, info, view->ports[port].mac);
       if (refused != DropReason::none) return drop_frame(frame, refused);
       counters.neighbor_replies.add();
-      return send(frame, port);
+      return enqueue(frame, port);
     }
     case wire::PacketKind::probe:
       counters.ports[port].probes.add();
@@ -64,7 +64,7 @@ void Worker::State::icmp_error(Frame& frame, const wire::PacketInfo& info, bool 
       l4::translate_error(frame, info, *quoted, control::plain(match), control::plain(partner), link);
   if (refused != DropReason::none) return drop_frame(frame, refused);
   counters.icmp_translated.add();
-  send(frame, out_port);
+  enqueue(frame, out_port);
 }
 
 }  // namespace penstock::worker

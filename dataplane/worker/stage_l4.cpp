@@ -80,7 +80,7 @@ l4::FlowAction Worker::State::track(const wire::PacketInfo& info, DirectionIndex
     counters.checksum_completed.add();
   ++in.packets;
   in.octets += info.ip_octets;
-  send(frame, out_port);
+  enqueue(frame, out_port);
 }
 
 void Worker::State::forward_known(Frame& frame, const wire::PacketInfo& info, DirectionIndex d) {
@@ -143,7 +143,7 @@ void Worker::State::too_big(Frame& frame, const wire::PacketInfo& info, Directio
     return;
   }
   counters.too_big_sent.add();
-  send(frame, back);
+  enqueue(frame, back);
 }
 
 }  // namespace penstock::worker

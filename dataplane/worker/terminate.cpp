@@ -1,4 +1,5 @@
 // terminate: TCP connections that end here (listeners of mode proxy), between the worker and its relay.
+#include "dataplane/wire/ethernet.h"
 #include "dataplane/worker/worker_state.h"
 
 namespace penstock::worker {
@@ -11,6 +12,10 @@ bool begins_anew(const wire::PacketInfo& info, DirectionIndex d) {
   return d % 2 == 0 && (info.tcp_flags & kDecides) == wire::kTcpSyn;
 }
 
+std::size_t link_octets(const control::NextHop& path) {
+  return wire::kEthernetOctets + (path.vlan_tci != 0 ? wire::kVlanTagOctets : 0);
+}
+
 }  // namespace
 
 void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
@@ -21,6 +26,7 @@ void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const 
   const WorkerPort* const port = view->port(frame.port());
   if (!relay.verify(frame, info, port != nullptr && port->verify_checksums))
     return drop_frame(frame, DropReason::bad_checksum);
+  begin_sending(d ^ 1u, in.flags, info.l3_offset);  // what it answers at once, in TIME-WAIT
   switch (relay.receive(d, frame, info)) {
     case relay::Taken::taken:
       return;
@@ -58,8 +64,10 @@ void Worker::State::open_proxied(Frame& frame, const wire::PacketInfo& info, con
   if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
   if (!relay.verify(frame, info, port->verify_checksums)) return drop_frame(frame, DropReason::bad_checksum);
   const auto admission = relay.admission();
-  if (grant == nullptr && admission == relay::Relay::Admission::cookie)
+  if (grant == nullptr && admission == relay::Relay::Admission::cookie) {
+    leg_sends = flow::kNoDirection;
     return relay.send_cookie(frame, info, port->mtu);
+  }
   if (admission == relay::Relay::Admission::refuse) {
     counters.proxy.refused_full.add();
     return drop_frame(frame, DropReason::proxy_full);
@@ -84,12 +92,20 @@ void Worker::State::give_back(Frame& frame) {
   dropped[dropped_count++] = std::move(frame);
 }
 
+/// Counts what a leg alone sends; what a pair sends is counted where it came in. `flags` are of either direction.
+void Worker::State::begin_sending(DirectionIndex direction, std::uint8_t flags, std::size_t link_octets) {
+  constexpr unsigned kAlone = unsigned{control::kFlowDownstreamLeg} | unsigned{control::kFlowUpstreamLeg};
+  leg_sends = (flags & kAlone) != 0 ? direction : flow::kNoDirection;
+  leg_link_octets = static_cast<std::uint32_t>(link_octets);
+}
+
 bool Worker::State::path(FlowIndex flow, relay::Side side, control::NextHop& into) {
   FlowDirection& reverse = table.reverse(flow);
   if (side == relay::Side::upstream) {
     const control::NextHop* const hop = next_hop_of(table.forward(flow), reverse);
     if (hop == nullptr || view->port(hop->port) == nullptr) return false;
     into = *hop;
+    begin_sending(2 * flow, reverse.flags, link_octets(into));
     return true;
   }
   const WorkerPort* const port = view->port(reverse.out_port);
@@ -98,6 +114,7 @@ bool Worker::State::path(FlowIndex flow, relay::Side side, control::NextHop& int
   into.source = port->mac;
   into.port = reverse.out_port;
   into.vlan_tci = reverse.vlan_tci;
+  begin_sending(2 * flow + 1, reverse.flags, link_octets(into));
   return true;
 }
 

@@ -7,7 +7,7 @@
 //             side_traffic    ICMP, ARP, neighbour discovery, echo, probes
 //             stage_transmit  out frames, grouped by port
 //           then housekeeping: views, answers, parked deadlines, timers, folding of counters.
-// Rule      a frame handed to drop_frame(), send() or hand_off() is gone from the burst.
+// Rule      a frame handed to drop_frame(), enqueue(), send() or hand_off() is gone from the burst.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -171,12 +171,24 @@ struct Worker::State final : private relay::Host {
   [[nodiscard]] bool sweep();
   /// Counter slots of a flow: listener and endpoint; a leg alone has one of them.
   [[nodiscard]] std::span<const std::uint32_t> slots_of(FlowIndex flow);
+  /// From here on send() gets packets of this direction.
+  void begin_sending(DirectionIndex direction, std::uint8_t flags, std::size_t link_octets);
   void start_gauges(FlowIndex flow);
   void stop_gauges(FlowIndex flow);
   [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
 
   // stage_transmit.cpp
+  /// A frame of the relay.
   void send(Frame& frame, PortIndex port) override {
+    if (leg_sends != flow::kNoDirection) {
+      FlowDirection& ours = table.direction(leg_sends);
+      ++ours.packets;
+      ours.octets += frame.octets() - leg_link_octets;
+      sweep_wanted = true;
+    }
+    enqueue(frame, port);
+  }
+  void enqueue(Frame& frame, PortIndex port) {
     if (out_count == out.size()) [[unlikely]]
       stage_transmit();
     Frame& slot = out[out_count++];
@@ -238,6 +250,11 @@ struct Worker::State final : private relay::Host {
   std::array<Frame, kOutMax> group;    ///< scratch of flush()
   std::array<Frame, kOutMax> dropped;  ///< to be given back at once
   std::size_t dropped_count{};
+
+  // Whose packets the relay sends. A leg alone has a direction that nobody sends to us: what we send counts there. Of a
+  // pair of legs each direction counts what came in.
+  DirectionIndex leg_sends{flow::kNoDirection};
+  std::uint32_t leg_link_octets{};
 
   std::uint32_t sweep_at{};  ///< next record to fold; at high water: no sweep under way
   CoarseMs sweep_started{};

@@ -42,6 +42,40 @@ class Observability(case.LabTest):
             connection.sendall(octets)
             self.assertIn(b" 400 Bad Request\r\n", connection.recv(1000))
 
+    def endpoints_have_histograms(self, metrics):
+        name = "penstock_endpoint_http_latency_seconds"
+        for index in (1, 2):
+            labels = f'cluster="web",endpoint="{server4(index)}:8080"'
+            # Endpoints take turns.
+            self.assertIn(f"{name}_count{{{labels}}} {REQUESTS // 2}\n", metrics)
+            for bound, least in (("0.524287", REQUESTS // 2 - 1), ("+Inf", REQUESTS // 2)):
+                line = f'{name}_bucket{{{labels},le="{bound}"}} '
+                self.assertIn(line, metrics)
+                self.assertGreaterEqual(int(metrics.split(line)[1].split("\n")[0]), least)
+
+    def test_what_is_sent_is_counted(self):
+        def counted():
+            status = self.lab.api_json("GET", "/v1/status")
+            return [status["listeners"][0]] + status["endpoints"]
+
+        before = counted()
+        for _ in range(REQUESTS):
+            self.assertEqual(http_get(self.lab.client, VIP4, PORT, "/a")[0], 200)
+
+        def grown():
+            return [{key: after[key] - then[key] for key in after if key.endswith(("packets_total", "octets_total"))}
+                    for after, then in zip(counted(), before)]
+
+        # A handshake, a request and its response, an end: at least three packets each way on each connection.
+        wait_for(lambda: grown()[0]["sent_packets_total"] >= 3 * REQUESTS, 5, "packets to clients")
+        listener_rows, *endpoint_rows = grown()
+        self.assertGreaterEqual(listener_rows["received_packets_total"], 3 * REQUESTS)
+        self.assertGreater(listener_rows["sent_octets_total"], listener_rows["received_octets_total"])
+        for row in endpoint_rows:
+            self.assertGreaterEqual(row["received_packets_total"], REQUESTS // 2, "requests to the endpoint")
+            self.assertGreaterEqual(row["sent_packets_total"], REQUESTS // 2, "its responses")
+        self.assertEqual(self.lab.cli("top", "--once").stdout.count("P99"), 2, "of routes, and of endpoints")
+
     def test_requests_are_counted_by_route_and_logged(self):
         for _ in range(REQUESTS):
             self.assertEqual(http_get(self.lab.client, VIP4, PORT, "/a?b=c")[0], 200)
@@ -66,6 +100,7 @@ class Observability(case.LabTest):
                      f'penstock_http_listener_requests_total{{listener="shop"}} {REQUESTS + 2}',
                      'penstock_http_access_dropped_total 0'):
             self.assertIn(line, metrics)
+        self.endpoints_have_histograms(metrics)
         rates = json.loads(self.lab.cli("top", "--once", "--json").stdout)
         self.assertEqual({row["kind"] for row in rates["http"]}, {"listener", "route", "cluster", "other"})
         self.assertIn("shop all/pages", self.lab.cli("top", "--once").stdout)

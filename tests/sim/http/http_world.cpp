@@ -531,6 +531,26 @@ void HttpWorld::check_end() {
   if (world_->workers[0]->relay().size() != 0) fail("legs are left");
   if (world_->flows() != 0) fail("flows are left");
   if (world_->device->outstanding() > relay::kSpareFrames) fail("buffers of the device are missing");
+  check_sums();
+}
+
+/// Every packet of ours is one to a client or one to an endpoint, but for cookies, which belong to no connection yet.
+void HttpWorld::check_sums() {
+  const control::WorkerCounters& counters = world_->counters(0);
+  std::uint64_t packets = 0, octets = 0, sent = 0;
+  for (const control::SlotCounters& slot : counters.slots) {
+    // A flow has one slot here: a listener's rows have what we sent in tx, an endpoint's in rx.
+    const bool listener = &slot == &counters.slots[world_->listener_slot(1)];
+    packets += (listener ? slot.tx_packets : slot.rx_packets).read();
+    octets += (listener ? slot.tx_octets : slot.rx_octets).read();
+  }
+  for (const control::PortCounters& port : counters.ports) sent += port.tx_octets.read();
+  if (packets + counters.proxy.cookies_sent.read() != counters.proxy.segments_out.read())
+    fail(std::to_string(packets) + " packets to clients and endpoints counted, " +
+         std::to_string(counters.proxy.segments_out.read()) + " sent");
+  constexpr std::uint64_t kLink = 14;
+  if (counters.proxy.cookies_sent.read() + counters.resets_sent.read() == 0 && octets + kLink * packets != sent)
+    fail(std::to_string(octets) + " octets to clients and endpoints counted, " + std::to_string(sent) + " sent");
 }
 
 }  // namespace penstock::sim

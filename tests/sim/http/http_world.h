@@ -158,6 +158,7 @@ class HttpWorld {
   void travel(Kind to, std::size_t host, std::vector<std::byte> bytes);
   void fail(const std::string& what);
   void check_end();
+  void check_sums();
   [[nodiscard]] std::string body_of(std::size_t number, bool request, std::size_t octets) const;
   [[nodiscard]] Instant now() const { return from_nanoseconds(now_us_ * 1000); }
 
