@@ -63,7 +63,8 @@ void add_reading(CLI::App& app, Invocation& into) {
 }
 
 void add_config(CLI::App& app, Invocation& into) {
-  CLI::App* check = app.add_subcommand("check", "Check a configuration without side effects; all problems at once");
+  CLI::App* check = app.add_subcommand(
+      "check", "Check a configuration without side effects; all problems at once, then warnings and notes");
   check->add_option("FILE", into.check_file, "the file, - for standard input; none: the running configuration");
   check->callback([&into] { into.run = [&into] { return run_check(into.context, into.check_file); }; });
 

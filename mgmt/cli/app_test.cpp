@@ -79,5 +79,34 @@ TEST(App, check_of_a_file_needs_no_daemon) {
   ::unlink(path.c_str());
 }
 
+TEST(App, check_warns_of_routes_that_are_never_used_and_finds_the_file_good) {
+  const std::string path = ::testing::TempDir() + "penstock-advice-" + std::to_string(::getpid()) + ".yaml";
+  std::ofstream{path} << "apiVersion: penstock/v1\n"
+                         "node: {addresses: [10.0.2.1]}\n"
+                         "clusters: [{name: web, endpoints: [{address: 10.0.1.1, port: 80}]}]\n"
+                         "listeners:\n"
+                         "  - {name: shop, address: 10.96.0.1, port: 80, protocol: http, virtual_hosts: [{name: all, "
+                         "domains: [\"*\"], routes: [\n"
+                         "      {match: {prefix: /}, cluster: web},\n"
+                         "      {match: {path: /a}, cluster: web}]}]}\n";
+  const auto run = [&](const std::string& line) {
+    Invocation invocation;
+    make_app(invocation)->parse("--socket /nonexistent check " + line);
+    ::testing::internal::CaptureStderr();
+    ::testing::internal::CaptureStdout();
+    EXPECT_EQ(invocation.run(), kExitGood);
+    const std::string out = ::testing::internal::GetCapturedStdout();
+    return std::pair{out, ::testing::internal::GetCapturedStderr()};
+  };
+  const auto [out, told] = run(path);
+  EXPECT_THAT(out, HasSubstr(": ok, 1 listeners"));
+  EXPECT_THAT(told, HasSubstr("warning: " + path + ":7:7: route #1 of virtual host `all` is never used"));
+  const Json json = Json::parse(run("--json " + path).first);
+  EXPECT_EQ(json["problems"].size(), 0u);
+  EXPECT_EQ(json["warnings"].size(), 1u);
+  EXPECT_EQ(json["notes"].size(), 0u);
+  ::unlink(path.c_str());
+}
+
 }  // namespace
 }  // namespace penstock::cli

@@ -22,7 +22,7 @@ constexpr std::chrono::seconds kWatchInterval{1};
 
 int print_fault(const Context& context, const Fault& fault) {
   if (context.json && !fault.body.is_null()) std::cout << fault.body.dump(2) << "\n";
-  const std::string problems = fault.body.contains("problems") ? render_problems(fault.body) : "";
+  const std::string problems = fault.body.contains("problems") ? render_problems(fault.body["problems"]) : "";
   std::cerr << "penstock: " << (problems.empty() ? fault.text + "\n" : problems);
   return fault.exit_code;
 }
@@ -122,18 +122,23 @@ int run_check(const Context& context, const std::string& file) {
   auto text = file.empty() ? context.source().text("/v1/config") : read_text(file);
   if (!text) return print_fault(context, text.error());
   Problems problems;
-  const auto config = config::load_text(*text, name, config::this_machine());
+  config::Advice advice;
+  const auto config = config::load_text(*text, name, config::this_machine(), &advice);
   if (!config) {
     problems = config.error();
   } else if (const auto compiled = compile::Compiler{}.compile(*config); !compiled) {
     problems = compiled.error();
   }
   Json body = telemetry::problems_json(problems);
+  body["warnings"] = telemetry::problem_list(advice.warnings);
+  body["notes"] = telemetry::problem_list(advice.notes);
   if (config)
     body["summary"] = {{"listeners", config->listeners.size()},
                        {"clusters", config->clusters.size()},
                        {"ports", config->ports.size()}};
-  if (!problems.empty() && !context.json) std::cerr << render_problems(body);
+  if (!context.json)
+    std::cerr << render_problems(body["problems"]) << render_problems(body["warnings"], "warning: ")
+              << render_problems(body["notes"], "note: ");
   if (context.json || problems.empty())
     print(context, body, [&](const Json&) {
       return name + ": ok, " + std::to_string(config->listeners.size()) + " listeners, " +

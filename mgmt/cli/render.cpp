@@ -231,10 +231,10 @@ std::string render_counters(const Json& counters, bool nonzero_only) {
   return table.text();
 }
 
-std::string render_problems(const Json& body) {
+std::string render_problems(const Json& problems, const std::string& kind) {
   std::string out;
-  for (const Json& problem : body["problems"]) {
-    out += text(problem["place"]) + ": " + text(problem["what"]);
+  for (const Json& problem : problems) {
+    out += kind + text(problem["place"]) + ": " + text(problem["what"]);
     if (!text(problem["remedy"]).empty()) out += " (" + text(problem["remedy"]) + ")";
     out += "\n";
   }

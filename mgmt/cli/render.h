@@ -20,8 +20,8 @@ struct Style {
 /// Two lines per connection: its legs.
 [[nodiscard]] std::string render_connections(const Json& connections);
 [[nodiscard]] std::string render_counters(const Json& counters, bool nonzero_only);
-/// One line per problem, with its remedy.
-[[nodiscard]] std::string render_problems(const Json& body);
+/// One line per problem, with its remedy; begun with `kind`.
+[[nodiscard]] std::string render_problems(const Json& problems, const std::string& kind = "");
 [[nodiscard]] std::string render_preflight(const Json& checks, Style style);
 
 }  // namespace penstock::cli

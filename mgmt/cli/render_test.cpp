@@ -179,8 +179,8 @@ TEST(Render, a_service_of_http_lists_the_endpoints_of_all_its_clusters) {
 }
 
 TEST(Render, problems_have_place_and_remedy) {
-  EXPECT_EQ(render_problems(telemetry::problems_json({{"a.yaml:3:1", "is wrong", "put it right"}})),
-            "a.yaml:3:1: is wrong (put it right)\n");
+  EXPECT_EQ(render_problems(telemetry::problem_list({{"a.yaml:3:1", "is wrong", "put it right"}}), "warning: "),
+            "warning: a.yaml:3:1: is wrong (put it right)\n");
 }
 
 }  // namespace

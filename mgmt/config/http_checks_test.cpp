@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "mgmt/config/loader.h"
 
 namespace penstock::config {
@@ -284,6 +286,46 @@ const Row kListenerRows[] = {
      "f:7:5: listener has no `cluster` (add `cluster: ...`)"},
 };
 INSTANTIATE_TEST_SUITE_P(Listeners, HttpProblem, testing::ValuesIn(kListenerRows), row_name);
+
+/// What `penstock check` says about a text without problems, on a kernel of this version.
+std::string advised(const std::string& text, KernelVersion kernel = {6, 8}) {
+  Advice advice;
+  const auto loaded = load_text(text, "f", Machine{{0, 1}, kernel}, &advice);
+  if (!loaded.ok()) return "refused: " + loaded.error().front().text();
+  std::string out;
+  for (const Problem& warning : advice.warnings) out += "warning: " + warning.text() + "\n";
+  for (const Problem& note : advice.notes) out += "note: " + note.text() + "\n";
+  return out;
+}
+
+TEST(HttpAdvice, a_route_behind_one_that_takes_all_of_its_requests_is_warned_of) {
+  EXPECT_EQ(advised(routes("{match: {path: /a}, cluster: web}, {match: {prefix: /}, cluster: web}")), "");
+  EXPECT_EQ(
+      advised(routes("{name: all, match: {prefix: /}, cluster: web},\n{match: {path: /a}, cluster: api},\n"
+                     "{name: b, match: {regex: /b.*}, cluster: api}")),
+      "warning: f:10:1: route #1 of virtual host `all` is never used: route `all` in line 9 comes first and takes "
+      "all of its requests (move it in front of that one, or remove it)\n"
+      "warning: f:11:1: route `b` of virtual host `all` is never used: route `all` in line 9 comes first and takes "
+      "all of its requests (move it in front of that one, or remove it)\n");
+}
+
+TEST(HttpAdvice, large_frames_are_recommended_where_they_are_possible_and_undecided) {
+  const std::string http = routes("{match: {prefix: /}, cluster: web}");
+  const std::string note =
+      "every listener ends its connections, and port `a` does not say `large_frames` (on a veth, `large_frames: true` "
+      "about halves the CPU time of bodies of 16 KiB and more (docs/adr/0019); false keeps it off)\n";
+  const auto with = [&](const std::string& ports) { return http + "ports:\n" + ports; };
+  const std::string line = std::to_string(std::count(http.begin(), http.end(), '\n') + 2);
+  EXPECT_EQ(advised(with("  - {name: a}\n"), {6, 9}), "note: f:" + line + ":5: " + note);
+  EXPECT_EQ(advised(with("  - {name: a}\n"), {7, 0}), "note: f:" + line + ":5: " + note);
+  EXPECT_EQ(advised(with("  - {name: a}\n"), {6, 8}), "");
+  EXPECT_EQ(advised(with("  - {name: a, large_frames: false}\n"), {6, 9}), "");
+  EXPECT_EQ(advised(http, {6, 9}), "") << "no port";
+  EXPECT_NE(advised(with("  - {name: a}\n  - {name: b}\n"), {6, 9}).find("port `a` and 1 other do not say"),
+            std::string::npos);
+  const std::string passed_on = "  - {name: t, address: 10.96.0.9, port: 81, protocol: tcp, cluster: web}\n";
+  EXPECT_EQ(advised(http + passed_on + "ports: [{name: a}]\n", {6, 9}), "");
+}
 
 const Row kPolicyRows[] = {
     {"no_default", listener("virtual_hosts: [{name: all, domains: [\"*\"], routes: [], \nauthorization: {rules: []}}]"),

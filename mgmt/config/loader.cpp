@@ -1,12 +1,15 @@
 #include "mgmt/config/loader.h"
 
 #include <sched.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <fstream>
 
+#include "mgmt/config/advice.h"
 #include "mgmt/config/checks.h"
 #include "mgmt/config/fields.h"
 
@@ -66,6 +69,9 @@ Problems file_problem(const std::string& path, std::string what, std::string rem
 
 Machine this_machine() {
   Machine out;
+  utsname system{};
+  if (::uname(&system) == 0)
+    (void)std::sscanf(system.release, "%u.%u", &out.kernel.major, &out.kernel.minor);  // else 0.0: an old one
   cpu_set_t mask;
   CPU_ZERO(&mask);
   if (sched_getaffinity(0, sizeof mask, &mask) != 0) return out;
@@ -74,7 +80,8 @@ Machine this_machine() {
   return out;
 }
 
-Result<Config, Problems> load_text(std::string_view text, std::string_view file_name, const Machine& machine) {
+Result<Config, Problems> load_text(std::string_view text, std::string_view file_name, const Machine& machine,
+                                   Advice* advice) {
   Findings findings;
   const auto root = parse_document(text, findings);
   if (!root) return problems_of(std::move(findings), file_name);
@@ -92,6 +99,9 @@ Result<Config, Problems> load_text(std::string_view text, std::string_view file_
     check_relations(config, *root, machine, reader);
   }
   if (!findings.empty()) return problems_of(std::move(findings), file_name);
+  if (advice != nullptr)
+    *advice = {problems_of(find_warnings(config, *root), file_name),
+               problems_of(find_notes(config, *root, machine), file_name)};
   return config;
 }
 

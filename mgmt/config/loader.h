@@ -22,16 +22,26 @@ inline constexpr std::size_t kConfigDepthMax = 32;         ///< nesting of lists
 inline constexpr std::size_t kConfigNameMax = 63;          ///< octets of a listener's or cluster's name
 inline constexpr std::size_t kProblemMax = 100;            ///< problems listed at once
 
+struct KernelVersion {
+  unsigned major{}, minor{};
+  friend auto operator<=>(const KernelVersion&, const KernelVersion&) = default;
+};
 /// What the checks need to know about the machine. Passed in, so that tests choose it.
 struct Machine {
   std::vector<std::uint16_t> cpus;  ///< CPUs this process may run on, rising
+  KernelVersion kernel{};           ///< that runs
 };
-/// The CPUs of this process's affinity mask.
+/// The CPUs of this process's affinity mask, and the kernel.
 [[nodiscard]] Machine this_machine();
 
-/// `file_name` appears in the problems' places only.
+/// What does not keep a configuration from being used (advice.h).
+struct Advice {
+  Problems warnings, notes;
+};
+
+/// `file_name` appears in the problems' places only. `advice` is filled when there is no problem.
 [[nodiscard]] Result<Config, Problems> load_text(std::string_view text, std::string_view file_name,
-                                                 const Machine& machine);
+                                                 const Machine& machine, Advice* advice = nullptr);
 [[nodiscard]] Result<Config, Problems> load_file(const std::string& path, const Machine& machine);
 
 }  // namespace penstock::config

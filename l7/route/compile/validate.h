@@ -4,7 +4,7 @@
 // Units     places read: virtual host "shop": route 3 "checkout": match.path
 // Errors    a list of Problems with place, reason and remedy; empty = valid.
 // Limits    limits.h.
-// Not here  whether clusters exist, whether a route can ever be reached.
+// Not here  whether clusters exist, whether a route can ever be reached (shadow.h).
 #pragma once
 #include "dataplane/core/result.h"
 #include "l7/route/route_config.h"
