@@ -1,11 +1,14 @@
 #include "mgmt/compile/compiler.h"
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <map>
 #include <set>
 #include <tuple>
 
 #include "bpf/abi/steer.h"
+#include "dataplane/control/hash.h"
 #include "dataplane/control/limits.h"
 #include "mgmt/compile/derive.h"
 #include "mgmt/compile/table_cache.h"
@@ -14,10 +17,19 @@ namespace penstock::compile {
 namespace {
 
 using Kind = IdRegistry::Kind;
-/// Parts the saved ids of listeners, clusters and endpoints from those of counter blocks of HTTP.
-constexpr std::string_view kHttpIds = "---\n";
+/// Line that parts the saved ids of listeners, clusters and endpoints from those of counter blocks of HTTP.
+constexpr std::string_view kHttpIds = "\n---\n";
 /// And these from the secret of cookies.
-constexpr std::string_view kSecret = "+++\n";
+constexpr std::string_view kSecret = "\n+++\n";
+/// Begins the last line, which has the hash of everything before it: a text that was cut or changed has another.
+constexpr std::string_view kSeal = "seal ";
+
+std::string seal_of(std::string_view saved) {
+  std::array<char, 24> out{};
+  std::snprintf(out.data(), out.size(), "%016llx\n",
+                static_cast<unsigned long long>(control::hash64(std::as_bytes(std::span{saved}))));
+  return std::string{kSeal} + out.data();
+}
 constexpr std::string_view kDrainRemedy =
     "those that were removed count until their connections have ended: apply again later, or lower node.drain_timeout";
 
@@ -302,21 +314,32 @@ std::vector<IdRegistry::Entry> Compiler::retired() const { return ids_.retired()
 void Compiler::release(std::uint32_t stat_slot) { ids_.release(stat_slot); }
 
 std::string Compiler::save_ids() const {
-  return ids_.save() + std::string{kHttpIds} + http_slots_.save() + std::string{kSecret} + secret_text(secret_) + "\n";
+  // Both end their last line, which the parting line brings again.
+  std::string saved = ids_.save();
+  saved.pop_back();
+  saved.append(kHttpIds).append(http_slots_.save());
+  saved.pop_back();
+  saved.append(kSecret).append(secret_text(secret_)).append("\n");
+  return saved + seal_of(saved);
 }
 Status Compiler::restore_ids(std::string_view saved) {
-  std::optional<policy::Hash128> secret{secret_};
-  if (const std::size_t at = saved.find(kSecret); at != std::string_view::npos) {  // an older daemon wrote none
-    const std::string_view line = saved.substr(at + kSecret.size());
-    secret = read_secret(line.substr(0, line.empty() ? 0 : line.size() - 1));
-    if (!secret) return Problem{"saved ids", "the secret of cookies is no secret", "remove the file; ids begin anew"};
-    saved = saved.substr(0, at);
-  }
-  const std::size_t end = saved.find(kHttpIds);  // nor these
+  const auto bad = [](std::string what) {
+    return Problem{"saved ids", std::move(what), "remove the file; ids begin anew"};
+  };
+  const std::size_t body = saved.size() - std::min(saved.size(), seal_of({}).size());
+  if (saved.substr(body) != seal_of(saved.substr(0, body)))
+    return bad("is damaged or cut short: the seal is missing or wrong");
+  saved = saved.substr(0, body);
+  const std::size_t at = saved.find(kSecret);
+  const std::size_t end = saved.find(kHttpIds);
+  if (at == std::string_view::npos || end == std::string_view::npos || end > at) return bad("parts are missing");
+  const std::string_view line = saved.substr(at + kSecret.size());
+  const std::optional<policy::Hash128> secret = read_secret(line.substr(0, line.empty() ? 0 : line.size() - 1));
+  if (!secret) return bad("the secret of cookies is no secret");
+  saved = saved.substr(0, at + 1);
   IdRegistry http{control::kHttpSlotMax};
-  if (end != std::string_view::npos)
-    if (Status restored = http.restore(saved.substr(end + kHttpIds.size())); !restored) return restored;
-  if (Status restored = ids_.restore(saved.substr(0, end)); !restored) return restored;
+  if (Status restored = http.restore(saved.substr(end + kHttpIds.size())); !restored) return restored;
+  if (Status restored = ids_.restore(saved.substr(0, end + 1)); !restored) return restored;
   http_slots_ = std::move(http);
   secret_ = *secret;
   return Done{};

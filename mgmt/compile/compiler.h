@@ -185,7 +185,8 @@ class Compiler {
   /// The caller has seen all gauges of this retired slot at 0: the slot may be given away.
   void release(std::uint32_t stat_slot);
 
-  /// Ids and slots as text, for a successor daemon that adopts the running dataplane.
+  /// Ids, slots and the secret of cookies as text, for a successor daemon that adopts the running dataplane. A text
+  /// that is not whole is refused, and nothing changes.
   [[nodiscard]] std::string save_ids() const;
   [[nodiscard]] Status restore_ids(std::string_view saved);
 

@@ -255,6 +255,31 @@ TEST(HttpCompile, counter_blocks_stay_with_their_names) {
   EXPECT_FALSE(successor.restore_ids(compiler.save_ids() + "nonsense\n").ok());
 }
 
+TEST(HttpCompile, saved_ids_that_are_not_whole_change_nothing) {
+  config::Config config = shop_config();
+  config.clusters[0].session_affinity = config::SessionAffinity{"at", config::milliseconds{0}, "/", ""};
+  auto& routes = config.listeners[0].virtual_hosts[0].routes;
+  for (const char* name : {"+++", "---"}) routes.push_back(route_to("/" + std::string{name}, "web"));
+  routes[routes.size() - 2].name = "+++";  // as the lines between the parts
+  routes.back().name = "---";
+  Compiler compiler, successor;
+  const auto cookie_of = [&](Compiler& by) { return compiled(by, config).content.endpoints[0].affinity; };
+  const std::uint64_t mine = cookie_of(compiler), its_own = cookie_of(successor);
+  ASSERT_NE(mine, its_own);
+  const std::string saved = compiler.save_ids();
+  for (std::size_t octets = 0; octets < saved.size(); ++octets)
+    EXPECT_FALSE(successor.restore_ids(saved.substr(0, octets)).ok()) << "cut at " << octets;
+  for (std::size_t at = 0; at < saved.size(); ++at) {
+    std::string changed = saved;
+    changed[at] = static_cast<char>(changed[at] ^ 1);
+    EXPECT_FALSE(successor.restore_ids(changed).ok()) << "changed at " << at;
+  }
+  EXPECT_FALSE(successor.restore_ids(saved + saved).ok());
+  EXPECT_EQ(cookie_of(successor), its_own) << "sessions go on by the secret that it has";
+  ASSERT_TRUE(successor.restore_ids(saved).ok());
+  EXPECT_EQ(cookie_of(successor), mine);
+}
+
 TEST(HttpCompile, more_names_than_counter_blocks_share_the_first) {
   config::Config config = shop_config();
   for (std::size_t i = 0; i < control::kHttpSlotMax; ++i)

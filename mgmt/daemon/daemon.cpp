@@ -12,6 +12,7 @@
 
 #include "mgmt/daemon/clock.h"
 #include "mgmt/daemon/files.h"
+#include "mgmt/daemon/saved_ids.h"
 #include "mgmt/daemon/sd_notify.h"
 #include "mgmt/daemon/start_check.h"
 
@@ -201,9 +202,8 @@ Task<Problems> Daemon::first_dataplane() {
     for (const Problem& problem : reserved_problems_of(*dataplane, current_.config.node))
       warn(adopted_warnings_, problem);
   if (supervisor_->adopted())
-    if (const auto ids = read_file(runtime_file(kIds)))
-      if (const Status restored = publisher_->compiler().restore_ids(*ids); !restored)
-        spdlog::warn("{}", restored.error().text());
+    for (const Problem& problem : restore_ids(runtime_file(kIds), publisher_->compiler()))
+      warn(adopted_warnings_, problem);
   ports_->configure(current_.config.ports, dataplane.get());
   co_await ports_->reconcile(dataplane, false);
   co_await ports_->remove_strangers(dataplane);
@@ -296,10 +296,13 @@ Task<void> Daemon::follow_health() {
   const std::size_t unhealthy = health.unhealthy.size();
   const DataplaneClient::Pointer in_force = in_force_ ? client() : DataplaneClient::Pointer{};
   const Status done = co_await publisher_->set_health(std::move(health), in_force, now());
-  if (done)
-    spdlog::info("{} endpoints are unhealthy, epoch {}", unhealthy, publisher_->epoch_compiled());
-  else
+  if (!done)
     spdlog::error("{}", done.error().text());
+  else if (unhealthy == 0)
+    spdlog::info("no endpoint is unhealthy, epoch {}", publisher_->epoch_compiled());
+  else
+    spdlog::info("{} {} unhealthy, epoch {}", unhealthy, unhealthy == 1 ? "endpoint is" : "endpoints are",
+                 publisher_->epoch_compiled());
 }
 
 Task<void> Daemon::periodic() {
@@ -400,7 +403,7 @@ void Daemon::refresh_access_log() {
 void Daemon::persist() {
   for (const auto& [name, text] : {std::pair<const char*, std::string>{kLastGood, current_.text},
                                    std::pair<const char*, std::string>{kIds, publisher_->compiler().save_ids()}})
-    if (const Status written = replace_file(runtime_file(name), text); !written)
+    if (const Status written = replace_file(runtime_file(name), text, kSavedMode); !written)
       spdlog::warn("{}", written.error().text());
 }
 

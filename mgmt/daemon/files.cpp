@@ -1,10 +1,16 @@
 #include "mgmt/daemon/files.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <sstream>
+
+#include "dataplane/core/fd.h"
 
 namespace penstock::daemon {
 
@@ -17,13 +23,17 @@ std::optional<std::string> read_file(const std::string& path) {
   return text.str();
 }
 
-Status replace_file(const std::string& path, const std::string& text) {
+Status replace_file(const std::string& path, const std::string& text, mode_t mode) {
   const std::string fresh = path + ".new";
-  {
-    std::ofstream file{fresh, std::ios::trunc};
-    file << text;
-    file.flush();
-    if (!file) return Problem{fresh, std::string{"cannot write: "} + std::strerror(errno), ""};
+  (void)::unlink(fresh.c_str());  // left behind by one that died here, maybe with another mode
+  const Fd file{::open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)};
+  const auto failed = [&] { return Problem{fresh, std::string{"cannot write: "} + std::strerror(errno), ""}; };
+  if (!file || ::fchmod(file.get(), mode) != 0) return failed();
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t n = ::write(file.get(), text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return failed();
+    done += static_cast<std::size_t>(n);
   }
   if (std::rename(fresh.c_str(), path.c_str()) != 0)
     return Problem{path, std::string{"cannot replace: "} + std::strerror(errno), ""};

@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mgmt/daemon/backoff.h"
 #include "mgmt/daemon/files.h"
+#include "mgmt/daemon/saved_ids.h"
 
 namespace penstock::daemon {
 namespace {
@@ -77,15 +79,53 @@ TEST(Backoff, it_grows_to_its_limit_and_starts_over_after_a_healthy_run) {
   EXPECT_EQ(backoff.after(seconds{1}).count(), 500);
 }
 
+mode_t mode_of(const std::string& path) {
+  struct stat info {};
+  EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
+  return info.st_mode & ALLPERMS;
+}
+
 TEST(Files, a_replaced_file_is_read_back_whole_and_nothing_stays_beside_it) {
   const std::string path = ::testing::TempDir() + "penstock-file-" + std::to_string(::getpid());
-  ASSERT_TRUE(replace_file(path, "first\n").ok());
-  ASSERT_TRUE(replace_file(path, "second\n").ok());
+  ASSERT_TRUE(replace_file(path, "first\n", 0666).ok());
+  EXPECT_EQ(mode_of(path), 0666u) << "whatever the umask";
+  ASSERT_EQ(::mkfifo((path + ".new").c_str(), 0666), 0);
+  ASSERT_TRUE(replace_file(path, "second\n", kSavedMode).ok());
+  EXPECT_EQ(mode_of(path), kSavedMode);
   EXPECT_EQ(read_file(path), "second\n");
   EXPECT_NE(::access((path + ".new").c_str(), F_OK), 0);
   ::unlink(path.c_str());
   EXPECT_EQ(read_file(path), std::nullopt);
-  EXPECT_FALSE(replace_file("/nonexistent/folder/file", "x").ok());
+  EXPECT_FALSE(replace_file("/nonexistent/folder/file", "x", 0600).ok());
+}
+
+TEST(SavedIds, damage_is_told_with_what_it_costs_and_is_gone_with_the_next_file) {
+  const std::string path = ::testing::TempDir() + "penstock-ids-" + std::to_string(::getpid());
+  compile::Compiler first, next;
+  const std::string whole = first.save_ids();
+  EXPECT_TRUE(restore_ids(path, next).empty()) << "a first start has none";
+  const auto told = [&](const std::string& text, mode_t mode) {
+    EXPECT_TRUE(replace_file(path, text, mode).ok());
+    const Problems problems = restore_ids(path, next);
+    return problems.empty() ? "" : problems.front().text();
+  };
+  for (const std::string& damaged : {std::string{}, whole.substr(0, whole.size() / 2), whole + "x", whole + whole})
+    EXPECT_EQ(told(damaged, kSavedMode),
+              path +
+                  ": is damaged or cut short: the seal is missing or wrong (ids, counters and the secret of cookies "
+                  "begin anew: sessions whose cluster has no `key` choose an endpoint again)");
+  EXPECT_NE(next.save_ids(), whole) << "nothing of it was used";
+  for (const mode_t open : {mode_t{0644}, mode_t{0660}, mode_t{0602}})
+    EXPECT_EQ(told(whole, open),
+              path +
+                  ": others than the daemon and its group had access, and the secret of cookies stands there (it is "
+                  "replaced now; where the secret matters, end the dataplane too, so that a new one is drawn)");
+  EXPECT_EQ(next.save_ids(), whole) << "but it is used";
+  for (const mode_t closed : {kSavedMode, mode_t{0600}, mode_t{0400}}) EXPECT_EQ(told(whole, closed), "");
+  ::unlink(path.c_str());
+  ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
+  EXPECT_EQ(restore_ids(path, next).size(), 1u) << "something else stands there";
+  ::rmdir(path.c_str());
 }
 
 }  // namespace
