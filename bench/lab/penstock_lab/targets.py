@@ -66,7 +66,8 @@ ADDED_P50_US = 20.0
 APART = "direct-apart"
 LATENCY = {"latency-awake": "no core halts", "latency": "as cores are"}
 WAKE_UPS = {
-    "latency-awake": "request and answer each cross to the device's core and back, are copied for AF_XDP, and pass the kernel's TCP there",
+    "latency-awake": "request and answer each go to the device's core and on from there; the kernel copies each for AF_XDP, and walks the receiver's TCP in "
+                     "the sender's system call",
     "latency": "client and server share a core, so a cable wakes nobody, while a device wakes another core, and that core the first; a virtual "
                "core that halted is woken by the hypervisor, whoever the device is (docs/adr/0018-what-a-proxied-body-costs-on-veth.md): "
                "latency-awake leaves that out"}
