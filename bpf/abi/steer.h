@@ -117,7 +117,8 @@ struct penstock_dnat_flow {
 
 // Single entry of port_config, one map per port.
 enum penstock_port_flags {
-  PENSTOCK_PORT_ENABLED = 1u << 0  // without it everything passes (reason PORT_DISABLED)
+  PENSTOCK_PORT_ENABLED = 1u << 0,      // without it everything passes (reason PORT_DISABLED)
+  PENSTOCK_PORT_LARGE_FRAMES = 1u << 1  // for who adopts: the program was loaded for frames of several buffers
 };
 struct penstock_port_config {
   __u32 flags;

@@ -130,7 +130,8 @@ Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
                           .netns = std::move(netns),
                           .queues = message.queues(),
                           .mtu = message.mtu(),
-                          .large_frames = message.large_frames()});
+                          .large_frames = message.large_frames(),
+                          .verify_checksums = message.verify_checksums()});
     if (status) {
       had_port_ = true;
       status = watch_.add_port(index, message.ifindex(), own_copy.get());

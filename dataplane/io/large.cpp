@@ -21,8 +21,9 @@ void put16(ByteSpan bytes, std::size_t at, std::size_t value) {
 
 }  // namespace
 
-bool LargeSegment::read(std::span<const ByteView> chunks, std::size_t mtu) {
+bool LargeSegment::read(std::span<const ByteView> chunks, std::size_t mtu, bool whole_sums) {
   *this = LargeSegment{};
+  whole_sums_ = whole_sums;
   const ByteView first = chunks.front();
   std::size_t octets = 0;
   for (const ByteView chunk : chunks) octets += chunk.size();
@@ -113,6 +114,9 @@ std::size_t LargeSegment::write_next(ByteSpan into) {
   write_headers(into, payload, written_ + payload == payload_);
   copy_payload(into.subspan(headers_, payload));
   written_ += payload;
+  // A partial checksum is part of the sum that completes it.
+  if (whole_sums_)
+    store_be(into, l4_ + kChecksum, wire::checksum_from(wire::sum_of(into.subspan(l4_, headers_ - l4_ + payload))));
   return headers_ + payload;
 }
 

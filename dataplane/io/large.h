@@ -5,7 +5,7 @@
 //           set of headers. Everything behind io deals in frames that fit a buffer, so they are cut on arrival.
 // Shape     Ethernet, at most one VLAN tag, IPv4 or IPv6, TCP. The first chunk holds all headers. Pieces have `segment`
 //           octets of payload but the last; their sequence numbers and identifications continue, PSH and FIN stand on
-//           the last, CWR on the first, checksums are partial, as a local kernel leaves them.
+//           the last, CWR on the first, checksums are partial, as a local kernel leaves them, or whole if asked for.
 // Errors    read() says no to what is not such a segment, whose length fields disagree with what arrived, or whose
 // checksum is
 //           neither partial nor right: a new one would hide the damage.
@@ -27,8 +27,8 @@ inline constexpr std::size_t kChunksMax = 65'536 / kChunkOctetsMin;
 
 class LargeSegment {
  public:
-  /// `mtu`: what an IP packet may have. False: not to be cut.
-  [[nodiscard]] bool read(std::span<const ByteView> chunks, std::size_t mtu);
+  /// `mtu`: what an IP packet may have. `whole_sums`: for who verifies checksums. False: not to be cut.
+  [[nodiscard]] bool read(std::span<const ByteView> chunks, std::size_t mtu, bool whole_sums = false);
   [[nodiscard]] std::size_t pieces() const { return pieces_; }
   /// Writes the next piece; returns its octets. Called pieces() times; `into` has room for mtu and the link's header.
   std::size_t write_next(ByteSpan into);
@@ -50,6 +50,7 @@ class LargeSegment {
   std::uint8_t l4_{};
   std::uint8_t headers_{};
   bool v4_{};
+  bool whole_sums_{};
 };
 
 }  // namespace penstock::io

@@ -5,6 +5,7 @@
 
 #include "dataplane/core/require.h"
 #include "dataplane/io/large.h"
+#include "dataplane/wire/checksum.h"
 #include "dataplane/wire/packet_info.h"
 
 using namespace penstock;
@@ -22,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                         whole.begin() + static_cast<std::ptrdiff_t>(std::min(at + chunk, whole.size())));
   std::vector<ByteView> chunks(copies.begin(), copies.end());
   io::LargeSegment large;
-  if (!large.read(chunks, mtu)) return 0;
+  const bool whole_sums = (data[1] & 1) != 0;
+  if (!large.read(chunks, mtu, whole_sums)) return 0;
   std::vector<std::byte> all;
   std::size_t headers = 0;
   for (std::size_t i = 0; i < large.pieces(); ++i) {
@@ -31,6 +33,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const auto info = wire::parse_packet(piece);
     require(info.reason() == DropReason::none, "a piece does not parse");
     require(info->ip_octets <= mtu && info->payload_octets > 0, "a piece is too long or empty");
+    const ByteView segment = ByteView{piece}.subspan(info->l4_offset);
+    const std::uint64_t pseudo =
+        wire::pseudo_header_sum(info->src, info->dst, IpProto::tcp, static_cast<std::uint32_t>(segment.size()));
+    require(whole_sums ? wire::sum_is_valid(wire::add_sums(pseudo, wire::sum_of(segment)))
+                       : wire::is_partial(load_be<std::uint16_t>(segment, 16), pseudo),
+            "a piece's checksum is not what was asked for");
     headers = info->payload_offset;
     all.insert(all.end(), piece.begin() + static_cast<std::ptrdiff_t>(headers), piece.end());
   }

@@ -55,11 +55,11 @@ std::vector<ByteView> in_chunks(const Bytes& whole, std::size_t octets) {
   return out;
 }
 
-std::vector<Bytes> cut(const Bytes& whole, std::size_t chunk = 1700, std::size_t mtu = kMtu) {
+std::vector<Bytes> cut(const Bytes& whole, std::size_t chunk = 1700, std::size_t mtu = kMtu, bool whole_sums = false) {
   const std::vector<ByteView> chunks = in_chunks(whole, chunk);
   LargeSegment large;
   std::vector<Bytes> out;
-  if (!large.read(chunks, mtu)) return out;
+  if (!large.read(chunks, mtu, whole_sums)) return out;
   for (std::size_t i = 0; i < large.pieces(); ++i) {
     Bytes piece(mtu + 18);
     piece.resize(large.write_next(piece));
@@ -121,6 +121,22 @@ TEST(Large, whole_checksums_are_verified_and_damage_is_not_hidden) {
   }
   EXPECT_TRUE(
       cut(packet({true, false}, 0, 4000, "A", [](PacketBuilder& b) { b.ip_checksum(ChecksumMode::bad); })).empty());
+}
+
+TEST(Large, who_verifies_gets_whole_checksums) {
+  for (const Kind kind : kKinds) {
+    for (const ChecksumMode mode : {ChecksumMode::partial, ChecksumMode::full}) {
+      const auto change = [mode](PacketBuilder& b) { b.checksum(mode); };
+      const std::vector<Bytes> pieces = cut(packet(kind, 0, 4001, "AP", change), 1333, kMtu, true);
+      ASSERT_EQ(pieces.size(), 3u);
+      const std::size_t segment = kMtu - (kind.v4 ? 20 : 40) - 32;
+      for (std::size_t i = 0; i < 3; ++i) {
+        const Bytes wanted = packet(kind, i * segment, std::min(segment, 4001 - i * segment), i < 2 ? "A" : "AP",
+                                    [](PacketBuilder& b) { b.checksum(ChecksumMode::full); });
+        EXPECT_EQ(without_id(pieces[i], kind), without_id(wanted, kind)) << i;
+      }
+    }
+  }
 }
 
 TEST(Large, what_is_no_large_tcp_segment_is_refused) {

@@ -6,6 +6,7 @@
 #include "mgmt/daemon/clock.h"
 #include "mgmt/daemon/daemon.h"
 #include "mgmt/daemon/sd_notify.h"
+#include "mgmt/daemon/start_check.h"
 
 namespace penstock::daemon {
 namespace {
@@ -65,6 +66,8 @@ Task<api::ApplyResult> Daemon::run_job(const Job& job) {
     result.problems = loaded.error();
     co_return result;
   }
+  result.problems = large_frames_problems(*loaded);
+  if (!result.problems.empty()) co_return result;
   if (job.check_only) {
     result.problems = co_await publisher_->check(std::move(*loaded));
     co_return result;

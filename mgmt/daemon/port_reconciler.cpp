@@ -15,6 +15,9 @@ namespace asio = boost::asio;
 namespace v1 = control::v1;
 
 constexpr std::uint32_t kNoIndex = 0xffffffff;
+/// Until a port with large frames that the dataplane refused is attached again; another dataplane or configuration ends
+/// it.
+constexpr std::chrono::seconds kRefusedWait{10};
 
 std::string space_key(const config::Port& port) { return port.netns.value_or(""); }
 bool same_port(const config::Port& a, const config::Port& b) { return a.name == b.name && a.netns == b.netns; }
@@ -183,6 +186,7 @@ Problems PortReconciler::missing() {
 void PortReconciler::dataplane_changed(const DataplaneClient* client) {
   for (PortState& port : ports_) {
     port.served = false;
+    port.not_before = {};
     if (client == nullptr) continue;
     for (const v1::PortState& told : client->hello().message.ports())
       if (told.index() == port.index && told.name() == port.config.name && told.up() && port.link &&
@@ -225,13 +229,17 @@ void PortReconciler::fail(PortState& port, const Problem& problem) {
   port.error = problem.text();
 }
 
+Task<void> PortReconciler::take_back(PortState& port, DataplaneClient::Pointer client) {
+  if (!port.served || !client) co_return;
+  v1::Envelope envelope;
+  envelope.mutable_remove_port()->set_index(port.index);
+  const Status removed = co_await client->request(std::move(envelope));
+  if (!removed) spdlog::warn("port {}: {}", label(port.config), removed.error().text());
+  port.served = false;
+}
+
 Task<void> PortReconciler::undo(PortState& port, DataplaneClient::Pointer client) {
-  if (port.served && client) {
-    v1::Envelope envelope;
-    envelope.mutable_remove_port()->set_index(port.index);
-    const Status removed = co_await client->request(std::move(envelope));
-    if (!removed) spdlog::warn("port {}: {}", label(port.config), removed.error().text());
-  }
+  co_await take_back(port, client);
   if (port.attached) {
     const Status detached = steering_.detach_port(port.index);
     if (!detached) spdlog::warn("port {}: {}", label(port.config), detached.error().text());
@@ -241,7 +249,7 @@ Task<void> PortReconciler::undo(PortState& port, DataplaneClient::Pointer client
   port.self_test = "pending";
 }
 
-Status PortReconciler::attach(PortState& port) {
+Result<bool> PortReconciler::attach(PortState& port) {
   Namespace* space = space_of(port.config);
   kernel::PortSpec spec{port.config.name, port.link->ifindex, port.index, space->fd ? space->fd.get() : -1,
                         port.config.large_frames};
@@ -255,7 +263,7 @@ Status PortReconciler::attach(PortState& port) {
   if (attached->adopted && attached->enabled) port.self_test = "passed";
   spdlog::info("port {}: {} ifindex {}{}", label(port.config), attached->adopted ? "adopted" : "attached",
                port.link->ifindex, attached->replaced ? ", program replaced" : "");
-  return Done{};
+  return attached->adopted;
 }
 
 Task<Status> PortReconciler::hand_over(PortState& port, DataplaneClient::Pointer client) {
@@ -314,11 +322,21 @@ Task<void> PortReconciler::advance(PortState& port, DataplaneClient::Pointer cli
                                                            : "the interface is down";
     co_return;
   }
+  if (!port.attached && std::chrono::steady_clock::now() < port.not_before) co_return;
   Status done = Done{};
-  if (!port.attached) done = attach(port);
+  if (!port.attached) {
+    const Result<bool> adopted = attach(port);
+    if (!adopted) done = adopted.error();
+    // A fresh program has no sockets: a surviving dataplane's are in the map of the one before.
+    if (adopted && !*adopted) co_await take_back(port, client);
+  }
   if (done && !port.served && client) {
     done = co_await hand_over(port, client);
     if (done && port.self_test == "failed") port.self_test = "pending";
+    if (!done && port.config.large_frames) {  // a program in generic mode costs the pod, so not for nothing
+      co_await undo(port, client);
+      port.not_before = std::chrono::steady_clock::now() + kRefusedWait;
+    }
   }
   if (done && enable && port.served && client && port.self_test != "failed") done = enable_and_test(port, *client);
   if (!done) {

@@ -8,6 +8,7 @@
 // Not here  when to call: daemon.cpp (link events, a new dataplane, a new configuration, once a second).
 #pragma once
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -38,6 +39,7 @@ struct PortState {
   bool enabled{};
   std::string self_test{"pending"};  ///< pending, passed, failed
   std::string error;
+  std::chrono::steady_clock::time_point not_before;  ///< attached no sooner
 };
 
 class PortReconciler {
@@ -73,10 +75,12 @@ class PortReconciler {
   void refresh_namespaces();
   [[nodiscard]] Namespace* space_of(const config::Port& port);
   void look(PortState& port);
+  [[nodiscard]] Task<void> take_back(PortState& port, DataplaneClient::Pointer client);
   [[nodiscard]] Task<void> undo(PortState& port, DataplaneClient::Pointer client);
   [[nodiscard]] Task<void> advance(PortState& port, DataplaneClient::Pointer client, bool enable);
   [[nodiscard]] Task<Status> hand_over(PortState& port, DataplaneClient::Pointer client);
-  [[nodiscard]] Status attach(PortState& port);
+  /// True: a program that was there already.
+  [[nodiscard]] Result<bool> attach(PortState& port);
   [[nodiscard]] Status enable_and_test(PortState& port, const DataplaneClient& client);
   void fail(PortState& port, const Problem& problem);
   [[nodiscard]] std::uint32_t index_for(const PortState& port);

@@ -38,8 +38,12 @@ std::map<std::string, std::uint64_t> memory_info() {
 
 std::string mib(std::uint64_t octets) { return std::to_string((octets + kMiB - 1) / kMiB) + " MiB"; }
 
+std::string port_place(const config::Port& port) {
+  return "port " + port.name + (port.netns ? " in netns " + *port.netns : "");
+}
+
 void check_port(const config::Port& port, Problems& problems) {
-  const std::string place = "port " + port.name + (port.netns ? " in netns " + *port.netns : "");
+  const std::string place = port_place(port);
   kernel::UniqueFd netns;
   if (port.netns) {
     auto opened = kernel::open_netns(*port.netns);
@@ -130,6 +134,15 @@ Problems start_warnings(const config::Config& config) {
   return ports.ok ? Problems{} : Problems{ports.problem};
 }
 
+Problems large_frames_problems(const config::Config& config) {
+  Problems problems;
+  for (const config::Port& port : config.ports)
+    if (port.large_frames)
+      if (Status possible = kernel::check_large_frames(port_place(port)); !possible)
+        problems.push_back(possible.error());
+  return problems;
+}
+
 Problems start_problems(const config::Config& config, const std::string& dataplane_binary,
                         const std::string& api_socket) {
   Problems problems = kernel::required_problems(kernel::preflight(preflight_options(config.node)));
@@ -149,6 +162,7 @@ Problems start_problems(const config::Config& config, const std::string& datapla
       problems.push_back(std::move(problem));
   check_hugepages(config.node, problems);
   for (const config::Port& port : config.ports) check_port(port, problems);
+  for (Problem& problem : large_frames_problems(config)) problems.push_back(std::move(problem));
   return problems;
 }
 

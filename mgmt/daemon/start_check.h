@@ -32,6 +32,9 @@ struct Reserved {
 /// What does not keep the daemon from starting and should be known.
 [[nodiscard]] Problems start_warnings(const config::Config& config);
 
+/// Ports that want large frames from a kernel that has none.
+[[nodiscard]] Problems large_frames_problems(const config::Config& config);
+
 /// The whole check. `dataplane_binary`: as found, empty when there is none.
 [[nodiscard]] Problems start_problems(const config::Config& config, const std::string& dataplane_binary,
                                       const std::string& api_socket);

@@ -2,12 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/personality.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <thread>
 
 #include "dataplane/core/fd.h"
 #include "mgmt/api/server.h"
@@ -55,6 +57,26 @@ TEST(StartCheck, what_an_adopted_dataplane_reserved_too_little_of_is_told) {
               HasSubstr("node.limits.flows_per_worker: the running dataplane has room for 1999 flows, "
                         "configured are 2000"));
   EXPECT_THAT(problems[1].text(), HasSubstr("room for 100 proxied connections, configured are 200"));
+}
+
+TEST(StartCheck, large_frames_are_refused_by_name_of_the_port_where_the_kernel_has_none) {
+  config::Config config;
+  config.ports.resize(3);
+  config.ports[0].name = "eth0";
+  config.ports[1].name = "pod1";
+  config.ports[2].name = "pod2";
+  config.ports[2].netns = "blue";
+  config.ports[1].large_frames = config.ports[2].large_frames = true;
+  Problems problems;
+  std::thread{[&] {
+    ASSERT_NE(personality(UNAME26), -1);  // the thread's kernel calls itself 2.6 from here on
+    problems = large_frames_problems(config);
+  }}.join();
+  ASSERT_EQ(problems.size(), 2u);
+  EXPECT_THAT(problems[0].text(), HasSubstr("port pod1: Linux 2.6."));
+  EXPECT_THAT(problems[0].text(), HasSubstr("has no large frames in generic XDP mode"));
+  EXPECT_THAT(problems[0].remedy, HasSubstr("remove large_frames from the port, or run Linux 6.9 or newer"));
+  EXPECT_THAT(problems[1].text(), HasSubstr("port pod2 in netns blue: "));
 }
 
 TEST(StartCheck, proxied_connections_count_beside_the_pool) {

@@ -2,6 +2,7 @@
 
 #include <bpf/bpf.h>
 #include <linux/capability.h>
+#include <linux/if_xdp.h>
 #include <nftables/libnftables.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "mgmt/kernel/bpffs.h"
 #include "mgmt/kernel/steer_loader.h"
@@ -34,15 +36,20 @@ PreflightCheck bad(std::string_view name, Problem problem, bool required = true)
   return {.name = name, .ok = false, .required = required, .detail = problem.what, .problem = std::move(problem)};
 }
 
-PreflightCheck check_kernel() {
+/// "Linux 6.9.1", and whether that is `major`.`minor` or newer.
+std::pair<std::string, bool> this_kernel(int major, int minor) {
   utsname name{};
   ::uname(&name);
-  int major = 0;
-  int minor = 0;
-  std::sscanf(name.release, "%d.%d", &major, &minor);
-  if (major > kKernelMajor || (major == kKernelMajor && minor >= kKernelMinor))
-    return good("kernel", std::string{"Linux "} + name.release);
-  return bad("kernel", {"kernel", std::string{"Linux "} + name.release + " is too old", "run Linux 5.18 or newer"});
+  int is_major = 0;
+  int is_minor = 0;
+  std::sscanf(name.release, "%d.%d", &is_major, &is_minor);
+  return {std::string{"Linux "} + name.release, std::pair{is_major, is_minor} >= std::pair{major, minor}};
+}
+
+PreflightCheck check_kernel() {
+  const auto [name, new_enough] = this_kernel(kKernelMajor, kKernelMinor);
+  if (new_enough) return good("kernel", name);
+  return bad("kernel", {"kernel", name + " is too old", "run Linux 5.18 or newer"});
 }
 
 bool has_capability(int number) {
@@ -165,6 +172,24 @@ std::vector<PreflightCheck> preflight(const PreflightOptions& options) {
                                   check_xdp(),    check_af_xdp(),       check_source_ports(options)};
   if (options.fallback) out.push_back(check_nftables());
   return out;
+}
+
+Status check_large_frames(const std::string& place) {
+  const std::string remedy = "remove large_frames from the port, or run Linux 6.9 or newer";
+  // 6.6 to 6.8 take the socket, but copy each large frame into one piece of memory first, and lose it if there is none.
+  const auto [name, new_enough] = this_kernel(6, 9);
+  if (!new_enough) return Problem{place, name + " has no large frames in generic XDP mode", remedy};
+  // The flags are looked at before the interface, which is none.
+  constexpr __u16 kUseSeveralBuffers = 1 << 4;  // XDP_USE_SG; Debian's kernel header is older
+  const UniqueFd socket{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)};
+  sockaddr_xdp address{};
+  address.sxdp_family = AF_XDP;
+  address.sxdp_flags = XDP_COPY | kUseSeveralBuffers;
+  address.sxdp_ifindex = INT32_MAX;
+  if (!socket || ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+      errno != EINVAL)
+    return Done{};
+  return Problem{place, name + " refuses AF_XDP sockets for frames of several buffers", remedy};
 }
 
 Problems required_problems(const std::vector<PreflightCheck>& checks) {

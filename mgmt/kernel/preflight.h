@@ -32,6 +32,8 @@ struct PreflightOptions {
 [[nodiscard]] std::vector<PreflightCheck> preflight(const PreflightOptions& options = {});
 /// Whether the node's own connections may take a port that belongs to the fast path. Never required.
 [[nodiscard]] PreflightCheck check_source_ports(const PreflightOptions& options);
+/// Whether the kernel takes large frames (ADR 0019) on any port at all; `place` names the port that wants them.
+[[nodiscard]] Status check_large_frames(const std::string& place);
 /// The problems of failed required checks.
 [[nodiscard]] Problems required_problems(const std::vector<PreflightCheck>& checks);
 

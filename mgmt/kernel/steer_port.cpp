@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "mgmt/kernel/netns.h"
+#include "mgmt/kernel/preflight.h"
 #include "mgmt/kernel/system_problem.h"
 
 namespace penstock::kernel {
@@ -57,7 +58,7 @@ Result<UniqueFd> create_link(int program, const PortSpec& spec, const SteeringOp
     generic = true;
     if (UniqueFd link = create(XDP_FLAGS_SKB_MODE)) return link;
     return system_problem(spec.name, "cannot attach the steering program in generic mode, which large_frames needs",
-                          errno);
+                          errno, "remove large_frames from the port, or take an interface that has generic XDP");
   }
   UniqueFd link = create(XDP_FLAGS_DRV_MODE);
   generic = false;
@@ -73,6 +74,15 @@ Result<UniqueFd> create_link(int program, const PortSpec& spec, const SteeringOp
   return system_problem(spec.name, "the driver refuses the steering program in native mode", native_error,
                         "use a driver with native XDP and an MTU that fits one page (veth: at most about 3500), or "
                         "allow generic mode");
+}
+
+// Is a program that is attached already what `spec` wants? Called inside the interface's namespace.
+bool fits(const PinnedPort& pinned, const PortSpec& spec, const SteeringOptions& options) {
+  const auto config = read_port_config(pinned.path);
+  if (!config || spec.large_frames != ((config->flags & PENSTOCK_PORT_LARGE_FRAMES) != 0)) return false;
+  bool generic = false;
+  attached_program(spec.ifindex, generic);
+  return spec.large_frames ? generic : !generic || options.allow_generic_mode;
 }
 
 }  // namespace
@@ -156,10 +166,7 @@ Result<SteerPort> SteerPort::attach(const std::string& ports_dir, const PortSpec
     const auto other = PortPin::parse(entry.path().filename().string());
     if (!other || other->ifindex != pin.ifindex || other->netns_inode != pin.netns_inode) continue;
     auto pinned = read_pinned_port(entry.path().string());
-    bool generic = false;
-    attached_program(spec.ifindex, generic);
-    const bool same_mode = spec.large_frames ? generic : !generic || options.allow_generic_mode;
-    if (pinned && pinned->alive && same_mode) {
+    if (pinned && pinned->alive && fits(*pinned, spec, options)) {
       auto adopted = adopt(std::move(*pinned), spec, shared);
       if (adopted) adopted->netns_ = std::move(netns);
       return adopted;
@@ -177,15 +184,18 @@ Result<SteerPort> SteerPort::attach(const std::string& ports_dir, const PortSpec
 
 Result<SteerPort> SteerPort::attach_new(const std::string& path, const PortSpec& spec, const MapFds& shared,
                                         const SteeringOptions& options) {
+  if (spec.large_frames)
+    if (auto possible = check_large_frames(spec.name); !possible) return possible.error();
   auto loaded = load_steer(shared, spec.large_frames);
   if (!loaded) return loaded.error();
   SteerPort port;
   port.path_ = path;
+  port.kind_ = spec.large_frames ? __u32{PENSTOCK_PORT_LARGE_FRAMES} : 0u;
   port.status_ = {.name = spec.name, .ifindex = spec.ifindex, .port_index = spec.port_index};
   port.program_ = UniqueFd{::fcntl(kernel::program_fd(*loaded), F_DUPFD_CLOEXEC, 0)};
   for (const char* name : kPortMaps)
     port.maps_.emplace(name, UniqueFd{::fcntl(map_fd(*loaded, name), F_DUPFD_CLOEXEC, 0)});
-  if (auto done = port.write_config(0); !done) return done.error();
+  if (auto done = port.set_enabled(false); !done) return done.error();
   auto link = create_link(port.program_.get(), spec, options, port.status_.generic);
   if (!link) return link.error();
   port.link_ = std::move(link).value();
@@ -209,6 +219,7 @@ Result<SteerPort> SteerPort::adopt(PinnedPort pinned, const PortSpec& spec, cons
   SteerPort port;
   port.path_ = pinned.path;
   port.pin_ = pinned.pin;
+  port.kind_ = spec.large_frames ? __u32{PENSTOCK_PORT_LARGE_FRAMES} : 0u;
   port.link_ = std::move(pinned.link);
   MapFds reuse = shared;
   for (const char* name : kPortMaps) {
@@ -258,7 +269,9 @@ Status SteerPort::write_config(std::uint32_t flags) {
   return Done{};
 }
 
-Status SteerPort::set_enabled(bool enabled) { return write_config(enabled ? __u32{PENSTOCK_PORT_ENABLED} : 0u); }
+Status SteerPort::set_enabled(bool enabled) {
+  return write_config(kind_ | (enabled ? __u32{PENSTOCK_PORT_ENABLED} : 0u));
+}
 
 Status SteerPort::detach() {
   bpf_link_detach(link_.get());

@@ -62,6 +62,7 @@ class SteerPort {
   UniqueFd program_;
   std::map<std::string, UniqueFd, std::less<>> maps_;
   PortStatus status_;
+  std::uint32_t kind_{0};  ///< flags of port_config that stay as they are
 };
 
 }  // namespace penstock::kernel

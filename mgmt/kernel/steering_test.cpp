@@ -3,12 +3,18 @@
 
 #include <bpf/bpf.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <ctime>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "mgmt/kernel/bpffs.h"
@@ -184,6 +190,68 @@ TEST_F(SteeringTest, large_frames_want_generic_mode_and_a_port_changes_to_it) {
   status = steering_->attach_port(spec());
   ASSERT_TRUE(status.ok()) << status.error().text();
   EXPECT_FALSE(status->generic || status->adopted);
+}
+
+/// From here on the kernel refuses this system call, or this command of bpf(), to the calling thread, with `error`.
+void refuse(long number, std::optional<std::uint32_t> command, std::uint16_t error) {
+  constexpr auto kFirstArgument = static_cast<std::uint32_t>(offsetof(seccomp_data, args));
+  std::array<sock_filter, 6> code{{
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, static_cast<std::uint32_t>(offsetof(seccomp_data, nr))},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 3, static_cast<std::uint32_t>(number)},
+      {BPF_LD | BPF_W | BPF_ABS, 0, 0, kFirstArgument},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, command.value_or(0)},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | error},
+      {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+  }};
+  if (!command) code[2] = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | error};
+  const sock_fprog program{code.size(), code.data()};
+  ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+TEST_F(SteeringTest, large_frames_that_the_kernel_has_not_are_told_and_nothing_is_attached) {
+  PortSpec large = spec();
+  large.large_frames = true;
+  const auto refused_by = [&](const std::function<void()>& older_kernel) {
+    std::string told = "attached";
+    std::thread{[&] {  // what is done to the thread ends with it
+      older_kernel();
+      if (const auto status = steering_->attach_port(large); !status.ok()) told = status.error().text();
+    }}
+        .join();
+    EXPECT_EQ(xdp_of("veth0").find("xdp"), std::string::npos) << told;
+    EXPECT_TRUE(std::filesystem::is_empty(dir_ + "/v1/ports")) << told;
+    EXPECT_TRUE(told.starts_with("veth0: ")) << told;
+    EXPECT_NE(told.find("remove large_frames from the port"), std::string::npos) << told;
+    return told;
+  };
+  std::string told = refused_by([] { ASSERT_NE(personality(UNAME26), -1); });  // calls itself 2.6
+  EXPECT_NE(told.find("Linux 2.6."), std::string::npos) << told;
+  told = refused_by([] { refuse(SYS_bind, {}, EINVAL); });
+  EXPECT_NE(told.find("refuses AF_XDP sockets for frames of several buffers"), std::string::npos) << told;
+  told = refused_by([] { refuse(SYS_bpf, BPF_LINK_CREATE, EOPNOTSUPP); });
+  EXPECT_NE(told.find("generic mode, which large_frames needs: Operation not supported"), std::string::npos) << told;
+  EXPECT_FALSE(attach(spec()).generic) << "what it can do it does";
+}
+
+TEST_F(SteeringTest, a_port_in_generic_mode_for_want_of_a_driver_is_not_taken_for_one_of_large_frames) {
+  const auto reopen_lenient = [&] {
+    steering_.reset();
+    auto opened = Steering::open(dir_, {.allow_generic_mode = true});
+    ASSERT_TRUE(opened.ok());
+    steering_.emplace(std::move(opened).value());
+  };
+  PortSpec large = spec("lo");  // has no native mode
+  large.large_frames = true;
+  for (const PortSpec& wanted : {spec("lo"), large, spec("lo")}) {
+    reopen_lenient();
+    const PortStatus fresh = attach(wanted);
+    EXPECT_TRUE(fresh.generic && !fresh.adopted) << wanted.large_frames;
+    ASSERT_TRUE(steering_->set_enabled(0, true).ok());
+    reopen_lenient();
+    const PortStatus again = attach(wanted);
+    EXPECT_TRUE(again.generic && again.adopted && again.enabled && !again.replaced) << wanted.large_frames;
+  }
 }
 
 TEST_F(SteeringTest, vanished_interface_is_noticed_and_its_pins_are_cleaned) {

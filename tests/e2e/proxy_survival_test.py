@@ -9,6 +9,7 @@ import time
 import case
 import duts
 import servers
+import xdp_swap
 from lab import VIP4, VIP6, server4, server6, wait_for
 from proxy_case import TRANSFER, WEB, ProxyCase
 from traffic import EchoStreams, Prober, connect
@@ -24,6 +25,7 @@ RELOADS = 100
 class Survival(ProxyCase):
     tag = "prxv"
     stages = ()
+    large_frames = False
 
     @classmethod
     def setUpClass(cls):
@@ -110,17 +112,23 @@ class Survival(ProxyCase):
         for address in (VIP4, VIP6):
             self.assert_all_arrived(transfer(self.lab.client, address, TRANSFER, connections=20, up=MIB, down=MIB), 20)
 
-    def test_a_killed_daemon_is_not_noticed_by_connections(self):
-        groups = self.streams()
+    def test_a_killed_daemon_and_a_swapped_program_are_not_noticed_by_connections(self):
+        groups, prober = self.streams(), self.prober()
         transfers = self.bulk(connections=4, down=16 * MIB, read_rate=4 * MIB, timeout=60)
         time.sleep(1)
-        pid = self.lab.dataplane_pid()
+        pid, moment = self.lab.dataplane_pid(), time.monotonic()
         self.lab.stop_daemon(signal.SIGKILL)
-        time.sleep(1)
+        time.sleep(0.5)
+        self.assertEqual(xdp_swap.swap(self.lab.runtime_dir / "bpf", self.large_frames), 2)
+        time.sleep(0.5)
         self.lab.start_daemon()
         self.assert_all_arrived(json.loads(transfers.communicate(timeout=60)[0]), 4)
+        prober.stop()
         self.assertEqual([group.broken() for group in groups], [[], []])
         self.assertEqual(self.lab.dataplane_pid(), pid)
+        self.assertEqual(prober.failed(), [], f"of {len(prober.attempts)}")
+        self.assertLess(prober.gap_around(moment, 4), GAP_MAX)
+        self.assertEqual(self.lab.log_tail(100).count("program replaced"), 2, self.lab.log_tail(30))
 
     def test_a_hundred_reloads_break_nothing(self):
         groups, prober = self.streams(), self.prober(0.02)
@@ -183,6 +191,55 @@ class Survival(ProxyCase):
                 self.assertEqual((down["octets_received"], up["octets_sent"]), (20_000, 20_000))
                 self.assertEqual((down["octets_sent"], up["octets_received"]), (20_000 + greeting, 20_000 + greeting))
         wait_for(lambda: not json.loads(self.lab.cli("connections", "--json").stdout)["connections"], 10, "no connection is left")
+
+
+class LargeFrames(Survival):
+    """The same through ports with large frames; and the ends keep their offloads whoever serves."""
+
+    tag = "prvl"
+    large_frames = True
+    test_a_hundred_reloads_break_nothing = test_connections_are_shown = None
+
+    @classmethod
+    def port_list(cls):
+        return [{**port, "large_frames": True} for port in super().port_list()]
+
+    def octets_per_frame(self, action):
+        """Of what the node's interfaces received during `action`."""
+        def received():
+            rows = [json.loads(self.lab.node.run("ip", "-j", "-s", "link", "show", "dev", f"veth-{role}").stdout)[0]
+                    for role in ("client", "servers")]
+            return [sum(row["stats64"]["rx"][name] for row in rows) for name in ("bytes", "packets")]
+        before = received()
+        action()
+        octets, frames = [after - n for after, n in zip(received(), before)]
+        return octets / frames
+
+    def move(self):
+        for address in (VIP4, VIP6):
+            self.assert_all_arrived(transfer(self.lab.client, address, TRANSFER, connections=4, up=4 * MIB, down=4 * MIB), 4)
+
+    def test_both_killed_the_kernel_serves_large_frames_and_a_new_daemon_starts_afresh(self):
+        prober = self.prober()
+        transfers = self.bulk(connections=4, down=4096 * MIB, timeout=30)
+        time.sleep(0.5)
+        old, moment = self.lab.dataplane_pid(), time.monotonic()
+        self.lab.stop_daemon(signal.SIGKILL)
+        os.kill(old, signal.SIGKILL)
+        gone = time.monotonic() + 0.05
+        transfers.send_signal(signal.SIGKILL)
+        transfers.communicate()
+        self.assertGreater(self.octets_per_frame(self.move), 3000, "the kernel's path, still with offloads")
+        self.lab.start_daemon()
+        self.wait_fast_path(old, moment)
+        self.assertGreater(self.octets_per_frame(self.move), 3000)
+        prober.stop()
+        first = prober.first_success_after(moment)
+        print(f"{self.dut.name}: both killed: first success after {first * 1e3:.0f} ms, longest gap "
+              f"{prober.gap_around(moment) * 1e3:.0f} ms")
+        self.assertLess(first, GAP_MAX)
+        self.assertEqual([a for a in prober.failed() if a.start > gone], [], f"of {len(prober.attempts)}")
+        self.assertEqual({port["mode"] for port in self.lab.status()["ports"]}, {"generic"})
 
 
 class ShownOverALossyWire(ProxyCase):

@@ -3,18 +3,40 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <linux/if_packet.h>
+#include <linux/if_xdp.h>
 #include <net/ethernet.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "dataplane/io/dpdk/netns_scope.h"
 #include "dataplane/io/dpdk/port_table.h"
 #include "dataplane/io/dpdk/veth_lab.h"
 #include "tests/support/packet_builder.h"
+
+namespace {
+constexpr std::uint16_t kSeveralBuffers = 1 << 4;  // XDP_USE_SG
+bool older_kernel = false;                         ///< without AF_XDP frames of several buffers
+}  // namespace
+
+/// Stands in front of the C library's, also for libxdp: the kernel's answer may be an older one's.
+extern "C" int bind(int fd, const sockaddr* address, socklen_t octets) noexcept {
+  sockaddr_xdp xdp{};
+  if (octets >= sizeof xdp && address->sa_family == AF_XDP) {
+    std::memcpy(&xdp, address, sizeof xdp);
+    if (older_kernel && (xdp.sxdp_flags & kSeveralBuffers) != 0) {
+      errno = EINVAL;
+      return -1;
+    }
+  }
+  return static_cast<int>(::syscall(SYS_bind, fd, address, octets));
+}
 
 namespace penstock::io {
 namespace {
@@ -348,6 +370,32 @@ TEST_F(DpdkIoTest, what_cannot_be_a_port_is_refused_with_a_reason_and_costs_noth
     status = table.add(port_of(1, a));
     ASSERT_FALSE(status) << "queue in use";
     EXPECT_NE(status.error().what.find("bound by another"), std::string::npos) << status.error().text();
+  }
+  EXPECT_LE(lost_buffers(), 4u);
+}
+
+TEST_F(DpdkIoTest, large_frames_that_the_kernel_refuses_are_told_and_cost_nothing) {
+  auto& a = lab_.add_peer();
+  DpdkIo io;
+  {
+    PortTable table{runtime(), {&io}};
+    const auto add = [&](bool large_frames) {
+      PortOptions options = port_of(0, a);
+      options.large_frames = large_frames;
+      const Status status = table.add(std::move(options));
+      return status ? std::string{} : status.error().text();
+    };
+    older_kernel = true;
+    for (int i = 0; i < 3; ++i) {  // the daemon tries again and again
+      const std::string told = add(true);
+      EXPECT_NE(told.find("near1 queue 0: cannot be bound for large frames"), std::string::npos) << told;
+      EXPECT_NE(told.find("remove large_frames from the port, or run Linux 6.9 or newer"), std::string::npos) << told;
+      EXPECT_LE(lost_buffers(), 4u);
+    }
+    EXPECT_EQ(add(false), "");
+    EXPECT_TRUE(table.remove(0));
+    older_kernel = false;
+    EXPECT_EQ(add(true), "");
   }
   EXPECT_LE(lost_buffers(), 4u);
 }

@@ -131,7 +131,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   const std::string place = options_.name + " queue " + std::to_string(queue);
   if (rte_eth_dev_count_avail() >= kDeviceMax)
     return Problem{place, "DPDK holds 32 devices already", "use fewer ports or queues"};
-  if (auto free = probe_queue(options_.name, options_.ifindex, queue); !free) return free.error();
+  if (auto free = probe_queue(options_.name, options_.ifindex, queue, options_.large_frames); !free)
+    return free.error();
   Device& device = *devices_.emplace_back(std::make_unique<Device>());
   // One device per queue: the driver refuses more queues than ethtool's combined count, which veth has none of.
   device.name = "net_af_xdp" + std::to_string(options_.index * PENSTOCK_QUEUE_MAX + queue);
@@ -154,9 +155,6 @@ Status DpdkPort::open_queue(unsigned queue) {
   if (e == 0) e = rte_eth_dev_start(device.id);
   if (e != 0) {
     const int cause = device.capture.error != 0 ? device.capture.error : -e;
-    if (options_.large_frames && cause == EINVAL)
-      return Problem{place, "the kernel has no AF_XDP frames of several buffers",
-                     "remove large_frames, or use Linux 6.9"};
     return Problem{place, "cannot be opened: " + std::string{std::strerror(cause)}, ""};
   }
   if (device.capture.socket == nullptr || device.capture.umem == nullptr)
@@ -166,7 +164,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   const int fd = xsk_socket__fd(device.capture.socket);
   if (bpf_map_update_elem(map_.get(), &queue, &fd, BPF_ANY) != 0)
     return Problem{place, "cannot enter the socket into xsks_map: " + std::string{std::strerror(errno)}, ""};
-  if (options_.large_frames) device.large.emplace(device.capture, runtime_.pool(), options_.mtu);
+  if (options_.large_frames)
+    device.large.emplace(device.capture, runtime_.pool(), options_.mtu, options_.verify_checksums);
   queues_.push_back({device.id, fd, device.large ? &*device.large : nullptr});
   return Done{};
 }

@@ -32,7 +32,8 @@ struct PortOptions {
   Fd netns;  ///< none: our own
   unsigned queues{1};
   unsigned mtu{1500};
-  bool large_frames{};  ///< frames of several buffers arrive (large_receiver.h)
+  bool large_frames{};      ///< frames of several buffers arrive (large_receiver.h)
+  bool verify_checksums{};  ///< the worker verifies what arrives
 };
 
 /// What the kernel counted for the sockets of a port.

@@ -46,7 +46,7 @@ void LargeReceiver::take_frame(std::span<rte_mbuf*> chunks) {
   freed_ += chunks.size();
   LargeSegment large;
   std::array<rte_mbuf*, kPiecesMax> pieces;
-  if (!large.read({views.data(), chunks.size()}, mtu_) || large.pieces() > kPiecesMax ||
+  if (!large.read({views.data(), chunks.size()}, mtu_, whole_sums_) || large.pieces() > kPiecesMax ||
       rte_pktmbuf_alloc_bulk(pool_, pieces.data(), static_cast<unsigned>(large.pieces())) != 0) {
     dropped_.store(dropped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     return;

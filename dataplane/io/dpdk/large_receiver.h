@@ -26,8 +26,9 @@ namespace penstock::io {
 
 class LargeReceiver {
  public:
-  LargeReceiver(const QueueCapture& queue, rte_mempool* pool, std::size_t mtu)
-      : queue_{queue}, pool_{pool}, mtu_{mtu} {}
+  /// `whole_sums`: the port's checksums are verified, so those of cut segments must be whole.
+  LargeReceiver(const QueueCapture& queue, rte_mempool* pool, std::size_t mtu, bool whole_sums)
+      : queue_{queue}, pool_{pool}, mtu_{mtu}, whole_sums_{whole_sums} {}
   ~LargeReceiver();
   LargeReceiver(const LargeReceiver&) = delete;
   LargeReceiver& operator=(const LargeReceiver&) = delete;
@@ -50,6 +51,7 @@ class LargeReceiver {
   const QueueCapture& queue_;
   rte_mempool* pool_;
   std::size_t mtu_;
+  bool whole_sums_;
   std::array<rte_mbuf*, kPendingMax> pending_;
   std::size_t head_{};
   std::size_t tail_{};

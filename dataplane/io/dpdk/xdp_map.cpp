@@ -28,7 +28,7 @@ std::string reason(int error) { return std::strerror(error); }
 bool set_option(int fd, int option, int value) { return ::setsockopt(fd, SOL_XDP, option, &value, sizeof value) == 0; }
 
 /// 0 or the errno of what failed.
-int try_bind(unsigned ifindex, unsigned queue) {
+int try_bind(unsigned ifindex, unsigned queue, std::uint16_t flags) {
   const Fd fd{::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0)};
   if (!fd) return errno;
   void* area = ::mmap(nullptr, kProbeChunk, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -39,7 +39,7 @@ int try_bind(unsigned ifindex, unsigned queue) {
   umem.chunk_size = kProbeChunk;
   sockaddr_xdp address{};
   address.sxdp_family = AF_XDP;
-  address.sxdp_flags = XDP_COPY;
+  address.sxdp_flags = static_cast<std::uint16_t>(XDP_COPY | flags);
   address.sxdp_ifindex = ifindex;
   address.sxdp_queue_id = queue;
   const bool bound = ::setsockopt(fd.get(), SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem) == 0 &&
@@ -49,6 +49,16 @@ int try_bind(unsigned ifindex, unsigned queue) {
                      ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const int error = bound ? 0 : errno;
   ::munmap(area, kProbeChunk);
+  return error;
+}
+
+int try_long(unsigned ifindex, unsigned queue, std::uint16_t flags) {
+  int error = try_bind(ifindex, queue, flags);
+  // A closed socket gives its queue back from a kernel work queue, a little later.
+  for (int i = 0; error == EBUSY && i < kBusyTries; ++i) {
+    ::usleep(kBusyWaitUs);
+    error = try_bind(ifindex, queue, flags);
+  }
   return error;
 }
 
@@ -81,14 +91,16 @@ Result<XsksMap> find_xsks_map(const std::string& name, unsigned ifindex) {
   return Problem{name, "its XDP program has no xsks_map", "another program is attached; detach it"};
 }
 
-Status probe_queue(const std::string& name, unsigned ifindex, unsigned queue) {
-  int error = try_bind(ifindex, queue);
-  // A closed socket gives its queue back from a kernel work queue, a little later.
-  for (int i = 0; error == EBUSY && i < kBusyTries; ++i) {
-    ::usleep(kBusyWaitUs);
-    error = try_bind(ifindex, queue);
-  }
+Status probe_queue(const std::string& name, unsigned ifindex, unsigned queue, bool large_frames) {
   const std::string place = name + " queue " + std::to_string(queue);
+  int error = try_long(ifindex, queue, large_frames ? kUseSeveralBuffers : 0);
+  if (large_frames && error != 0) {
+    const int refused = error;
+    error = try_long(ifindex, queue, 0);
+    if (error == 0)
+      return Problem{place, "cannot be bound for large frames (AF_XDP frames of several buffers): " + reason(refused),
+                     "remove large_frames from the port, or run Linux 6.9 or newer"};
+  }
   if (error == 0) return Done{};
   switch (error) {
     case EAFNOSUPPORT:

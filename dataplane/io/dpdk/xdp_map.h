@@ -12,6 +12,9 @@
 
 namespace penstock::io {
 
+/// XDP_USE_SG (Linux 6.6), bind flag of a socket for frames of several buffers; Debian's kernel header is older.
+inline constexpr std::uint16_t kUseSeveralBuffers = 1 << 4;
+
 struct XsksMap {
   Fd fd;
   std::uint32_t entries{};
@@ -21,6 +24,6 @@ struct XsksMap {
 
 /// Binds a throw-away AF_XDP socket to the queue and closes it: tells why it cannot be bound before the driver,
 /// which loses buffers on failure, tries.
-[[nodiscard]] Status probe_queue(const std::string& name, unsigned ifindex, unsigned queue);
+[[nodiscard]] Status probe_queue(const std::string& name, unsigned ifindex, unsigned queue, bool large_frames);
 
 }  // namespace penstock::io

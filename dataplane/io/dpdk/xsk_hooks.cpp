@@ -6,10 +6,10 @@
 #include <cerrno>
 
 #include "dataplane/core/require.h"
+#include "dataplane/io/dpdk/xdp_map.h"
 
 namespace penstock::io {
 namespace {
-constexpr __u16 kUseSeveralBuffers = 1 << 4;  // XDP_USE_SG (Linux 6.6); Debian's kernel header is older
 constexpr int kBusyTries = 100;
 constexpr unsigned kBusyWaitUs = 3000;
 thread_local QueueCapture* active_capture = nullptr;
