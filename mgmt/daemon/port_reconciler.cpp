@@ -15,8 +15,8 @@ namespace asio = boost::asio;
 namespace v1 = control::v1;
 
 constexpr std::uint32_t kNoIndex = 0xffffffff;
-/// Until a port with large frames that the dataplane refused is attached again; another dataplane or configuration ends
-/// it.
+/// Until a port with large frames that the dataplane refused is tried again; a change of link, dataplane or
+/// configuration ends it.
 constexpr std::chrono::seconds kRefusedWait{10};
 
 std::string space_key(const config::Port& port) { return port.netns.value_or(""); }
@@ -312,9 +312,9 @@ Status PortReconciler::enable_and_test(PortState& port, const DataplaneClient& c
 Task<void> PortReconciler::advance(PortState& port, DataplaneClient::Pointer client, bool enable) {
   look(port);
   const bool lost = port.attached && (!port.link || port.link->ifindex != port.in_use.ifindex);
-  const bool changed =
-      port.served && port.link && (port.link->mtu != port.in_use.mtu || port.link->mac != port.in_use.mac);
-  if (lost || changed) co_await undo(port, client);
+  const bool changed = port.link && (port.link->ifindex != port.in_use.ifindex || port.link->mtu != port.in_use.mtu ||
+                                     port.link->mac != port.in_use.mac);
+  if (lost || (port.served && changed)) co_await undo(port, client);
   if (!port.link || !port.link->up) {
     const Namespace* space = space_of(port.config);
     port.error = space != nullptr && !space->error.empty() ? space->error
@@ -322,7 +322,7 @@ Task<void> PortReconciler::advance(PortState& port, DataplaneClient::Pointer cli
                                                            : "the interface is down";
     co_return;
   }
-  if (!port.attached && std::chrono::steady_clock::now() < port.not_before) co_return;
+  if (!port.attached && !changed && std::chrono::steady_clock::now() < port.not_before) co_return;
   Status done = Done{};
   if (!port.attached) {
     const Result<bool> adopted = attach(port);

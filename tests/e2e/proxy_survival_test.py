@@ -241,6 +241,28 @@ class LargeFrames(Survival):
         self.assertEqual([a for a in prober.failed() if a.start > gone], [], f"of {len(prober.attempts)}")
         self.assertEqual({port["mode"] for port in self.lab.status()["ports"]}, {"generic"})
 
+    def test_a_refused_port_is_left_alone_and_ports_change_their_kind(self):
+        def port():
+            return next(row for row in self.lab.status()["ports"] if row["name"] == "veth-client")
+        self.lab.node.ip("link set veth-client mtu 3000")  # fits no buffer, says the dataplane
+        refused = wait_for(lambda: port()["error"] and port(), 5, "the port is refused")
+        self.assertIn("MTU 3000 does not fit a buffer", refused["error"])
+        self.assertFalse(refused["attached"])
+        self.assertNotIn("xdp", self.lab.node.run("ip", "link", "show", "dev", "veth-client").stdout)
+        self.lab.node.ip("link set veth-client mtu 1500")
+        wait_for(lambda: port()["steering"], 5, "the port is back")
+        self.move()
+        # The dataplane survives its daemon; the next one finds another file.
+        pid, large = self.lab.dataplane_pid(), self.dut.configuration()
+        self.lab.stop_daemon(signal.SIGKILL)
+        self.lab.start_daemon({**large, "ports": [{"name": row["name"]} for row in large["ports"]]})
+        self.assertEqual({row["mode"] for row in self.lab.status()["ports"]}, {"native"})
+        self.move()
+        self.lab.apply(large)
+        self.assertEqual({row["mode"] for row in self.lab.status()["ports"]}, {"generic"})
+        self.move()
+        self.assertEqual(self.lab.dataplane_pid(), pid)
+
 
 class ShownOverALossyWire(ProxyCase):
     """A lossy leg shows its retransmissions, the clean one has none."""
