@@ -255,7 +255,7 @@ static __always_inline int address_has(const struct penstock_packet* packet, __u
   return value && (value->flags & flag);
 }
 
-SEC("xdp.frags")
+SEC("xdp")
 int penstock_steer(struct xdp_md* ctx) {
   const __u32 zero = 0;
   const struct penstock_port_config* port = bpf_map_lookup_elem(&port_config, &zero);

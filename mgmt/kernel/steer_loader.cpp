@@ -46,7 +46,8 @@ Result<BpfObject> load_steer(const MapFds& reuse, bool large_frames) {
       return system_problem(name, "cannot reuse the map", error);
   }
   bpf_program* program = bpf_object__find_program_by_name(object.get(), kSteerProgramName);
-  if (!large_frames) bpf_program__set_flags(program, bpf_program__flags(program) & ~__u32{BPF_F_XDP_HAS_FRAGS});
+  // Not by the section's name: what that sets cannot be taken back.
+  if (large_frames) bpf_program__set_flags(program, bpf_program__flags(program) | BPF_F_XDP_HAS_FRAGS);
   if (const int error = bpf_object__load(object.get()); error != 0)
     return system_problem("steering program", "the kernel refuses to load it", error,
                           "needs CAP_BPF, CAP_NET_ADMIN and Linux 5.18 or newer; libbpf says: " + last_words);
