@@ -25,14 +25,17 @@ EndpointState& HttpProxy::state_of(const control::EndpointRecord& endpoint) {
 bool HttpProxy::is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint) {
   if (!control::takes_flows(*view.record, endpoint)) return false;
   if (std::find(failed_.begin(), failed_.end(), endpoint.id) != failed_.end()) return false;
-  EndpointState& state = state_of(endpoint);
-  if (!state.ejected) return true;
-  if (now_ms_.since(state.ejected_until) < 0) return false;
+  return !is_ejected(cluster, view, state_of(endpoint));
+}
+
+bool HttpProxy::is_ejected(ClusterState& cluster, const ClusterView& view, EndpointState& state) {
+  if (!state.ejected) return false;
+  if (now_ms_.since(state.ejected_until) < 0) return true;
   state.ejected = false;
   if (cluster.ejected > 0) --cluster.ejected;
   counters_.http.ejected.sub();
   begin_slow_start(cluster, view, state);
-  return true;
+  return false;
 }
 
 std::uint64_t HttpProxy::hash_of_request(const Connection& c, const ClusterView& cluster,
@@ -127,12 +130,16 @@ void HttpProxy::begin_slow_start(ClusterState& cluster, const ClusterView& view,
 void HttpProxy::note_endpoints(ClusterState& cluster, const ClusterView& view) {
   for (const control::EndpointRecord& endpoint : view.endpoints) {
     const EndpointState& before = endpoints_[endpoint.stat_slot];
-    const bool was = before.id == endpoint.id && before.usable && before.seen + 1 == generation_;
+    const bool stays = before.id == endpoint.id && before.seen + 1 == generation_;
+    const bool was = stays && before.usable;
     EndpointState& state = state_of(endpoint);
     slots_end_ = std::max(slots_end_, endpoint.stat_slot + 1);
     if (state.id != endpoint.id) continue;  // requests of the slot's former owner are under way
     state.seen = generation_;
     state.offered = endpoint.weight != 0;
+    // Whoever is away is not left out, and does not use up the share of those that may be.
+    if (!stays || !state.offered) state.ejected = false;
+    cluster.ejected += state.ejected ? 1 : 0;
     state.usable = state.offered && endpoint.health == control::EndpointHealth::healthy;
     if (state.usable && !was) begin_slow_start(cluster, view, state);
   }
@@ -237,6 +244,9 @@ void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status, bool 
 void HttpProxy::eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint) {
   const control::OutlierRecord& rule = view.policy->outlier;
   const std::size_t allowed = std::max<std::size_t>(1, view.endpoints.size() * rule.max_ejection_percent / 100);
+  if (cluster.ejected >= allowed)  // perhaps somebody's time is over whom nobody has asked since
+    for (const control::EndpointRecord& one : view.endpoints)
+      static_cast<void>(is_ejected(cluster, view, state_of(one)));
   if (cluster.ejected >= allowed) return;
   endpoint.errors_5xx = endpoint.errors_gateway = 0;
   endpoint.ejected = true;

@@ -139,6 +139,51 @@ TEST(SlowStart, endpoints_that_begin_together_share_evenly) {
   for (const std::uint32_t got : {s.spread(400)[1], s.spread(400)[4]}) EXPECT_NEAR(got, 100, 2);
 }
 
+TEST(Outlier, one_that_is_removed_while_it_is_left_out_does_not_use_up_the_share_of_others) {
+  Setting s;
+  s.policy.outlier = {1, 0, 60'000, 60'000, 25};  // one of four
+  s.proxy.begin_round(s.now);
+  s.configure();
+  const std::uint32_t first = s.ask("503 Service Unavailable");
+  ASSERT_EQ(first, 1u);
+  EXPECT_EQ(s.spread(30)[first], 0u);
+  s.ask("503 Service Unavailable");
+  EXPECT_EQ(s.counters->http.ejected.read(), 1u) << "no more than one at a time";
+  s.configure();
+  EXPECT_EQ(s.counters->http.ejected.read(), 1u) << "a reload does not end it";
+  EXPECT_EQ(s.spread(30)[first], 0u);
+  s.endpoints[0].weight = 0;
+  s.configure();
+  s.config.clusters[0].endpoints = std::span{s.endpoints}.subspan(1);
+  s.configure();
+  EXPECT_EQ(s.counters->http.ejected.read(), 0u);
+  const std::uint32_t second = s.ask("503 Service Unavailable");
+  EXPECT_EQ(s.counters->http.ejected.read(), 1u);
+  EXPECT_EQ(s.spread(30)[second], 0u) << "now it is its turn";
+  s.config.clusters[0].endpoints = s.endpoints;
+  s.endpoints[0].weight = 1;
+  s.configure();
+  EXPECT_GT(s.spread(30)[first], 0u) << "it begins anew";
+  EXPECT_EQ(s.spread(30)[second], 0u);
+}
+
+TEST(Outlier, whose_time_is_over_does_not_wait_for_a_request_to_make_room) {
+  Setting s;
+  s.policy.outlier = {1, 0, 1'000, 1'000, 25};
+  s.policy.lb_policy =
+      control::LbPolicy::ring_hash;  // one point: everything goes to one endpoint, others are not asked
+  std::array<control::RingPoint, 1> ring{{{1, 0}}};
+  s.config.clusters[0].ring = ring;
+  s.proxy.begin_round(s.now);
+  s.configure();
+  ASSERT_EQ(s.ask("503 Service Unavailable"), 1u);
+  ring[0].endpoint = 1;
+  s.wait(2'000);
+  ASSERT_EQ(s.ask("503 Service Unavailable"), 2u);
+  EXPECT_EQ(s.counters->http.ejected.read(), 1u);
+  EXPECT_EQ(s.ask(), 3u) << "the second is out";
+}
+
 TEST(Affinity, a_kept_connection_does_not_hide_that_sessions_are_to_stay_now) {
   Setting s;
   const std::string request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n",

@@ -38,7 +38,11 @@ void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
   scratch_ = scratch;
   ++generation_;
   review_at_ = slots_at_ = 0;
-  for (ClusterState& cluster : clusters_) cluster.view = kNone;
+  for (ClusterState& cluster : clusters_) {
+    cluster.view = kNone;
+    cluster.ejected = 0;
+  }
+  counters_.http.ejected.set(0);
   if (config == nullptr) return;
   rates_.configure(config->policies.rate_limits, config->workers);
   for (std::uint32_t v = 0; v < config->clusters.size(); ++v) {
@@ -46,6 +50,7 @@ void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
     if (state == kNone) continue;
     clusters_[state].view = v;
     note_endpoints(clusters_[state], config->clusters[v]);
+    counters_.http.ejected.add(clusters_[state].ejected);
   }
 }
 

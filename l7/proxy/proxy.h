@@ -260,6 +260,7 @@ class HttpProxy {
   [[nodiscard]] static std::string_view cookie_of(std::string_view cookies, std::string_view name);
   /// `status` 0: reset or never connected. Not `answered`: the status is what we make of a failure.
   void note_outcome(std::uint32_t upstream, std::uint16_t status, bool answered = false);
+  [[nodiscard]] bool is_ejected(ClusterState& cluster, const ClusterView& view, EndpointState& state);
   void eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint);
   [[nodiscard]] bool is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint);
   [[nodiscard]] EndpointState& state_of(const control::EndpointRecord& endpoint);
