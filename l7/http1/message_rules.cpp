@@ -1,5 +1,7 @@
 #include "l7/http1/message_rules.h"
 
+#include <utility>
+
 #include "l7/http1/chars.h"
 #include "l7/http1/target.h"
 
@@ -68,6 +70,13 @@ RejectReason nominate(std::string_view text, std::string_view option, KnownField
   return kOk;
 }
 
+/// Is one the other with the port behind it that its scheme has anyway (RFC 9110 s4.2.3)?
+bool same_but_port(std::string_view a, std::string_view b, std::string_view target) {
+  if (a.size() < b.size()) std::swap(a, b);
+  const std::string_view port = target[4] == ':' ? ":80" : ":443";  // of http and https, which are all that there are
+  return a.size() == b.size() + port.size() && a.ends_with(port) && same_folded(a.substr(0, b.size()), b);
+}
+
 RejectReason apply_host(const HttpValidationPolicy& policy, RequestHead& head) {
   if (!head.fields.has(KnownField::host)) {
     // Without Host and without a target's authority nothing says where the request goes.
@@ -84,6 +93,8 @@ RejectReason apply_host(const HttpValidationPolicy& policy, RequestHead& head) {
   }
   const std::string_view authority = head.authority.in(head.text), value = host.in(head.text);
   if (same_folded(authority, value)) return kOk;
+  const std::string_view target = head.target.in(head.text);
+  if (head.form == TargetForm::absolute && same_but_port(authority, value, target)) return kOk;
   // CONNECT always names a port; Host may leave it out.
   const bool host_only = head.method == Method::connect && authority.size() > value.size() &&
                          same_folded(authority.substr(0, value.size()), value) && authority[value.size()] == ':' &&
