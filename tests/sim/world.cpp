@@ -13,7 +13,6 @@ using test::PacketBuilder;
 constexpr MacAddress kDownstreamMac{{2, 0, 0, 0, 0, 2}};
 constexpr MacAddress kUpstreamMac{{2, 0, 0, 0, 1, 2}};
 constexpr std::uint32_t kMaglevSize = 1021;
-constexpr std::uint32_t kFirstEndpointSlot = 4096;
 constexpr std::size_t kHandoffSlots = 128;  // as many as a worker takes in a round: they may all be of one other
 
 MacAddress mac_at(const Bytes& frame, std::size_t at) {

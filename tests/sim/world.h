@@ -28,6 +28,8 @@ namespace penstock::sim {
 
 inline constexpr PortIndex kDownstream = 0;
 inline constexpr PortIndex kUpstream = 1;
+/// Slots below it are listeners'.
+inline constexpr std::uint32_t kFirstEndpointSlot = 4096;
 
 struct SimEndpoint {
   IpAddress address;
