@@ -40,7 +40,18 @@ std::size_t AccessFile::write(const std::vector<std::string>& lines) {
     // A pipe that is ready takes PIPE_BUF octets (4096) at once; a line has fewer. Files are always ready.
     pollfd ready{fd_, POLLOUT, 0};
     const bool can = ::poll(&ready, 1, 0) == 1 && (ready.revents & POLLOUT) != 0;
-    if (!can || ::write(fd_, line.data(), line.size()) != static_cast<ssize_t>(line.size())) ++lost;
+    if (!can) {
+      ++lost;
+      continue;
+    }
+    const std::string whole = torn_ ? "\n" + line : line;
+    const ssize_t taken = ::write(fd_, whole.data(), whole.size());
+    if (taken == static_cast<ssize_t>(whole.size())) {
+      torn_ = false;
+      continue;
+    }
+    ++lost;
+    if (taken > 0) torn_ = whole.compare(0, static_cast<std::size_t>(taken), "\n") != 0;
   }
   return lost;
 }

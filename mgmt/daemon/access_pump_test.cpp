@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -57,6 +59,21 @@ class AccessPumpTest : public ::testing::Test {
   telemetry::AccessReport counts_;
   std::string path_{testing::TempDir() + "access_pump_" + std::to_string(::getpid())};
 };
+
+TEST_F(AccessPumpTest, a_line_that_a_full_disk_cut_off_spoils_no_other) {
+  open_file(config::AccessFormat::json);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto ignored = ::signal(SIGXFSZ, SIG_IGN);
+  const rlimit full{17, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  const std::size_t lost = file_->write({"first line\n", "second line\n", "third line\n"});
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  ::signal(SIGXFSZ, ignored);
+  EXPECT_EQ(lost, 2u);
+  EXPECT_EQ(file_->write({"fourth line\n", "fifth line\n"}), 0u);
+  EXPECT_EQ(content(), "first line\nsecond\nfourth line\nfifth line\n");
+}
 
 TEST_F(AccessPumpTest, records_become_lines_of_the_file) {
   open_file(config::AccessFormat::text);

@@ -296,10 +296,15 @@ Task<void> Daemon::follow_health() {
   const std::size_t unhealthy = health.unhealthy.size();
   const DataplaneClient::Pointer in_force = in_force_ ? client() : DataplaneClient::Pointer{};
   const Status done = co_await publisher_->set_health(std::move(health), in_force, now());
-  if (!done)
+  if (!done) {
     spdlog::error("{}", done.error().text());
-  else if (unhealthy == 0)
-    spdlog::info("no endpoint is unhealthy, epoch {}", publisher_->epoch_compiled());
+    co_return;
+  }
+  const bool news = unhealthy != 0 || unhealthy_ != 0;
+  unhealthy_ = unhealthy;
+  if (!news) co_return;  // the first checks went well
+  if (unhealthy == 0)
+    spdlog::info("no endpoint is unhealthy any more, epoch {}", publisher_->epoch_compiled());
   else
     spdlog::info("{} {} unhealthy, epoch {}", unhealthy, unhealthy == 1 ? "endpoint is" : "endpoints are",
                  publisher_->epoch_compiled());

@@ -138,6 +138,7 @@ class Daemon : public api::Backend {
   bool restored_{};      ///< the connected dataplane has the predecessor's flows
   bool ticked_{};
   bool health_changed_{};
+  std::size_t unhealthy_{};  ///< endpoints, as the log says
   bool reload_{};
   bool stopping_{};
   bool stopped_{};

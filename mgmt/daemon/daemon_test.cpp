@@ -243,6 +243,28 @@ TEST_F(DaemonTest, a_killed_daemon_is_replaced_without_touching_the_traffic) {
   EXPECT_TRUE(client.echo());
 }
 
+TEST_F(DaemonTest, damaged_ids_are_told_and_replaced_and_the_dataplane_goes_on) {
+  ASSERT_NO_FATAL_FAILURE(start());
+  Client client{client_, "10.96.0.10", 7000};
+  ASSERT_TRUE(client.echo());
+  const pid_t dataplane = status()["dataplane"]["pid"].get<pid_t>();
+  send_signal(daemon_, SIGKILL);
+  ASSERT_TRUE(ended(daemon_, seconds{5}));
+  (void)reap(daemon_);
+  const std::string ids = directory_ + "/run/ids";
+  const auto whole = std::filesystem::file_size(ids);
+  std::filesystem::resize_file(ids, whole / 2);
+  ASSERT_NO_FATAL_FAILURE(start());
+  const Json after = status();
+  EXPECT_EQ(after["dataplane"]["pid"], dataplane);
+  EXPECT_EQ(after["verdict"], "ok") << after["reasons"];
+  EXPECT_NE(after["warnings"].dump().find("ids: is damaged or cut short"), std::string::npos) << after["warnings"];
+  EXPECT_EQ(std::filesystem::file_size(ids), whole);
+  EXPECT_EQ(std::filesystem::status(ids).permissions(), std::filesystem::perms{0640});
+  EXPECT_TRUE(client.echo()) << "the connection of before";
+  EXPECT_TRUE((Client{client_, "10.96.0.10", 7000}.echo()));
+}
+
 TEST_F(DaemonTest, listeners_come_and_drain_by_apply_and_a_wrong_configuration_changes_nothing) {
   ASSERT_NO_FATAL_FAILURE(start());
   const std::string more = "  - {name: more, address: 10.96.0.11, port: 7000, protocol: tcp, cluster: echo}\n";
