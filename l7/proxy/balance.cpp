@@ -219,6 +219,7 @@ void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status, bool 
   control::HttpEndpointCounters& sums = counters_.http_endpoints[up.endpoint_slot];
   if (!answered) sums.failures.add();
   if (answered && status >= 500) sums.errors_5xx.add();
+  if (answered && status >= 100 && status < 600) sums.by_class[status / 100u - 1].add();
   if (answered && up.connection != kNone) {
     const auto us = static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::microseconds>(now_ - connections_[up.connection].try_began).count());

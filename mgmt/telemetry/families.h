@@ -39,7 +39,7 @@ struct HttpReport;
 struct Report;
 [[nodiscard]] Labels labels_of(const EndpointReport& endpoint);
 // The families of HTTP (http_metrics.cpp).
-void add_endpoint_latency(const Report& report, std::vector<MetricFamily>& out);
+void add_endpoint_families(const Report& report, std::vector<MetricFamily>& out);
 void add_http_families(const HttpReport& http, std::vector<MetricFamily>& out);
 
 }  // namespace penstock::telemetry

@@ -67,17 +67,28 @@ Labels labels_of(const EndpointReport& endpoint) {
   return {{"cluster", endpoint.cluster}, {"endpoint", host_port_text(endpoint.address, endpoint.port)}};
 }
 
-void add_endpoint_latency(const Report& report, std::vector<MetricFamily>& out) {
-  MetricFamily family = histogram_family(std::string{kEndpointPrefix} + std::string{kHttpEndpointHistogram},
-                                         kHttpEndpointMetrics[kHttpEndpointLatency].meaning);
+void add_endpoint_families(const Report& report, std::vector<MetricFamily>& out) {
+  const std::string prefix{kEndpointPrefix};
+  MetricFamily responses = family_of(prefix + std::string{kHttpEndpointResponses}, MetricType::counter,
+                                     "responses of the endpoint, by class of status");
+  MetricFamily latency = histogram_family(prefix + std::string{kHttpEndpointHistogram},
+                                          kHttpEndpointMetrics[kHttpEndpointLatency].meaning);
   // Packets passed on have no requests: their endpoints get no rows. Who is served by HTTP has them from the start.
   std::unordered_set<std::string_view> clusters;
   for (const ListenerReport& listener : report.listeners)
     if (listener.http) clusters.insert(listener.clusters.begin(), listener.clusters.end());
-  for (const EndpointReport& endpoint : report.endpoints)
-    if (clusters.contains(endpoint.cluster))
-      add_histogram(family, endpoint.http.latency, endpoint.http.values[kHttpEndpointLatency], labels_of(endpoint));
-  out.push_back(std::move(family));
+  for (const EndpointReport& endpoint : report.endpoints) {
+    if (!clusters.contains(endpoint.cluster)) continue;
+    const Labels labels = labels_of(endpoint);
+    for (std::size_t i = 0; i < kStatusClasses.size(); ++i) {
+      Labels with_class = labels;
+      with_class.push_back({"class", std::string{kStatusClasses[i]}});
+      add_value(responses, static_cast<double>(endpoint.http.by_class[i]), std::move(with_class));
+    }
+    add_histogram(latency, endpoint.http.latency, endpoint.http.values[kHttpEndpointLatency], labels);
+  }
+  out.push_back(std::move(responses));
+  out.push_back(std::move(latency));
 }
 
 void add_http_families(const HttpReport& http, std::vector<MetricFamily>& out) {

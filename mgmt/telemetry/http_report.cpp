@@ -51,6 +51,7 @@ HttpEndpointReport http_endpoint_report(const control::SegmentView& segment, std
     const control::HttpEndpointCounters& from = segment.counters(w).http_endpoints[slot];
     for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] += (from.*kHttpEndpointMetrics[i].member).read();
     for (std::size_t i = 0; i < out.latency.size(); ++i) out.latency[i] += from.latency[i].read();
+    for (std::size_t i = 0; i < out.by_class.size(); ++i) out.by_class[i] += from.by_class[i].read();
   }
   return out;
 }

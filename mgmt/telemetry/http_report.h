@@ -32,6 +32,7 @@ using HttpEndpointValues = std::array<std::uint64_t, kHttpEndpointMetrics.size()
 struct HttpEndpointReport {
   HttpEndpointValues values{};
   LatencyValues latency{};  ///< of the answered tries, to the head of the response
+  std::array<std::uint64_t, kStatusClasses.size()> by_class{};
 };
 
 struct HttpReport {

@@ -39,6 +39,7 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
     counters.http_endpoints[9].requests.add(4);
     counters.http_endpoints[9].latency_us_sum.add(1'500'000);
     counters.http_endpoints[9].latency[control::latency_bucket(500'000)].add(3);
+    counters.http_endpoints[9].by_class[2].add(2);
     counters.http.by_detail[static_cast<std::size_t>(control::ResponseDetail::no_route)].add(1);
   }
   HttpReport http;
@@ -77,6 +78,8 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
   const std::string of = "{cluster=\"web\",endpoint=\"10.0.0.1:80\"}";
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_requests_total" + of + " 8"));
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_total" + of + " 3"));
+  EXPECT_THAT(
+      text, HasSubstr("penstock_endpoint_http_responses_total" + of.substr(0, of.size() - 1) + ",class=\"3xx\"} 4\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE penstock_endpoint_http_latency_seconds histogram\n"));
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_sum" + of + " 3\n"));
   EXPECT_THAT(text, HasSubstr("penstock_endpoint_http_latency_seconds_count" + of + " 6\n"));

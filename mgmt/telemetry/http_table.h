@@ -76,7 +76,8 @@ inline constexpr std::array kHttpEndpointMetrics{
     MetricRow<HE>{"http_latency_seconds_total", MetricType::counter, &HE::latency_us_sum,
                   "of the answered, from the begin of the try to the head of the response", 1'000'000},
 };
-/// A histogram beside these rows, of what the last one sums up.
+/// Families beside these rows: responses by class of status, and the histogram of what the last row sums up.
+inline constexpr std::string_view kHttpEndpointResponses = "http_responses_total";
 inline constexpr std::string_view kHttpEndpointHistogram = "http_latency_seconds";
 inline constexpr std::size_t kHttpEndpointLatency = 3;
 static_assert(kHttpEndpointMetrics[kHttpEndpointLatency].member == &HE::latency_us_sum);

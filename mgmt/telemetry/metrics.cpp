@@ -123,7 +123,7 @@ std::string metrics_text(const Report& report) {
   add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints, endpoint_labels);
   add_table(families, kEndpointPrefix, kHttpEndpointMetrics, report.endpoints, endpoint_labels,
             [](const EndpointReport& e) -> const HttpEndpointValues& { return e.http.values; });
-  add_endpoint_latency(report, families);
+  add_endpoint_families(report, families);
   add_http_families(report.http, families);
   return exposition_text(families);
 }

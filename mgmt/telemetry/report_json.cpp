@@ -106,6 +106,8 @@ Json endpoint_json(const EndpointReport& endpoint) {
            {"health_changes_total", endpoint.health_changes}};
   put_rows(out, kSlotMetrics, endpoint.values);
   put_rows(out, kHttpEndpointMetrics, endpoint.http.values);
+  for (std::size_t i = 0; i + 1 < kStatusClasses.size(); ++i)  // 5xx is one of the rows
+    out["http_responses_" + std::string{kStatusClasses[i]} + "_total"] = endpoint.http.by_class[i];
   const LatencyValues& latency = endpoint.http.latency;
   out["http_latency_p50_microseconds"] = latency_quantile_us(latency, 0.5);
   out["http_latency_p99_microseconds"] = latency_quantile_us(latency, 0.99);

@@ -48,6 +48,7 @@ class Observability(case.LabTest):
             labels = f'cluster="web",endpoint="{server4(index)}:8080"'
             # Endpoints take turns.
             self.assertIn(f"{name}_count{{{labels}}} {REQUESTS // 2}\n", metrics)
+            self.assertIn(f'penstock_endpoint_http_responses_total{{{labels},class="2xx"}} {REQUESTS // 2}\n', metrics)
             for bound, least in (("0.524287", REQUESTS // 2 - 1), ("+Inf", REQUESTS // 2)):
                 line = f'{name}_bucket{{{labels},le="{bound}"}} '
                 self.assertIn(line, metrics)

@@ -207,11 +207,14 @@ TEST(Http, endpoints_and_reasons_have_counters_of_their_own) {
     sums.failures.add(one.failures.read());
     sums.latency_us_sum.add(one.latency_us_sum.read());
     for (const auto& bucket : one.latency) sums.latency[0].add(bucket.read());
+    for (std::size_t i = 0; i < sums.by_class.size(); ++i) sums.by_class[i].add(one.by_class[i].read());
   }
   EXPECT_EQ(sums.requests.read(), 5u);
   EXPECT_EQ(sums.errors_5xx.read(), 1u);
   EXPECT_LE(sums.failures.read(), 1u) << "one on a kept connection says nothing";
   EXPECT_GT(sums.latency_us_sum.read(), 0u);
+  EXPECT_EQ(sums.by_class[1].read(), 3u);
+  EXPECT_EQ(sums.by_class[4].read(), 1u);
   EXPECT_EQ(sums.latency[0].read(), 4u) << "every answered try, whatever its status";
   const auto& rejected = run.world().counters(0).http.rejected;
   EXPECT_EQ(rejected[static_cast<std::size_t>(http1::RejectReason::name_underscore)].read(), 1u);
