@@ -42,11 +42,14 @@ class LargeReceiver {
   static constexpr std::size_t kPeekMax = 2 * kChunksMax;
   static constexpr std::size_t kPiecesMax = 64;  // of 64 KiB at 1,500 octets; with a smaller MTU a frame is dropped
   static constexpr std::size_t kPendingMax = 4 * kPiecesMax;
+  /// Buffers that the fill ring, which holds thousands, may lack before it gets them together.
+  static constexpr std::size_t kRefillFrom = 64;
 
   void read_ring();
-  void take_frame(std::span<rte_mbuf*> chunks);
+  void take_buffer(const xdp_desc& desc);
+  void cut(std::span<const ByteView> chunks);
   void refill();
-  [[nodiscard]] rte_mbuf* buffer_of(std::uint64_t address, std::uint32_t octets) const;
+  [[nodiscard]] rte_mbuf* buffer_at(std::uint64_t base) const;
 
   const QueueCapture& queue_;
   rte_mempool* pool_;
@@ -55,7 +58,7 @@ class LargeReceiver {
   std::array<rte_mbuf*, kPendingMax> pending_;
   std::size_t head_{};
   std::size_t tail_{};
-  std::array<rte_mbuf*, kPeekMax> free_;  ///< chunks that go back to the fill ring
+  std::array<std::uint64_t, kRefillFrom + kPeekMax> free_;  ///< addresses of chunks that go back to the fill ring
   std::size_t freed_{};
   std::size_t owed_{};  ///< buffers that the fill ring lacks beside those
   std::atomic<std::uint64_t> dropped_{};
