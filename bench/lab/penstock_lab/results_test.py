@@ -1,9 +1,13 @@
 """results_test.py - a made-up run goes through verdicts, targets, page, summary and comparison."""
+import contextlib
+import io
+import pathlib
 import re
+import tempfile
 import unittest
 import xml.etree.ElementTree as tree
 
-from penstock_lab import charts, compare, made_up, report, summary, targets
+from penstock_lab import charts, cli, compare, made_up, report, summary, targets
 from penstock_lab.results import FORMAT, Results
 from penstock_lab.verdict import beside_peers
 
@@ -115,6 +119,15 @@ class Pages(unittest.TestCase):
         self.assertIn("kept &amp; counted", page)
         for part in re.findall(r"<svg.*?</svg>", page, re.S):
             tree.fromstring(part)
+
+    def test_an_interrupted_run_leaves_the_page_of_what_it_has(self):
+        with tempfile.TemporaryDirectory() as folder:
+            place, said = pathlib.Path(folder, "full.json"), io.StringIO()
+            run(COSTS, rounds=1).write(place)
+            with contextlib.redirect_stderr(said):
+                cli.show_interrupted(place)
+            self.assertIn("kept &amp; counted", place.with_suffix(".html").read_text())
+            self.assertIn(f"scripts/lab resume {place}", said.getvalue())
 
     def test_a_missed_target_leads_to_its_profile(self):
         results = run(COSTS)
