@@ -64,6 +64,8 @@ class Reading(unittest.TestCase):
     def test_a_noisy_run_meets_and_misses_nothing(self):
         results = run(COSTS, foreign=2.0)
         self.assertEqual({row["verdict"].word for row in beside_peers(results)}, {"refused"})
+        self.assertIn("resume RESULTS.json --again", "\n".join(summary.lines(results)))
+        self.assertNotIn("--again", "\n".join(summary.lines(run(COSTS))))
         self.assertEqual({row.word for row in targets.check_targets(results) if "CPU" in row.text and "idle" not in row.text},
                          {"refused"})
 

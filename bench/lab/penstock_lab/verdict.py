@@ -48,8 +48,10 @@ def peers_of(results, load, device):
 def quietness(results, rows):
     """One sentence about how far this run may be trusted; `rows` of beside_peers()."""
     refused = sum(row["verdict"].word == "refused" for row in rows)
-    return (f"Other processes took {results.foreign_share():.0%} of the machine (median of all measurements); "
-            f"{refused} of {len(rows)} comparisons got no verdict.")
+    share = results.foreign_share()
+    remedy = " End what else runs here; scripts/lab resume RESULTS.json --again plays once more what it disturbed." if share > stats.FOREIGN_MAX else ""
+    return (f"Other processes took {share:.0%} of the machine (median of all measurements); "
+            f"{refused} of {len(rows)} comparisons got no verdict.{remedy}")
 
 
 def pairs(rows):
