@@ -158,12 +158,12 @@ class WithoutAStage(ProxyCase):
 
         def counted():
             rows = [worker["proxy"] for worker in self.lab.api_json("GET", "/v1/counters")["workers"]]
-            return {name: sum(row[f"{name}_total"] for row in rows) for name in ("opened", "closed", "octets_up", "octets_down")}
+            return {name[:-6]: sum(row[name] for row in rows) for name in rows[0] if name.endswith("_total")}
         before = counted()
         self.assert_all_arrived(transfer(self.lab.client, VIP4, TRANSFER, connections=30, up=50_000, down=70_000), 30)
         self.assert_nothing_is_held()
-        change = {name: n - before[name] for name, n in counted().items()}
-        self.assertEqual((change["opened"], change["closed"]), (30, 30), change)
+        change = {name: n - before[name] for name, n in counted().items() if n != before[name]}
+        self.assertEqual((change.get("opened"), change.get("closed")), (30, 30), change)
         for name, octets in (("octets_up", 30 * 50_000), ("octets_down", 30 * 70_000)):  # and requests and reports
             self.assertTrue(octets < change[name] < octets + 30 * 200, change)
 
