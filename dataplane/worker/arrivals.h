@@ -5,10 +5,11 @@
 //           polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and cache
 //           lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
 //           arrives than before the rests, since peers that wait for each answer now wait for the rest as well: much
-//           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. After a vain try none
-//           is made for a pause, which doubles with each up to kPauseMax. A slow worker polls for WorkerConfig::spin
-//           and then sleeps until a frame wakes it, which answers a lone request soonest.
-// Limits    a rest delays a frame by kRest and what the kernel's timer adds, some 10 us on a virtual machine.
+//           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. The first rests (kTrial)
+//           only show whether frames gather at all, so that a lone connection is held up a few times at most. After a
+//           vain try none is made for a pause, which doubles with each up to kPauseMax. A slow worker polls for
+//           WorkerConfig::spin and then sleeps until a frame wakes it, which answers a lone request soonest.
+// Limits    a rest delays a frame by kRest and what the kernel's timer adds, 10 to 30 us on a virtual machine.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -30,7 +31,7 @@ class Arrivals {
     frames_ += static_cast<Duration::rep>(frames);
     ++rounds_;
     const Duration passed = now - since_;
-    if (passed < (fast_ ? kFastPeriod : kPeriod)) return;
+    if (passed < (!fast_ ? kPeriod : trial_ ? kTrial : kFastPeriod)) return;
     const Duration::rep rate = frames_ * kPeriod.count() / passed.count();  // frames per millisecond
     if (fast_) {
       judge(rate, now);
@@ -54,9 +55,14 @@ class Arrivals {
     }
     watched_ = std::min(watched_ + 1, kWatched);
     before_ += (rate - before_) / watched_;
-    fast_ = watched_ == kWatched && now >= not_before_;
+    fast_ = trial_ = watched_ == kWatched && now >= not_before_;
   }
   void judge(Duration::rep rate, Instant now) {
+    if (trial_) {
+      trial_ = false;
+      if (frames_ < kGathered * rounds_) end(now);
+      return;
+    }
     long_rate_ += rate;
     const bool all = ++judged_ == kLong;
     const bool pays = frames_ >= kGathered * rounds_ && rate * 100 >= before_ * kKeptPercent &&
@@ -66,12 +72,16 @@ class Arrivals {
       pause_ = std::max(pause_ / 2, kPauseMin);
       return;
     }
+    end(now);
+  }
+  void end(Instant now) {
     fast_ = false;
     not_before_ = now + pause_;
     pause_ = std::min(pause_ * 2, kPauseMax);
     watched_ = before_ = 0;
   }
   static constexpr Duration kPeriod{std::chrono::milliseconds{1}};
+  static constexpr Duration kTrial{std::chrono::microseconds{500}};
   static constexpr Duration kFastPeriod{std::chrono::milliseconds{4}};
   static constexpr Duration::rep kWatched = 8;
   static constexpr Duration::rep kLong = 4;
@@ -80,7 +90,7 @@ class Arrivals {
   Duration::rep long_rate_{}, judged_{};  ///< sum of the rates of that many periods while fast
   Duration pause_{kPauseMin};
   Instant since_{}, not_before_{};
-  bool fast_{};
+  bool fast_{}, trial_{};
 };
 
 }  // namespace penstock::worker
