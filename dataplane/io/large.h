@@ -1,17 +1,15 @@
 // large.h - a large TCP segment, as segmentation offload makes it, cut into the segments that it stands for.
 //
-// Model     the reverse of a train (train.h): a device that delivers large segments, in chunks, gives up to 64 KiB with
-// one
-//           set of headers. Everything behind io deals in frames that fit a buffer, so they are cut on arrival.
+// Model     the reverse of a train (train.h): a device that delivers large segments, in chunks, gives up to 64 KiB
+//           with one set of headers. Everything behind io deals in frames that fit a buffer, so they are cut on
+//           arrival.
 // Shape     Ethernet, at most one VLAN tag, IPv4 or IPv6, TCP. The first chunk holds all headers. Pieces have `segment`
 //           octets of payload but the last; their sequence numbers and identifications continue, PSH and FIN stand on
 //           the last, CWR on the first, checksums are partial, as a local kernel leaves them, or whole if asked for.
 // Errors    read() says no to what is not such a segment, whose length fields disagree with what arrived, or whose
-// checksum is
-//           neither partial nor right: a new one would hide the damage.
-// Not here  the size that the sender meant, which XDP does not tell: pieces are what the interface's MTU allows. Only
-// for
-//           connections that end here; a peer's smaller MSS would not be respected.
+//           checksum is neither partial nor right: a new one would hide the damage.
+// Not here  the size that the sender meant, which XDP does not tell: pieces are what the interface's MTU allows.
+//           Only for connections that end here; a peer's smaller MSS would not be respected.
 #pragma once
 #include <cstddef>
 #include <cstdint>

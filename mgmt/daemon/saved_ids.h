@@ -1,9 +1,8 @@
 // saved_ids.h - ids, counter slots and the secret of cookies, from a daemon to its successor.
 //
-// Model     the file is replaced whole with every configuration; a daemon that adopts a running dataplane reads it. A
-// file
-//           that is damaged, cut short or unreadable is not used at all: ids and secret begin anew and the next
-//           configuration replaces it. One that others can read or write is used and replaced, and that is told.
+// Model     the file is replaced whole with every configuration; a daemon that adopts a running dataplane reads it.
+//           A file that is damaged, cut short or unreadable is not used at all: ids and secret begin anew and the
+//           next configuration replaces it. One that others can read or write is used and replaced, and that is told.
 // Errors    what an operator should know, with the consequence; none stops the daemon. No file is no problem.
 #pragma once
 #include <sys/types.h>

@@ -1,14 +1,12 @@
 // large_receiver.h - the receive side of one AF_XDP queue whose frames may span several buffers.
 //
-// Model     DPDK 22.11's driver knows one buffer per frame; its socket is bound for more (XDP_USE_SG), and this reads
-// the
-//           rings in its place. A frame of several buffers is cut into segments (large.h) in buffers of their own,
-//           which wait here until receive() gives them out; its chunks go back to the fill ring.
+// Model     DPDK 22.11's driver knows one buffer per frame; its socket is bound for more (XDP_USE_SG), and this
+//           reads the rings in its place. A frame of several buffers is cut into segments (large.h) in buffers of
+//           their own, which wait here until receive() gives them out; its chunks go back to the fill ring.
 // Threads   receive(): the worker that has the queue. The rest: the control thread, while no worker has it.
 // Limits    kPendingMax segments wait; no more is read until they are gone.
-// Errors    no buffers: nothing is read, the kernel's ring fills (rx_ring_full). Frames that cannot be cut are dropped
-// and
-//           counted.
+// Errors    no buffers: nothing is read, the kernel's ring fills (rx_ring_full). Frames that cannot be cut are
+//           dropped and counted.
 #pragma once
 #include <array>
 #include <atomic>

@@ -1,9 +1,9 @@
 // shadow.h - routes of a host that no request can ever reach, since an earlier one takes them all.
 //
-// Model     route B is shadowed by an earlier A when A's path takes every path of B, A's methods include B's, and each
-// of
-//           A's conditions follows from one of B's. All three are decided by form: whatever is told is unreachable, but
-//           not everything unreachable is told (two earlier routes that take one half each; overlapping expressions).
+// Model     route B is shadowed by an earlier A when A's path takes every path of B, A's methods include B's, and
+//           each of A's conditions follows from one of B's. All three are decided by form: whatever is told is
+//           unreachable, but not everything unreachable is told (two earlier routes that take one half each;
+//           overlapping expressions).
 // Units     routes are numbers within their host.
 // Errors    none: the host was validated.
 // Limits    of one path's routes the first kShadowRivals with conditions are compared, twice as many in all; so time is
