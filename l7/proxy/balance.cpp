@@ -226,6 +226,7 @@ void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status, bool 
     sums.latency_us_sum.add(us);
     sums.latency[control::latency_bucket(us)].add();
   }
+  if (!is_offered(up)) return;  // it is away, and its slot may be another's
   const bool gateway = status == 0 || (status >= 502 && status <= 504);
   const auto count = [](std::uint16_t& row, bool error) {
     row = error ? static_cast<std::uint16_t>(std::min(row + 1, 0xffff)) : std::uint16_t{0};
@@ -242,12 +243,21 @@ void HttpProxy::note_outcome(std::uint32_t upstream, std::uint16_t status, bool 
   if (out) eject(cluster, view, endpoint);
 }
 
+/// Perhaps somebody's time is over whom nobody has asked since.
+void HttpProxy::take_back(ClusterState& cluster, const ClusterView& view) {
+  bool first = true;
+  for (const control::EndpointRecord& one : view.endpoints) {
+    EndpointState& state = state_of(one);
+    if (!is_ejected(cluster, view, state)) continue;
+    if (first || state.ejected_until.since(cluster.first_back) < 0) cluster.first_back = state.ejected_until;
+    first = false;
+  }
+}
+
 void HttpProxy::eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint) {
   const control::OutlierRecord& rule = view.policy->outlier;
   const std::size_t allowed = std::max<std::size_t>(1, view.endpoints.size() * rule.max_ejection_percent / 100);
-  if (cluster.ejected >= allowed)  // perhaps somebody's time is over whom nobody has asked since
-    for (const control::EndpointRecord& one : view.endpoints)
-      static_cast<void>(is_ejected(cluster, view, state_of(one)));
+  if (cluster.ejected >= allowed && now_ms_.since(cluster.first_back) >= 0) take_back(cluster, view);
   if (cluster.ejected >= allowed) return;
   endpoint.errors_5xx = endpoint.errors_gateway = 0;
   endpoint.ejected = true;
@@ -255,6 +265,8 @@ void HttpProxy::eject(ClusterState& cluster, const ClusterView& view, EndpointSt
   const std::uint64_t ms = std::min<std::uint64_t>(std::uint64_t{rule.base_ejection_ms} * endpoint.ejections,
                                                    std::max(rule.max_ejection_ms, rule.base_ejection_ms));
   endpoint.ejected_until = CoarseMs{now_ms_.ms + static_cast<std::uint32_t>(ms)};
+  if (cluster.ejected == 0 || endpoint.ejected_until.since(cluster.first_back) < 0)
+    cluster.first_back = endpoint.ejected_until;
   ++cluster.ejected;
   counters_.http.ejections.add();
   counters_.http.ejected.add();

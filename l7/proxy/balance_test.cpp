@@ -184,6 +184,45 @@ TEST(Outlier, whose_time_is_over_does_not_wait_for_a_request_to_make_room) {
   EXPECT_EQ(s.ask(), 3u) << "the second is out";
 }
 
+TEST(Outlier, who_fails_after_being_removed_uses_up_no_share) {
+  Setting s;
+  s.policy.outlier = {1, 0, 60'000, 60'000, 25};  // one of four
+  s.proxy.begin_round(s.now);
+  s.configure();
+  s.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+  const auto upstream = static_cast<Leg>(s.legs.legs.size() - 1);
+  ASSERT_EQ(s.legs.dialled.back(), 1u);
+  s.tell(upstream, {.connected = true});
+  s.config.clusters[0].endpoints = std::span{s.endpoints}.subspan(1);
+  s.configure();
+  s.tell(upstream, {.lost = true});
+  EXPECT_EQ(s.counters->http.ejected.read(), 0u);
+  const std::uint32_t second = s.ask("503 Service Unavailable");
+  EXPECT_EQ(s.counters->http.ejected.read(), 1u);
+  EXPECT_EQ(s.spread(30)[second], 0u);
+}
+
+TEST(Outlier, tunnels_say_nothing_when_they_end) {
+  Setting s;
+  s.policy.outlier = {1, 0, 60'000, 60'000, 100};
+  s.proxy.begin_round(s.now);
+  s.configure();
+  for (int n = 0; n < 4; ++n) {
+    const Leg client = s.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    const auto upstream = static_cast<Leg>(s.legs.legs.size() - 1);
+    s.legs.at(upstream).in = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    s.tell(upstream, {.connected = true, .received = true});
+    ASSERT_TRUE(s.legs.at(client).out.starts_with("HTTP/1.1 101 ")) << s.legs.at(client).out;
+    s.tell(upstream, {.lost = true});
+  }
+  EXPECT_EQ(s.counters->http.ejected.read(), 0u);
+  std::uint64_t answers = 0, failures = 0;
+  for (const control::HttpEndpointCounters& one : s.counters->http_endpoints)
+    answers += one.by_class[0].read(), failures += one.failures.read();
+  EXPECT_EQ(answers, 4u);
+  EXPECT_EQ(failures, 0u);
+}
+
 TEST(Affinity, a_kept_connection_does_not_hide_that_sessions_are_to_stay_now) {
   Setting s;
   const std::string request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n",

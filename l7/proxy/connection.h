@@ -177,7 +177,9 @@ struct ClusterState {
   std::uint32_t connections{}, pending{}, requests{}, retries{};
   std::uint32_t waiting_first{kNone}, waiting_last{kNone};
   std::uint32_t ejected{};
-  bool warming{};  ///< some endpoint may be within its slow start, the last since
+  CoarseMs first_back{};  ///< before that no ejection of an endpoint ends; kept while some are ejected
+  bool held{};            ///< scratch of reclaim_clusters()
+  bool warming{};         ///< some endpoint may be within its slow start, the last since
   CoarseMs warm_since{};
 };
 

@@ -205,5 +205,20 @@ TEST(Drain, many_kept_connections_are_closed_over_several_rounds) {
   EXPECT_EQ(s.proxy.upstreams(), 0u);
 }
 
+TEST(Clusters, ids_that_come_and_go_never_use_up_the_states) {
+  DrainSetting s;
+  const Leg client = s.send(kGet), up = s.upstream();  // its request is under way while its cluster's id goes
+  for (std::uint32_t id = 2; id < 2 * kClusterStateMax; ++id) {
+    s.config.clusters[0].id = id;
+    s.configure();
+    if (id % 1000 != 0) continue;
+    ASSERT_NE(s.ask(), 0u) << id;
+  }
+  EXPECT_NE(s.ask(), 0u);
+  s.respond(up);
+  EXPECT_EQ(s.legs.at(client).out, kKept) << "what was under way is answered";
+  EXPECT_EQ(s.counters->http.by_detail[static_cast<std::size_t>(control::ResponseDetail::overflow)].read(), 0u);
+}
+
 }  // namespace
 }  // namespace penstock::proxy

@@ -35,6 +35,9 @@ inline constexpr std::uint32_t kMirrorMs = 15'000;
 inline constexpr std::uint32_t kDrainIdleMs = 1'000;
 /// Connections and endpoints that housekeeping looks at in a round after a new configuration: under 10 us.
 inline constexpr std::uint32_t kReviewsPerRound = 64;
+/// Clusters whose state is kept: those of the configuration, and former ones that something still refers to. A new one
+/// beyond takes no requests (`overflow`).
+inline constexpr std::uint32_t kClusterStateMax = 8192;
 /// A PROXY header is whole within this time after the handshake.
 inline constexpr std::uint32_t kPrefaceMs = 5'000;
 /// Idle connections of one endpoint are closed from the oldest when there are more.

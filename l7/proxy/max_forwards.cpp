@@ -1,4 +1,5 @@
 // Max-Forwards (RFC 9110 s7.6.2): how many proxies a TRACE or OPTIONS may still pass. Other methods ignore it.
+#include <algorithm>
 #include <optional>
 
 #include "dataplane/core/require.h"
@@ -77,8 +78,13 @@ void HttpProxy::reflect(std::uint32_t index) {
   free_buffer(room);
 }
 
-/// One less for whoever is next.
+/// One less for whoever is next, unless the route sets or removes the field itself.
 void HttpProxy::hops_edit(const Connection& c, std::size_t& count) {
+  if (count == kNone) return;
+  const auto edited = std::span{edits_}.first(count);
+  if (std::any_of(edited.begin(), edited.end(),
+                  [](const http1::HeaderEdit& e) { return route::equals_folded(e.name, "max-forwards"); }))
+    return;
   if (!counts_hops(c.exchange.method(), request_head_.fields)) return;
   stream::Writer out{hops_};
   out.put_decimal(hops_of(request_head_).value_or(1) - 1);

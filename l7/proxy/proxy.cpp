@@ -23,13 +23,14 @@ HttpProxy::HttpProxy(const ProxyLimits& limits, Legs& legs, control::WorkerCount
       buffers_max_{limits.buffers_max},
       rates_{seed},
       endpoints_(control::kStatSlotMax),
-      cluster_index_(4 * control::kClusterMax, kNone) {
+      cluster_index_(2 * kClusterStateMax, kNone) {
   policy_.upgrade_tokens = upgrades_;
   facts_key_ = {random(), random()};
   connect_policy_ = policy_;
   connect_policy_.connect_targets = any_target_;
   free_buffers_.reserve(limits.buffers_max);
-  clusters_.reserve(2 * control::kClusterMax);
+  clusters_.reserve(kClusterStateMax);
+  free_clusters_.reserve(kClusterStateMax);
   ready_.reserve(limits.connections_max);
 }
 
@@ -41,17 +42,12 @@ void HttpProxy::configure(const Config* config, route::Scratch* scratch) {
   for (ClusterState& cluster : clusters_) {
     cluster.view = kNone;
     cluster.ejected = 0;
+    cluster.first_back = now_ms_;
   }
   counters_.http.ejected.set(0);
   if (config == nullptr) return;
   rates_.configure(config->policies.rate_limits, config->workers);
-  for (std::uint32_t v = 0; v < config->clusters.size(); ++v) {
-    const std::uint32_t state = cluster_state(config->clusters[v].id);
-    if (state == kNone) continue;
-    clusters_[state].view = v;
-    note_endpoints(clusters_[state], config->clusters[v]);
-    counters_.http.ejected.add(clusters_[state].ejected);
-  }
+  configure_clusters();
 }
 
 std::uint64_t HttpProxy::random() {
@@ -393,7 +389,9 @@ void HttpProxy::expired(std::uint32_t index) {
 
 void HttpProxy::time_out(std::uint32_t index, ResponseDetail detail) {
   Connection& c = connections_[index];
-  if (c.upstream != kNone) note_outcome(c.upstream, 504);
+  // That nothing came through a tunnel says nothing about its endpoint.
+  if (c.upstream != kNone && (c.response != Phase::tunnel || upstreams_[c.upstream].state == UpstreamState::connecting))
+    note_outcome(c.upstream, 504);
   c.detail = detail;
   if (c.waiting) stop_waiting(index);
   if (c.exchange.state() == ExchangeState::tunnel) {

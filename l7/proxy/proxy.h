@@ -242,10 +242,16 @@ class HttpProxy {
   void fail_try(std::uint32_t index, Failure failure, control::ResponseDetail detail);
   [[nodiscard]] bool may_retry(const Connection& c, Failure failure, bool reused);
   void retry(std::uint32_t index, bool fresh);
-  [[nodiscard]] std::uint32_t cluster_state(std::uint32_t id);
   [[nodiscard]] std::uint32_t share(std::uint32_t limit) const;
 
   [[nodiscard]] bool retry_fits(const Connection& c);
+
+  // cluster_states.cpp
+  [[nodiscard]] std::size_t place_of_cluster(std::uint32_t id) const;
+  [[nodiscard]] std::uint32_t cluster_state(std::uint32_t id) const;
+  [[nodiscard]] std::uint32_t add_cluster(std::uint32_t id);
+  void reclaim_clusters();
+  void configure_clusters();
 
   // balance.cpp
   [[nodiscard]] const control::EndpointRecord* round_robin(ClusterState& cluster, const ClusterView& view);
@@ -261,6 +267,7 @@ class HttpProxy {
   /// `status` 0: reset or never connected. Not `answered`: the status is what we make of a failure.
   void note_outcome(std::uint32_t upstream, std::uint16_t status, bool answered = false);
   [[nodiscard]] bool is_ejected(ClusterState& cluster, const ClusterView& view, EndpointState& state);
+  void take_back(ClusterState& cluster, const ClusterView& view);
   void eject(ClusterState& cluster, const ClusterView& view, EndpointState& endpoint);
   [[nodiscard]] bool is_usable(ClusterState& cluster, const ClusterView& view, const control::EndpointRecord& endpoint);
   [[nodiscard]] EndpointState& state_of(const control::EndpointRecord& endpoint);
@@ -297,6 +304,7 @@ class HttpProxy {
   std::uint64_t question_sequence_{};
   std::vector<EndpointState> endpoints_;  ///< by stat slot
   std::vector<ClusterState> clusters_;
+  std::vector<std::uint32_t> free_clusters_;  ///< not in the index
   std::vector<std::uint32_t> cluster_index_;  ///< by id, open addressing
   std::vector<std::uint32_t> ready_;          ///< connections that got something to do from elsewhere
   DateText date_;

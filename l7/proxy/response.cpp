@@ -158,6 +158,7 @@ void HttpProxy::forward_response(std::uint32_t index, http1::Exchange::Step step
   c.response_begun = true;
   drop_replay(c);
   if (tunnel) {
+    if (c.status == 101) note_outcome(c.upstream, c.status, true);  // other answers were noted as they came
     c.request = c.response = Phase::tunnel;
     c.timeout_ms = 0;
     return;

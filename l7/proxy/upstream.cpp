@@ -13,17 +13,6 @@ std::uint32_t HttpProxy::share(std::uint32_t limit) const {
   return control::share_of_limit(limit, config_ == nullptr ? 1 : config_->workers);
 }
 
-std::uint32_t HttpProxy::cluster_state(std::uint32_t id) {
-  const std::size_t mask = cluster_index_.size() - 1;
-  std::size_t at = (id * 0x9e3779b1u) & mask;
-  while (cluster_index_[at] != kNone && clusters_[cluster_index_[at]].id != id) at = (at + 1) & mask;
-  if (cluster_index_[at] != kNone) return cluster_index_[at];
-  if (clusters_.size() == clusters_.capacity()) return kNone;
-  cluster_index_[at] = static_cast<std::uint32_t>(clusters_.size());
-  clusters_.push_back(ClusterState{.id = id});
-  return cluster_index_[at];
-}
-
 /// Finds a connection for the request whose head lies in the replay buffer, and sends it.
 void HttpProxy::dispatch(std::uint32_t index, bool fresh) {
   Connection& c = connections_[index];
@@ -254,7 +243,7 @@ void HttpProxy::upstream_lost(std::uint32_t upstream) {
   if (index == kNone) return free_upstream(upstream);
   const bool reused = up.requests > 1 && !up.answered;
   // What ends a connection without messages says nothing about its endpoint.
-  if (never_connected || !connections_[index].raw) note_outcome(upstream, 0);
+  if (never_connected || connections_[index].response != Phase::tunnel) note_outcome(upstream, 0);
   end_try(index);
   free_upstream(upstream);
   reused_ = reused;
