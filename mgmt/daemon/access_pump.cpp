@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,18 +20,32 @@ std::uint64_t nanoseconds(clockid_t clock) {
   return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+/// A regular file whose last line has no end. Read through a descriptor of its own: the log's is for writing alone,
+/// since a pipe that nobody reads must not count as read.
+bool ends_within_a_line(int file) {
+  struct stat info {};
+  if (::fstat(file, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size == 0) return false;
+  const Fd reader{::open(("/proc/self/fd/" + std::to_string(file)).c_str(), O_RDONLY | O_CLOEXEC)};
+  char last{};
+  return reader && ::pread(reader.get(), &last, 1, info.st_size - 1) == 1 && last != '\n';
+}
+
 }  // namespace
 
 Result<AccessFile> AccessFile::open(const config::AccessLog& config) {
   AccessFile out;
   if (config.format == config::AccessFormat::text) out.format_ = telemetry::AccessFormat::text;
   out.fd_ = STDOUT_FILENO;
-  if (config.file.empty()) return out;
+  if (config.file.empty()) {
+    out.torn_ = ends_within_a_line(out.fd_);
+    return out;
+  }
   out.file_ = Fd{::open(config.file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK, kFileMode)};
   if (!out.file_)
     return Problem{config.file, std::string{"cannot be opened for the access log: "} + std::strerror(errno),
                    "check the path and its rights"};
   out.fd_ = out.file_.get();
+  out.torn_ = ends_within_a_line(out.fd_);
   return out;
 }
 

@@ -33,7 +33,7 @@ class AccessFile {
  private:
   Fd file_;
   int fd_{-1};
-  bool torn_{};  ///< a full disk took the beginning of a line only: the next one begins with a line's end
+  bool torn_{};  ///< the last line there has no end, since a disk was full: the next one begins with a line's end
   telemetry::AccessFormat format_{telemetry::AccessFormat::json};
 };
 

@@ -75,6 +75,22 @@ TEST_F(AccessPumpTest, a_line_that_a_full_disk_cut_off_spoils_no_other) {
   EXPECT_EQ(content(), "first line\nsecond\nfourth line\nfifth line\n");
 }
 
+TEST_F(AccessPumpTest, a_line_that_was_cut_off_spoils_no_other_when_the_file_is_opened_anew) {
+  std::ofstream{path_} << "first line\nsecond";
+  for (const char* line : {"third line\n", "fourth line\n"}) {
+    open_file(config::AccessFormat::json);
+    EXPECT_EQ(file_->write({line}), 0u);
+  }
+  EXPECT_EQ(content(), "first line\nsecond\nthird line\nfourth line\n");
+}
+
+TEST_F(AccessPumpTest, an_empty_file_begins_with_its_first_line) {
+  std::ofstream{path_} << "";
+  open_file(config::AccessFormat::json);
+  EXPECT_EQ(file_->write({"first line\n"}), 0u);
+  EXPECT_EQ(content(), "first line\n");
+}
+
 TEST_F(AccessPumpTest, records_become_lines_of_the_file) {
   open_file(config::AccessFormat::text);
   AccessPump pump{loop_, client_, names_, file_, counts_};
