@@ -108,8 +108,8 @@ struct HttpSlotCounters {
 static_assert(sizeof(HttpSlotCounters) == 8 * 44);
 
 /// Of one endpoint, by its stat slot. A request that is tried again counts at each endpoint that it was sent to.
-/// Five cache lines, of which an answer touches three: at 10,000 endpoints 3.2 MB per worker, and memory that no answer
-/// has touched is not there.
+/// Five cache lines, of which an answer touches three: at 10,000 endpoints 3.2 MB per worker. Reading them takes their
+/// memory as well as writing: who reports looks at endpoints of HTTP only.
 struct alignas(64) HttpEndpointCounters {
   Counter requests;        ///< begun
   Counter errors_5xx;      ///< answered so by the endpoint

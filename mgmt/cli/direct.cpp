@@ -59,14 +59,17 @@ void name_things(const std::filesystem::path& directory, const publish::ReaderVi
     }
     report.listeners.push_back(std::move(listener));
   }
-  for (const auto& info : compiled->endpoints)
+  const auto with_requests = telemetry::http_clusters(report);
+  for (const auto& info : compiled->endpoints) {
     report.endpoints.push_back({.cluster = info.cluster,
                                 .address = info.address,
                                 .port = info.port,
                                 .weight = info.weight,
                                 .resolved = std::nullopt,
-                                .values = telemetry::slot_values(segment, info.stat_slot),
-                                .http = telemetry::http_endpoint_report(segment, info.stat_slot)});
+                                .values = telemetry::slot_values(segment, info.stat_slot)});
+    if (with_requests.contains(info.cluster))
+      report.endpoints.back().http = telemetry::http_endpoint_report(segment, info.stat_slot);
+  }
 }
 
 }  // namespace

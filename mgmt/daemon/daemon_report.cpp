@@ -100,6 +100,7 @@ void Daemon::report_listeners(telemetry::Report& report) const {
 
 void Daemon::report_endpoints(telemetry::Report& report) const {
   const DataplaneClient::Pointer dataplane = client();
+  const auto with_requests = telemetry::http_clusters(report);
   for (const compile::EndpointInfo& info : publisher_->compiled().endpoints) {
     telemetry::EndpointReport endpoint;
     endpoint.cluster = info.cluster;
@@ -117,7 +118,8 @@ void Daemon::report_endpoints(telemetry::Report& report) const {
       endpoint.mac = mac_text(hop->mac());
     }
     if (dataplane) endpoint.values = telemetry::slot_values(dataplane->segment(), info.stat_slot);
-    if (dataplane) endpoint.http = telemetry::http_endpoint_report(dataplane->segment(), info.stat_slot);
+    if (dataplane && with_requests.contains(endpoint.cluster))
+      endpoint.http = telemetry::http_endpoint_report(dataplane->segment(), info.stat_slot);
     report.endpoints.push_back(std::move(endpoint));
   }
 }

@@ -52,9 +52,10 @@ std::string counters_doc() {
   out += "## Listeners\n\nLabel `listener`.\n\n" + metric_rows(kListenerPrefix, kSlotMetrics);
   out += "## Endpoints\n\nLabels `cluster` and `endpoint`.\n\n" + metric_rows(kEndpointPrefix, kSlotMetrics) +
          metric_rows(kEndpointPrefix, kHttpEndpointMetrics) +
-         "Endpoints of clusters that a listener of HTTP uses have `" + std::string{kEndpointPrefix} +
-         std::string{kHttpEndpointResponses} + "` with label `class` (1xx to 5xx)\nand the histogram `" +
-         std::string{kEndpointPrefix} + std::string{kHttpEndpointHistogram} +
+         "Only endpoints of clusters that a listener of HTTP uses have these. They also have `" +
+         std::string{kEndpointPrefix} + std::string{kHttpEndpointResponses} +
+         "` with label `class`\n(1xx to 5xx) and the histogram `" + std::string{kEndpointPrefix} +
+         std::string{kHttpEndpointHistogram} +
          "`, of the same time, with a bucket per power of two of microseconds.\n\n";
   out +=
       "## HTTP\n\nOver all workers. `penstock_http_responses_by_detail_total{detail}` counts every request by what "

@@ -1,6 +1,5 @@
 // The counters of HTTP as Prometheus families: one set per kind, so that labels of a family are always the same.
 #include <limits>
-#include <unordered_set>
 
 #include "mgmt/telemetry/families.h"
 #include "mgmt/telemetry/flow_reader.h"
@@ -69,17 +68,20 @@ Labels labels_of(const EndpointReport& endpoint) {
 
 void add_endpoint_families(const Report& report, std::vector<MetricFamily>& out) {
   const std::string prefix{kEndpointPrefix};
+  const std::size_t first = out.size();
+  for (const auto& row : kHttpEndpointMetrics)
+    out.push_back(family_of(prefix + std::string{row.name}, row.type, row.meaning));
   MetricFamily responses = family_of(prefix + std::string{kHttpEndpointResponses}, MetricType::counter,
                                      "responses of the endpoint, by class of status");
   MetricFamily latency = histogram_family(prefix + std::string{kHttpEndpointHistogram},
                                           kHttpEndpointMetrics[kHttpEndpointLatency].meaning);
   // Packets passed on have no requests: their endpoints get no rows. Who is served by HTTP has them from the start.
-  std::unordered_set<std::string_view> clusters;
-  for (const ListenerReport& listener : report.listeners)
-    if (listener.http) clusters.insert(listener.clusters.begin(), listener.clusters.end());
+  const auto clusters = http_clusters(report);
   for (const EndpointReport& endpoint : report.endpoints) {
     if (!clusters.contains(endpoint.cluster)) continue;
     const Labels labels = labels_of(endpoint);
+    for (std::size_t i = 0; i < kHttpEndpointMetrics.size(); ++i)
+      add_value(out[first + i], kHttpEndpointMetrics[i].scaled(endpoint.http.values[i]), labels);
     for (std::size_t i = 0; i < kStatusClasses.size(); ++i) {
       Labels with_class = labels;
       with_class.push_back({"class", std::string{kStatusClasses[i]}});

@@ -18,6 +18,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
+using ::testing::UnorderedElementsAre;
 
 TEST(HttpReport, blocks_are_summed_over_workers) {
   std::vector<std::byte> memory(control::segment_octets(2) + 64);
@@ -66,6 +67,7 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
   shop.http = true;
   shop.clusters = {"web"};
   report.listeners = {shop};
+  EXPECT_THAT(http_clusters(report), UnorderedElementsAre("web"));
   const std::string text = metrics_text(report);
   const std::string labels = "listener=\"shop\",host=\"all\",route=\"api\"";
   EXPECT_THAT(text, HasSubstr("penstock_http_route_requests_total{" + labels + "} 20"));
@@ -87,7 +89,8 @@ TEST(HttpReport, blocks_are_summed_over_workers) {
   EXPECT_THAT(text, HasSubstr(bucket + "0.262143\"} 0\n"));
   EXPECT_THAT(text, HasSubstr(bucket + "0.524287\"} 6\n"));
   EXPECT_THAT(text, HasSubstr(bucket + "+Inf\"} 6\n"));
-  EXPECT_THAT(text, Not(HasSubstr("penstock_endpoint_http_latency_seconds_sum{cluster=\"dns\"")));
+  for (const char* name : {"latency_seconds_sum", "requests_total", "failures_total", "responses_total"})
+    EXPECT_THAT(text, Not(HasSubstr("penstock_endpoint_http_" + std::string{name} + "{cluster=\"dns\""))) << name;
   EXPECT_THAT(text, HasSubstr("penstock_http_responses_by_detail_total{detail=\"no_route\"} 2"));
   const auto json = http_json(http);
   EXPECT_EQ(json["slots"][0]["responses_2xx"], 18);

@@ -119,10 +119,8 @@ std::string metrics_text(const Report& report) {
   add_table(families, kListenerPrefix, kSlotMetrics, report.listeners, [](const ListenerReport& l) {
     return Labels{{"listener", l.name}};
   });
-  const auto endpoint_labels = [](const EndpointReport& e) { return labels_of(e); };
-  add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints, endpoint_labels);
-  add_table(families, kEndpointPrefix, kHttpEndpointMetrics, report.endpoints, endpoint_labels,
-            [](const EndpointReport& e) -> const HttpEndpointValues& { return e.http.values; });
+  add_table(families, kEndpointPrefix, kSlotMetrics, report.endpoints,
+            [](const EndpointReport& e) { return labels_of(e); });
   add_endpoint_families(report, families);
   add_http_families(report.http, families);
   return exposition_text(families);

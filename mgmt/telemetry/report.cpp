@@ -47,6 +47,13 @@ bool serves(const ListenerReport& listener, const EndpointReport& endpoint) {
          std::find(routed.begin(), routed.end(), endpoint.cluster) != routed.end();
 }
 
+std::unordered_set<std::string_view> http_clusters(const Report& report) {
+  std::unordered_set<std::string_view> out;
+  for (const ListenerReport& listener : report.listeners)
+    if (listener.http) out.insert(listener.clusters.begin(), listener.clusters.end());
+  return out;
+}
+
 void judge(Report& report) {
   std::vector<std::string> down;
   std::vector<std::string> degraded;

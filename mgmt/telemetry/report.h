@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "bpf/abi/steer.h"
@@ -150,6 +152,9 @@ struct Report {
 
 /// True when the listener sends something to the endpoint's cluster.
 [[nodiscard]] bool serves(const ListenerReport& listener, const EndpointReport& endpoint);
+/// Clusters that a listener of HTTP uses; the names are those of `report`. Counters of HTTP are read for their
+/// endpoints alone: reading those of others would take memory for them.
+[[nodiscard]] std::unordered_set<std::string_view> http_clusters(const Report& report);
 
 /// Sets verdict and reasons from everything else.
 void judge(Report& report);
