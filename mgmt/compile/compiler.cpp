@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdio>
 #include <map>
+#include <random>
 #include <set>
 #include <tuple>
 
@@ -322,6 +323,11 @@ std::string Compiler::save_ids() const {
   saved.append(kSecret).append(secret_text(secret_)).append("\n");
   return saved + seal_of(saved);
 }
+void Compiler::begin_ids_anew() {
+  std::random_device device;  // the kernel's
+  ids_.begin_anew(std::uniform_int_distribution<std::uint32_t>{kAnewIdMin, kAnewIdMax}(device));
+}
+
 Status Compiler::restore_ids(std::string_view saved) {
   const auto bad = [](std::string what) {
     return Problem{"saved ids", std::move(what), "remove the file; ids begin anew"};

@@ -189,6 +189,12 @@ class Compiler {
   /// that is not whole is refused, and nothing changes.
   [[nodiscard]] std::string save_ids() const;
   [[nodiscard]] Status restore_ids(std::string_view saved);
+  /// In place of restore_ids(), before the first compile(), when there is no such text: ids begin at a random number of
+  /// at least kAnewIdMin. A first daemon begins at 1; what a running dataplane kept (connections, decisions) names
+  /// nothing of the new ones.
+  void begin_ids_anew();
+  static constexpr std::uint32_t kAnewIdMin = 1u << 30;
+  static constexpr std::uint32_t kAnewIdMax = 3u << 30;  ///< leaves 2^30 to count on
 
  private:
   IdRegistry ids_;

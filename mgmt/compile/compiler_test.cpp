@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "bpf/abi/steer.h"
 #include "dataplane/control/snapshot_view.h"
 #include "mgmt/compile/test_config.h"
@@ -314,6 +316,25 @@ TEST(Compiler, a_successor_with_the_saved_ids_makes_the_same_snapshot) {
   Compiler successor;
   ASSERT_TRUE(successor.restore_ids(compiler.save_ids()).ok());
   EXPECT_EQ(hash_of(compiled(successor, example_config())), hash_of(before));
+}
+
+TEST(Compiler, a_successor_without_saved_ids_gives_none_that_was_given_before) {
+  Compiler compiler, successor;
+  const Compiled before = compiled(compiler, example_config());
+  successor.begin_ids_anew();
+  const Compiled after = compiled(successor, example_config());
+  const auto ids_of = [](const Compiled& from) {
+    std::set<std::uint32_t> out;
+    for (const ListenerInfo& info : from.listeners) out.insert(info.id);
+    for (const ClusterInfo& info : from.clusters) out.insert(info.id);
+    for (const EndpointInfo& info : from.endpoints) out.insert(info.id);
+    return out;
+  };
+  const std::set<std::uint32_t> old = ids_of(before), fresh = ids_of(after);
+  ASSERT_EQ(old.size(), fresh.size());
+  EXPECT_GE(*fresh.begin(), Compiler::kAnewIdMin);
+  EXPECT_LT(*old.rbegin(), *fresh.begin());
+  EXPECT_LT(*fresh.rbegin() - *fresh.begin(), fresh.size()) << "in a row: none wrapped";
 }
 
 }  // namespace

@@ -95,6 +95,12 @@ std::string IdRegistry::save() const {
   return out;
 }
 
+void IdRegistry::begin_anew(std::uint32_t first) {
+  state_ = {};
+  state_.next_id = first;
+  before_ = {};
+}
+
 Status IdRegistry::restore(std::string_view saved) {
   int line_number = 1;
   const auto bad = [&](std::string what) {

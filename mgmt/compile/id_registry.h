@@ -3,7 +3,9 @@
 // Model     a key (kind and name) gets an id when first seen and keeps it as long as it is in use; ids are never
 //           given twice. All but clusters also get a stat slot; a slot of a key that went out of use stays
 //           reserved until release(), because flows of the old key may still count in it. A key that comes back
-//           before that gets its old id and slot again. Slots never used are preferred: their counters begin at 0.
+//           before that gets its old id and slot again. Slots never used are preferred: their counters begin at 0,
+//           but for a registry that began anew (begin_anew()) under a running dataplane: it does not know which those
+//           are. What stands in a slot is never reset, since flows of before go on counting there.
 // Shape     one transaction per compile: begin(), acquire() for every key, then commit() or rollback().
 // Errors    acquire() returns nullopt when all kStatSlotMax slots are taken.
 // Limits    kStatSlotMax.
@@ -56,6 +58,8 @@ class IdRegistry {
   [[nodiscard]] std::string save() const;
   /// Replaces the content; on error nothing changes.
   [[nodiscard]] Status restore(std::string_view saved);
+  /// Instead of restore(), when what a predecessor gave out is not known: empty, and ids begin at `first`.
+  void begin_anew(std::uint32_t first);
 
  private:
   using Key = std::pair<Kind, std::string>;

@@ -7,6 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sstream>
+#include <string>
+
 #include "mgmt/daemon/backoff.h"
 #include "mgmt/daemon/files.h"
 #include "mgmt/daemon/saved_ids.h"
@@ -99,11 +102,21 @@ TEST(Files, a_replaced_file_is_read_back_whole_and_nothing_stays_beside_it) {
   EXPECT_FALSE(replace_file("/nonexistent/folder/file", "x", 0600).ok());
 }
 
+/// The id that the next name would get.
+std::uint32_t next_id_of(const compile::Compiler& compiler) {
+  std::istringstream saved{compiler.save_ids()};
+  std::string title, version;
+  std::uint32_t next{};
+  saved >> title >> version >> next;
+  return next;
+}
+
 TEST(SavedIds, damage_is_told_with_what_it_costs_and_is_gone_with_the_next_file) {
   const std::string path = ::testing::TempDir() + "penstock-ids-" + std::to_string(::getpid());
   compile::Compiler first, next;
   const std::string whole = first.save_ids();
-  EXPECT_TRUE(restore_ids(path, next).empty()) << "a first start has none";
+  EXPECT_TRUE(restore_ids(path, next).empty()) << "no file, no problem";
+  EXPECT_GE(next_id_of(next), compile::Compiler::kAnewIdMin) << "but what the dataplane knows is not known";
   const auto told = [&](const std::string& text, mode_t mode) {
     EXPECT_TRUE(replace_file(path, text, mode).ok());
     const Problems problems = restore_ids(path, next);
@@ -112,19 +125,26 @@ TEST(SavedIds, damage_is_told_with_what_it_costs_and_is_gone_with_the_next_file)
   for (const std::string& damaged : {std::string{}, whole.substr(0, whole.size() / 2), whole + "x", whole + whole})
     EXPECT_EQ(told(damaged, kSavedMode),
               path +
-                  ": is damaged or cut short: the seal is missing or wrong (ids, counters and the secret of cookies "
-                  "begin anew: sessions whose cluster has no `key` choose an endpoint again)");
+                  ": is damaged or cut short: the seal is missing or wrong (ids and the secret of cookies begin anew: "
+                  "sessions whose cluster has no `key` choose an endpoint again, and counters may go on from what "
+                  "another listener, route or endpoint counted)");
   EXPECT_NE(next.save_ids(), whole) << "nothing of it was used";
+  const std::uint32_t anew = next_id_of(next);
+  EXPECT_GE(anew, compile::Compiler::kAnewIdMin) << "no id of before comes again";
+  (void)told({}, kSavedMode);
+  EXPECT_NE(next_id_of(next), anew) << "nor one that was given after an earlier damage";
   for (const mode_t open : {mode_t{0644}, mode_t{0660}, mode_t{0602}})
     EXPECT_EQ(told(whole, open),
               path +
                   ": others than the daemon and its group had access, and the secret of cookies stands there (it is "
                   "replaced now; where the secret matters, end the dataplane too, so that a new one is drawn)");
   EXPECT_EQ(next.save_ids(), whole) << "but it is used";
+  EXPECT_EQ(next_id_of(next), 1u);
   for (const mode_t closed : {kSavedMode, mode_t{0600}, mode_t{0400}}) EXPECT_EQ(told(whole, closed), "");
   ::unlink(path.c_str());
   ASSERT_EQ(::mkdir(path.c_str(), 0700), 0);
   EXPECT_EQ(restore_ids(path, next).size(), 1u) << "something else stands there";
+  EXPECT_GE(next_id_of(next), compile::Compiler::kAnewIdMin);
   ::rmdir(path.c_str());
 }
 
