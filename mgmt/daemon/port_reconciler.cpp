@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <set>
+#include <utility>
 
 #include "mgmt/telemetry/metric_table.h"
 
@@ -15,8 +16,8 @@ namespace asio = boost::asio;
 namespace v1 = control::v1;
 
 constexpr std::uint32_t kNoIndex = 0xffffffff;
-/// Until a port with large frames that the dataplane refused is tried again; a change of link, dataplane or
-/// configuration ends it.
+/// Until a port with large frames that the dataplane refused is tried again. A configuration, another dataplane, and a
+/// link that changed or was down meanwhile end it.
 constexpr std::chrono::seconds kRefusedWait{10};
 
 std::string space_key(const config::Port& port) { return port.netns.value_or(""); }
@@ -50,12 +51,16 @@ struct PortReconciler::Namespace {
   std::optional<kernel::LinkWatch> links;
   std::unique_ptr<asio::posix::stream_descriptor> wakeup;
   std::map<std::uint32_t, kernel::LinkInfo> known;
+  std::set<std::uint32_t> falling;  ///< were down or gone since the last reconcile() began, whatever they are now
+  std::set<std::uint32_t> fallen;   ///< of the reconcile() under way: what was in `falling` when it began
   std::string error;
 
   void drain() {
     if (!links) return;
     for (const kernel::LinkEvent& event : links->drain()) {
-      if (event.kind == kernel::LinkEventKind::vanished)
+      const bool vanished = event.kind == kernel::LinkEventKind::vanished;
+      if (vanished || !event.link.up) falling.insert(event.link.ifindex);
+      if (vanished)
         known.erase(event.link.ifindex);
       else
         known[event.link.ifindex] = event.link;
@@ -155,6 +160,7 @@ void PortReconciler::configure(const std::vector<config::Port>& wanted, const Da
       next.back().index = kNoIndex;
     }
     next.back().config = port;
+    next.back().not_before = {};
   }
   removed_.insert(removed_.end(), std::make_move_iterator(ports_.begin()), std::make_move_iterator(ports_.end()));
   ports_ = std::move(next);
@@ -311,6 +317,8 @@ Status PortReconciler::enable_and_test(PortState& port, const DataplaneClient& c
 
 Task<void> PortReconciler::advance(PortState& port, DataplaneClient::Pointer client, bool enable) {
   look(port);
+  if (const Namespace* space = space_of(port.config))
+    if (space->fallen.contains(port.in_use.ifindex)) port.not_before = {};
   const bool lost = port.attached && (!port.link || port.link->ifindex != port.in_use.ifindex);
   const bool changed = port.link && (port.link->ifindex != port.in_use.ifindex || port.link->mtu != port.in_use.mtu ||
                                      port.link->mac != port.in_use.mac);
@@ -348,7 +356,10 @@ Task<void> PortReconciler::advance(PortState& port, DataplaneClient::Pointer cli
 
 Task<void> PortReconciler::reconcile(DataplaneClient::Pointer client, bool enable) {
   refresh_namespaces();
-  for (auto& [key, space] : spaces_) space->drain();
+  for (auto& [key, space] : spaces_) {
+    space->drain();
+    space->fallen = std::exchange(space->falling, {});
+  }
   std::vector<PortState> gone = std::move(removed_);
   removed_.clear();
   for (PortState& port : gone) co_await undo(port, client);

@@ -39,7 +39,7 @@ struct PortState {
   bool enabled{};
   std::string self_test{"pending"};  ///< pending, passed, failed
   std::string error;
-  std::chrono::steady_clock::time_point not_before;  ///< attached no sooner
+  std::chrono::steady_clock::time_point not_before;  ///< attached no sooner, unless the link or configuration changes
 };
 
 class PortReconciler {

@@ -58,9 +58,11 @@ class FakeDataplane {
   std::uint64_t content_hash{};
   std::uint32_t listeners{};
   std::size_t received{};
-  bool silent{};                    ///< answers nothing after the Hello
-  bool hang_up_on_request{};        ///< closes instead of answering
-  std::string refuse_snapshots;     ///< with this error
+  bool silent{};                 ///< answers nothing after the Hello
+  bool hang_up_on_request{};     ///< closes instead of answering
+  std::string refuse_snapshots;  ///< with this error
+  std::string refuse_ports;      ///< with this error
+  std::size_t ports_offered{};
   std::vector<std::string>* log{};  ///< what happened, in order
   std::function<void()> before_ack;
   control::SegmentView segment;
@@ -88,6 +90,11 @@ class FakeDataplane {
     control::v1::Ack& ack = *answer.mutable_ack();
     ack.set_ok(true);
     if (envelope.has_publish_snapshot()) take_snapshot(message, ack);
+    if (envelope.has_add_port()) {
+      ++ports_offered;
+      ack.set_ok(refuse_ports.empty());
+      ack.set_error(refuse_ports);
+    }
     if (before_ack) before_ack();
     (void)channel_.send(answer);
   }
