@@ -4,10 +4,9 @@
 //           and one FlowCold at the same index of a second array. The translation of one direction is the other's
 //           key reversed: out.src = other.dst, out.dst = other.src, and so for ports.
 // Stored    an IPv4 record of a live table keeps its own translation where the constant octets in front of its
-// addresses
-//           would be, so that a packet touches one cache line of its connection and not two: at a million flows every
-//           line is a miss. source_of() and destination_of() read both forms, plain() undoes it, and everything that
-//           leaves a table (flow::ArenaView, readers in other processes) is plain.
+//           addresses would be, so that a packet touches one cache line of its connection and not two: at a million
+//           flows every line is a miss. source_of() and destination_of() read both forms, plain() undoes it, and
+//           everything that leaves a table (flow::ArenaView, readers in other processes) is plain.
 // Units     last_seen is CoarseMs; packets and octets of a direction are folded into FlowCold before they wrap.
 // Shape     64 octets per direction, 64 cold; no pointers. The arena is a memfd: FlowArenaHeader, directions, colds.
 // Rule      readers in another process copy a record, then check `generation` of FlowCold again: a changed or odd

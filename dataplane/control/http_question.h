@@ -1,9 +1,8 @@
 // http_question.h - what a worker asks about a request before it goes on.
 //
 // Model     one question per request that waits, on the worker's own ring beside control/question.h. It carries the
-// facts
-//           that its target (QuestionTargetRecord) asks for, all of them or none: a request whose facts do not fit is
-//           not asked about. The answer is a control::Answer on the same ring as those to flows.
+//           facts that its target (QuestionTargetRecord) asks for, all of them or none: a request whose facts do not
+//           fit is not asked about. The answer is a control::Answer on the same ring as those to flows.
 // Units     nanoseconds of CLOCK_MONOTONIC; octets.
 // Shape     1024 octets. The text holds method, host, path and header lines ("name: value\r\n"), one behind the other.
 // Limits    kHttpQuestionTextOctets.

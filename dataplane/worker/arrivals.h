@@ -5,9 +5,9 @@
 //           polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and cache
 //           lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
 //           arrives than before the rests, since peers that wait for each answer now wait for the rest as well: much
-//           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. The first rests (kTrial)
-//           only show whether frames gather at all, so that a lone connection is held up a few times at most. After a
-//           vain try none is made for a pause, which doubles with each up to kPauseMax. A slow worker polls for
+//           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. The first rests
+//           (kTrial) only show whether frames gather at all, so that a lone connection is held up a few times at most.
+//           After a vain try none is made for a pause, which doubles with each up to kPauseMax. A slow worker polls for
 //           WorkerConfig::spin and then sleeps until a frame wakes it, which answers a lone request soonest.
 // Limits    a rest delays a frame by kRest and what the kernel's timer adds, 10 to 30 us on a virtual machine.
 #pragma once

@@ -1,8 +1,7 @@
 // answer_cache.h - answers to questions about requests, for as long as they hold.
 //
 // Model     by the keyed hash of the facts that were asked about. Sets of eight; a full set gives up the entry that
-// ends
-//           first. A target's id changes with what it says, so answers of old rules are never found again.
+//           ends first. A target's id changes with what it says, so answers of old rules are never found again.
 // Shape     memory is taken at construction.
 // Errors    none: a miss means asking again.
 // Limits    kAnswerCacheSlots of one worker.

@@ -212,7 +212,7 @@ void rate_limits(std::string_view text) {
   while (take_operation(text, op)) {
     now += op.later;
     if (op.what >= 0xf0) limiter.configure(kLimits, 1);  // a reload that changes nothing
-    const unsigned index = op.what % kLimits.size();
+    const unsigned index = static_cast<unsigned>(op.what % kLimits.size());
     const bool of_client = (op.what & 0x08) != 0;
     const unsigned who = op.who % 2 == 0 ? op.who : 256 + op.who / 16;
     const Duration step{static_cast<Duration::rep>(kLimits[index].token_ns)};

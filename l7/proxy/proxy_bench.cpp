@@ -2,8 +2,7 @@
 // heads written anew. TCP is memory here (FakeLegs): its strings are in the figure, a device is not.
 //
 // Model     one client connection and one endpoint connection, both kept; an exchange is a request without a body and
-// an
-//           answer of 100 octets. `octets` of an exchange come out: two versions can be seen to do the same.
+//           an answer of 100 octets. `octets` of an exchange come out: two versions can be seen to do the same.
 #include <benchmark/benchmark.h>
 
 #include <memory>

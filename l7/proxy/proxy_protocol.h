@@ -2,9 +2,8 @@
 // 2).
 //
 // Model     read_proxy_header() looks at the first octets of a connection and says how many belong to the header, or
-// that
-//           more are needed; the answer depends on the octets alone, not on how they were cut. write_proxy_header()
-//           makes one.
+//           that more are needed; the answer depends on the octets alone, not on how they were cut.
+//           write_proxy_header() makes one.
 // Units     octets; ports in host order.
 // Errors    bad: this is no header, or a malformed one. Nothing is repaired.
 // Limits    kProxyV1OctetsMax (the specification's), kProxyHeaderOctetsMax (ours, for version 2).

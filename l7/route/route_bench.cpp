@@ -1,9 +1,8 @@
 // Route lookups in nanoseconds, compiled and linear on the same requests in the same run, and what compiling takes.
 //
 // Mix     30 % exact, 50 % prefix, 20 % expressions; 15 % of the routes with a header condition; 10 % of the requests
-// hit
-//         nothing. Order shuffled. Half of the expressions begin with a fixed text of their own, half with one that
-//         most paths share ("/", "/v"), so that their scan cannot be avoided by looking at the beginning.
+//         hit nothing. Order shuffled. Half of the expressions begin with a fixed text of their own, half with one
+//         that most paths share ("/", "/v"), so that their scan cannot be avoided by looking at the beginning.
 // Args    routes in all / hosts. Each iteration is one lookup, round and round over 4,096 requests with 8 headers.
 // Check   before anything is timed, both engines must agree on every request.
 #include <benchmark/benchmark.h>

@@ -1,8 +1,7 @@
 // background.h - work that takes long, beside the event loop.
 //
 // Model     one thread; run() starts `work` on it and goes on, on the caller's loop, when it is done. Meanwhile the
-// loop
-//           serves whatever else there is, so nothing but the work may touch what it touches.
+//           loop serves whatever else there is, so nothing but the work may touch what it touches.
 // Errors    what `work` throws is thrown to the caller.
 #pragma once
 #include <boost/asio/co_spawn.hpp>

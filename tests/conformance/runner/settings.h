@@ -1,8 +1,7 @@
 // settings.h - how the stack under test is set up, and how strictly a script is compared.
 //
 // Model     a profile gives the starting values; flags, directives (//@ key=value), option lines (--key=value) and
-// known
-//           sysctl names in shell blocks change single ones. The same keys serve flags and directives.
+//           known sysctl names in shell blocks change single ones. The same keys serve flags and directives.
 //             penstock   our defaults; everything is compared, option order and PSH too
 //             linux      what public scripts for Linux expect: quick acknowledgements, Nagle, unbounded slow start;
 //                        how large a window is follows its memory accounting, so a difference there is no verdict

@@ -1,8 +1,7 @@
 // stream.h - the two directions of one connection as positions: what is to be sent next, what was received.
 //
 // Model     out: prefix, payload made from its position, suffix. in: prefix and suffix are kept, the payload is
-// compared
-//           as it comes. A direction is done when every part has passed.
+//           compared as it comes. A direction is done when every part has passed.
 // Limits    prefix and suffix have at most kSmall octets.
 // Not here  sockets (connection.h).
 #pragma once
