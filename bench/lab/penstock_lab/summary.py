@@ -52,7 +52,7 @@ def lines(results):
         what = "CPU/op" if row["metric"].startswith("cost") else row["metric"]
         text = f"p {verdict.p:.3f}" if verdict.p is not None else verdict.why
         word = WORDS.get(verdict.word, verdict.word)
-        yield f"  {row['load']:14}{row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"
+        yield f"  {row['load']:18} {row['device']:18}{row['peer']:14}{what:8}{ratio(verdict.ratio):>6}  {word} ({text})"
     yield "  " + quietness(results, rows)
     if results.data.get("parts"):
         yield ""
