@@ -69,7 +69,8 @@ void MemoryIo::stamp(std::byte* at, const PacketStamp& s) const {
 }
 
 std::size_t MemoryIo::receive(std::span<Frame> into) {
-  const std::size_t n = std::min({into.size(), burst_, stamps_.size() - next_});
+  const std::size_t n = std::min({into.size(), burst_, allowed_, stamps_.size() - next_});
+  if (allowed_ != kAll) allowed_ -= n;
   for (std::size_t i = 0; i < n; ++i) {
     const PacketStamp& s = stamps_[next_ + i];
     std::byte* const buffer = memory_.data() + (next_buffer_++ % kBuffers) * kStride;

@@ -43,6 +43,9 @@ class MemoryIo final : public io::PacketIo {
   explicit MemoryIo(std::vector<PacketTemplate> templates);
   /// Packets to receive, over and over, from the first. `burst` at a time.
   void play(std::span<const PacketStamp> stamps, std::size_t burst = io::kBurstMax);
+  /// So many frames arrive until the next call: a worker takes more than one burst in a round as long as they are full.
+  void allow(std::size_t frames) { allowed_ = frames; }
+  static constexpr std::size_t kAll = ~std::size_t{0};
   /// Sees every transmitted frame; empty while measuring.
   std::function<void(PortIndex, ByteView)> tap;
 
@@ -66,6 +69,7 @@ class MemoryIo final : public io::PacketIo {
   std::span<const PacketStamp> stamps_;
   std::size_t burst_{io::kBurstMax};
   std::size_t next_{};
+  std::size_t allowed_{kAll};
   std::size_t next_buffer_{};
   std::uint64_t transmitted_{};
 };

@@ -30,11 +30,14 @@ class L4Scenario {
   void play_established(PortOrder order = PortOrder::by_queue);
   /// Plays the first packet of `flows` new flows, which reach the table from clients never seen before.
   void play_new(std::uint32_t flows);
-  /// One poll round; time goes on by 2 us, as it does for a worker that sends 16 million packets a second. A longer
-  /// step would let the sweep over all flows, which time starts, run more often per packet than it ever can.
+  /// One poll round with one burst; time goes on by 2 us, as it does for a worker that sends 16 million packets a
+  /// second. A longer step would let the sweep over all flows, which time starts, run more often per packet than it
+  /// ever can.
   void step() {
     now_ += std::chrono::microseconds{2};
+    io_.allow(io::kBurstMax);
     worker_->step(now_);
+    io_.allow(MemoryIo::kAll);
   }
   /// Lets so much time pass that every flow ends.
   void expire_all();
