@@ -17,6 +17,10 @@ static_assert(kPlain<penstock_steer_key> && kPlain<penstock_steer_value> && kPla
 static_assert(kPlain<penstock_port_range> && kPlain<penstock_steer_config> && kPlain<penstock_steer_runtime>);
 static_assert(kPlain<penstock_heartbeat> && kPlain<penstock_flow_key> && kPlain<penstock_kernel_flow>);
 static_assert(kPlain<penstock_dnat_flow> && kPlain<penstock_port_config>);
+static_assert(kPlain<penstock_forward> && kPlain<penstock_forward_slot>);
+static_assert(offsetof(penstock_forward_slot, src) == 8 && offsetof(penstock_forward_slot, src_port) == 40);
+static_assert(offsetof(penstock_forward_slot, dst_mac) == 44 && offsetof(penstock_forward_slot, l4_delta) == 56);
+static_assert(offsetof(penstock_forward_slot, last_seen_ns) == 64 && offsetof(penstock_forward_slot, seq_delta) == 88);
 static_assert(offsetof(penstock_steer_key, port) == 16 && offsetof(penstock_steer_key, ip_proto) == 18);
 static_assert(offsetof(penstock_port_range, high) == 2 && offsetof(penstock_port_range, zero) == 4);
 static_assert(offsetof(penstock_steer_config, heartbeat_limit_ns) == 8);

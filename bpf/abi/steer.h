@@ -23,6 +23,7 @@ enum {
   PENSTOCK_NODE_ADDRESS_MAX = 64,    // entries of steer_nodes
   PENSTOCK_KERNEL_FLOW_MAX = 65536,  // entries of steer_kernel_flows (least recently used is evicted)
   PENSTOCK_DNAT_FLOW_MAX = 131072,   // entries of steer_dnat_flows (least recently used is evicted)
+  PENSTOCK_FORWARD_MAX = 65536,      // entries of steer_forwards and steer_forward_slots: directions of flows
   PENSTOCK_STEER_REASON_MAX = 64     // entries of steer_counters: room for reasons to come
 };
 
@@ -115,6 +116,52 @@ struct penstock_dnat_flow {
   __u64 born_ns;  // when recorded, or its newest SYN
 };
 
+// Tier X: a direction of an established flow that the program translates and sends out by itself.
+//
+// steer_forwards (key: penstock_flow_key, the packet as received) names a slot of steer_forward_slots (mmapable). The
+// dataplane fills a slot, sets its generation, and then has the entry inserted. A slot is live while its generation is
+// the entry's: storing another one ends forwarding at once, without a system call; the entry is deleted later, and the
+// slot used again only after that. Slots 2n and 2n + 1 are the two directions of one flow.
+struct penstock_forward {
+  __u32 slot;
+  __u32 generation;  // never 0
+};
+
+enum penstock_forward_flags {
+  PENSTOCK_FORWARD_V6 = 1u << 0,     // addresses are IPv6
+  PENSTOCK_FORWARD_SPLICE = 1u << 1  // TCP sequence numbers are translated, too
+};
+struct penstock_forward_slot {
+  // First cache line: written by the dataplane while the slot is not live, read by the program.
+  __u32 generation;          // 0 = not live
+  __u16 out_port;            // key of steer_devices
+  __u16 mtu;                 // L3 octets that the outgoing port carries; larger packets go to the dataplane
+  struct penstock_addr src;  // of the packet sent
+  struct penstock_addr dst;
+  struct penstock_be16 src_port;
+  struct penstock_be16 dst_port;
+  __u8 dst_mac[6];
+  __u8 src_mac[6];
+  __u16 l4_delta;  // RFC 1624 sum to apply to the transport checksum, one's complement, wire order
+  __u16 flags;     // penstock_forward_flags
+  __u16 worker;    // whose flow this is
+  __u16 zero;
+  // Second cache line. Written by the program:
+  __u64 last_seen_ns;  // CLOCK_MONOTONIC
+  __u64 packets;
+  __u64 octets;  // L3
+  // Written by the dataplane; only with PENSTOCK_FORWARD_SPLICE, else 0. What is added, modulo 2^32, host order:
+  __u32 seq_delta;
+  __u32 ack_delta;
+  __u32 tsval_delta;
+  __u32 tsecr_delta;
+  __s8 window_shift;  // of the window field: positive = left, saturating at 65535
+  __u8 zero2[23];
+};
+
+// Key of steer_devices, a device map: port index. Value: the interface's index. A port is in it while frames can be
+// redirected to its interface; flows towards another one stay with the dataplane.
+
 // Single entry of port_config, one map per port.
 enum penstock_port_flags {
   PENSTOCK_PORT_ENABLED = 1u << 0,      // without it everything passes (reason PORT_DISABLED)
@@ -156,6 +203,7 @@ enum penstock_steer_reason {
   PENSTOCK_STEER_NO_SOCKET,            // ours, but no AF_XDP socket is bound to the queue
   PENSTOCK_STEER_PORT_DISABLED,        // steering is switched off on this port
   PENSTOCK_STEER_MAPPED_ADDRESS,       // IPv6 packet that carries an IPv4-mapped address
+  PENSTOCK_STEER_FORWARDED,            // translated and sent to the flow's other side (tier X)
   PENSTOCK_STEER_REASON_COUNT
 };
 
@@ -174,5 +222,7 @@ PENSTOCK_ABI_ASSERT(sizeof(struct penstock_heartbeat) == 64);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_flow_key) == 40);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_kernel_flow) == 8);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_dnat_flow) == 8);
+PENSTOCK_ABI_ASSERT(sizeof(struct penstock_forward) == 8);
+PENSTOCK_ABI_ASSERT(sizeof(struct penstock_forward_slot) == 128);
 PENSTOCK_ABI_ASSERT(sizeof(struct penstock_port_config) == 8);
 PENSTOCK_ABI_ASSERT(PENSTOCK_STEER_REASON_COUNT + 0 <= PENSTOCK_STEER_REASON_MAX + 0);

@@ -51,6 +51,8 @@ inline constexpr std::array kSteerReasons{
     SteerReasonInfo{PENSTOCK_STEER_PORT_DISABLED, "port_disabled", "steering is switched off on this port", false},
     SteerReasonInfo{PENSTOCK_STEER_MAPPED_ADDRESS, "mapped_address", "IPv6 packet that carries an IPv4-mapped address",
                     false},
+    SteerReasonInfo{PENSTOCK_STEER_FORWARDED, "forwarded",
+                    "translated and sent to the flow's other side by the program", false},
 };
 static_assert(kSteerReasons.size() == PENSTOCK_STEER_REASON_COUNT);
 static_assert([] {

@@ -106,6 +106,8 @@ static_assert(sizeof(NodeRecord) == 72);
 enum ListenerFlags : std::uint8_t {
   kListenerDraining = 1,       ///< established flows only
   kListenerProxyProtocol = 2,  ///< of mode proxy: connections begin with a PROXY header
+  kListenerForward = 8,        ///< of mode l4: hot flows may be forwarded by the XDP program (tier X)
+  kListenerSplice = 16,        ///< of mode proxy, without HTTP: pairs that are at rest become spliced flows (tier S)
   kListenerTunnel = 4  ///< of mode proxy, without HTTP: octets pass through the HTTP proxy (l7/proxy/tunnel.cpp)
 };
 
