@@ -202,13 +202,18 @@ Trouble check_listener_values(const ListenerRecord& listener, std::size_t index)
   if (listener.policy > Policy::ask) return bad("policy is unknown");
   if (listener.forwarding > Forwarding::dnat) return bad("forwarding is unknown");
   if (listener.ask_default > Decision::deny) return bad("ask_default is unknown");
-  if ((listener.flags & ~unsigned{kListenerDraining | kListenerProxyProtocol | kListenerTunnel}) != 0)
+  if ((listener.flags & ~unsigned{kListenerDraining | kListenerProxyProtocol | kListenerTunnel | kListenerForward |
+                                  kListenerSplice}) != 0)
     return bad("flag is unknown");
   const bool tunnel = (listener.flags & kListenerTunnel) != 0;
   if (tunnel && (listener.mode != ListenerMode::proxy || listener.http != kNoIndex))
     return bad("a tunnel without mode proxy, or with HTTP");
   if ((listener.flags & kListenerProxyProtocol) != 0 && !is_served(listener))
     return bad("PROXY headers without HTTP or a tunnel");
+  if ((listener.flags & kListenerForward) != 0 && listener.mode != ListenerMode::l4)
+    return bad("forwarding in XDP without mode l4");
+  if ((listener.flags & kListenerSplice) != 0 && (listener.mode != ListenerMode::proxy || is_served(listener)))
+    return bad("splice without mode proxy, or with HTTP or a tunnel");
   if (listener.mode > ListenerMode::proxy) return bad("mode is unknown");
   if (listener.mode == ListenerMode::proxy && listener.proto != IpProto::tcp) return bad("mode proxy without TCP");
   if (listener.mode == ListenerMode::proxy && listener.forwarding != Forwarding::fullnat)

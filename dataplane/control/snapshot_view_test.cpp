@@ -229,7 +229,21 @@ const ContentRow kContentRows[] = {
      "snapshot: listeners[0]: forwarding is unknown"},
     {"listener default", [](auto& c) { c.listeners[0].ask_default = Decision{2}; },
      "snapshot: listeners[0]: ask_default is unknown"},
-    {"listener flag", [](auto& c) { c.listeners[0].flags = 8; }, "snapshot: listeners[0]: flag is unknown"},
+    {"listener flag", [](auto& c) { c.listeners[0].flags = 32; }, "snapshot: listeners[0]: flag is unknown"},
+    {"forwarding of a proxy",
+     [](auto& c) {
+       c.listeners[0].mode = ListenerMode::proxy;
+       c.listeners[0].flags = kListenerForward;
+     },
+     "snapshot: listeners[0]: forwarding in XDP without mode l4"},
+    {"splice of l4", [](auto& c) { c.listeners[0].flags = kListenerSplice; },
+     "snapshot: listeners[0]: splice without mode proxy, or with HTTP or a tunnel"},
+    {"splice of a tunnel",
+     [](auto& c) {
+       c.listeners[0].mode = ListenerMode::proxy;
+       c.listeners[0].flags = kListenerSplice | kListenerTunnel;
+     },
+     "snapshot: listeners[0]: splice without mode proxy, or with HTTP or a tunnel"},
     {"listener mode", [](auto& c) { c.listeners[0].mode = ListenerMode{2}; },
      "snapshot: listeners[0]: mode is unknown"},
     {"proxy of UDP",

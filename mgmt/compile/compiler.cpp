@@ -188,7 +188,7 @@ class Builder {
     const auto index_of = [this](const std::string& cluster) { return indices_.at(cluster); };
     record.cluster = listener.cluster.empty() ? control::kNoIndex : index_of(listener.cluster);
     if (listener.application == config::Application::http) record.http = http.add_listener(listener, index_of);
-    record.flags = static_cast<std::uint8_t>(record.flags | served_flags(listener, record));
+    record.flags = static_cast<std::uint8_t>(record.flags | served_flags(listener, record) | tier_flags(listener));
     record.ask_deadline_ms = count_ms(listener.ask.deadline);
     out_.content.listeners.push_back(record);
     out_.listeners.push_back({listener.name, listener.cluster, listener.address, listener.port, listener.protocol,
@@ -206,6 +206,13 @@ class Builder {
     if (listener.application == config::Application::http) return accept;
     const bool tells = out_.content.cluster_policies[record.cluster].proxy_protocol != control::ProxyProtocol::off;
     return accept | (accept != 0 || tells ? unsigned{control::kListenerTunnel} : 0u);
+  }
+
+  /// How deep its connections may sink.
+  [[nodiscard]] static unsigned tier_flags(const config::Listener& listener) {
+    if (listener.mode == control::ListenerMode::l4)
+      return listener.xdp_forwarding ? unsigned{control::kListenerForward} : 0u;
+    return listener.splice ? unsigned{control::kListenerSplice} : 0u;
   }
 
   void add_endpoint(const EffectiveCluster& cluster, const config::Endpoint& endpoint, bool draining) {

@@ -127,7 +127,7 @@ TEST(Compiler, a_removed_proxy_listener_and_endpoint_drain_like_others) {
   const Compiled c = compiled(compiler, after, draining);
   EXPECT_EQ(refusal(c), "");
   ASSERT_EQ(c.content.listeners.size(), 3u);
-  EXPECT_EQ(c.content.listeners[2].flags, control::kListenerDraining);
+  EXPECT_EQ(c.content.listeners[2].flags, control::kListenerDraining | control::kListenerForward);
   EXPECT_EQ(c.content.listeners[2].mode, control::ListenerMode::proxy);
   EXPECT_EQ(c.content.listeners[2].id, first.content.listeners[0].id);
   EXPECT_EQ(c.content.endpoints[1].weight, 0) << "no new connections";

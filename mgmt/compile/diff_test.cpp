@@ -24,6 +24,7 @@ TEST(Diff, every_kind_of_change_is_named) {
   after.listeners[1].ask.rules.clear();
   after.listeners[1].policy = control::Policy::deny;
   after.listeners[0].mode = control::ListenerMode::proxy;
+  after.listeners[0].splice = true;
   after.listeners[2].name = "dns2";
   EXPECT_EQ(text(diff(before, after)),
             "~ node workers 1 -> 2, timeouts.udp_stream 2m -> 90s, proxy.connections_per_worker 16384 -> 8192, "
@@ -33,7 +34,7 @@ TEST(Diff, every_kind_of_change_is_named) {
             "~ endpoint web 10.10.2.11:8080 weight 10 -> 0\n"
             "+ endpoint web 10.10.2.12:8081\n"
             "- endpoint web 10.10.2.12:8080\n"
-            "~ listener web mode l4 -> proxy\n"
+            "~ listener web mode l4 -> proxy, splice false -> true\n"
             "~ listener admin policy ask -> deny, ask.rules\n"
             "+ listener dns2\n"
             "- listener dns\n");

@@ -212,6 +212,22 @@ TEST(HttpCompile, proxy_headers_take_a_tcp_connection_through_the_http_proxy) {
   EXPECT_EQ(flags(1), control::kListenerTunnel);
 }
 
+TEST(HttpCompile, a_listener_says_how_deep_its_connections_may_sink) {
+  config::Config config = shop_config();
+  config.listeners.push_back(make_listener("tcp", "10.96.0.21", 80, "web"));
+  Compiler compiler;
+  const auto flags = [&](std::size_t listener) {
+    return Taken{compiled(compiler, config)}.view.listeners()[listener].flags;
+  };
+  EXPECT_EQ(flags(0), 0u) << "requests are routed one by one";
+  EXPECT_EQ(flags(1), control::kListenerForward);
+  config.listeners[1].xdp_forwarding = false;
+  EXPECT_EQ(flags(1), 0u);
+  config.listeners[1].mode = control::ListenerMode::proxy;
+  config.listeners[1].splice = config.listeners[1].xdp_forwarding = true;
+  EXPECT_EQ(flags(1), control::kListenerSplice);
+}
+
 TEST(HttpCompile, cookies_name_endpoints_by_a_secret) {
   config::Config config = shop_config();
   config.clusters[0].session_affinity = config::SessionAffinity{"at", config::milliseconds{1500}, "/x", ""};

@@ -70,6 +70,7 @@ class Checks {
   void listeners();
   void listener(std::size_t i);
   void listener_mode(std::size_t i);
+  void listener_tiers(std::size_t i);
   void listener_clusters(std::size_t i);
   void listener_cluster(std::size_t i, const Cluster& cluster);
   void listener_node_address(std::size_t i);
@@ -291,6 +292,7 @@ void Checks::listener(std::size_t i) {
                 std::to_string(config_.node.source_ports.high) + ", or another address");
   listener_clusters(i);
   listener_mode(i);
+  listener_tiers(i);
   ask(i);
 }
 
@@ -339,6 +341,32 @@ void Checks::listener_mode(std::size_t i) {
     problem({"listeners", i, "mode"},
             "mode proxy connects to endpoints from a node address, but the forwarding is dnat",
             "write `forwarding: fullnat`, or `mode: l4`");
+}
+
+void Checks::listener_tiers(std::size_t i) {
+  const Listener& l = config_.listeners[i];
+  if (!good({"listeners", i, "mode"}) || !good({"listeners", i, "protocol"})) return;
+  const bool ends_here = l.mode == control::ListenerMode::proxy;
+  if (ends_here && at_.find({"listeners", i, "xdp_forwarding"}) != nullptr)
+    problem({"listeners", i, "xdp_forwarding"},
+            "`xdp_forwarding` is for connections that pass through, but the mode is proxy",
+            l.application == Application::http ? "remove it" : "write `mode: l4`, or remove it");
+  if (!l.splice) return;
+  const Cluster* const cluster = find_cluster(config_, l.cluster);
+  if (l.application == Application::http)
+    problem({"listeners", i, "splice"},
+            "`splice` joins two TCP connections for good, but protocol http routes every request",
+            "write `protocol: tcp`, or remove it");
+  else if (!ends_here)
+    problem({"listeners", i, "splice"}, "`splice` is for connections that end here, but the mode is l4",
+            "write `mode: proxy`, or remove it");
+  else if (l.proxy_protocol)
+    problem({"listeners", i, "splice"}, "`splice` does not go with PROXY headers, and `proxy_protocol` is accept",
+            "keep one of them");
+  else if (cluster != nullptr && cluster->proxy_protocol != control::ProxyProtocol::off)
+    problem({"listeners", i, "splice"},
+            "`splice` does not go with PROXY headers, and cluster `" + l.cluster + "` has proxy_protocol",
+            "keep one of them, or point the listener to another cluster");
 }
 
 void Checks::listener_cluster(std::size_t i, const Cluster& cluster) {

@@ -225,6 +225,18 @@ const Row kRelationRows[] = {
     {"proxy_with_dnat", kServed + "listeners:\n" + listener("a", kWeb + ", mode: proxy, forwarding: dnat"),
      "f:7:79: mode proxy connects to endpoints from a node address, but the forwarding is dnat (write `forwarding: "
      "fullnat`, or `mode: l4`)"},
+    {"tiers",
+     kServed + "listeners:\n" + listener("a", kWeb + ", xdp_forwarding: false") +
+         "  - {name: b, protocol: tcp, address: 10.9.0.2, port: 80, cluster: web, mode: proxy, splice: true}\n",
+     ""},
+    {"xdp_forwarding_of_proxy", kServed + "listeners:\n" + listener("a", kWeb + ", mode: proxy, xdp_forwarding: false"),
+     "f:7:102: `xdp_forwarding` is for connections that pass through, but the mode is proxy (write `mode: l4`, or "
+     "remove it)"},
+    {"splice_of_l4", kServed + "listeners:\n" + listener("a", kWeb + ", splice: true"),
+     "f:7:81: `splice` is for connections that end here, but the mode is l4 (write `mode: proxy`, or remove it)"},
+    {"splice_with_proxy_headers",
+     kServed + "listeners:\n" + listener("a", kWeb + ", mode: proxy, proxy_protocol: accept, splice: true"),
+     "f:7:118: `splice` does not go with PROXY headers, and `proxy_protocol` is accept (keep one of them)"},
     {"mode", kServed + "listeners:\n" + listener("a", kWeb + ", mode: prox"),
      "f:7:79: `mode` cannot be `prox` (did you mean `proxy`?)"},
     {"listener_in_source_ports",

@@ -136,6 +136,8 @@ struct Listener {
   control::Forwarding forwarding{control::Forwarding::fullnat};
   control::Policy policy{control::Policy::allow};
   bool proxy_protocol{false};  ///< connections begin with a PROXY header
+  bool xdp_forwarding{true};   ///< mode l4: hot flows may move to the XDP program (tier X)
+  bool splice{false};          ///< mode proxy: connections at rest may become spliced flows (tier S)
   Ask ask;                     ///< read only with policy ask
   Application application{Application::none};
   std::vector<route::VirtualHost> virtual_hosts{};  ///< with application http

@@ -232,6 +232,14 @@ struct Table<Listener> {
           "proxy_protocol", optional,
           "`accept`: connections begin with a PROXY header of version 1 or 2, which names the client; mode proxy "
           "([proxy](proxy.md))"),
+      field<&Listener::xdp_forwarding, Flag{}>(
+          "xdp_forwarding", optional,
+          "mode l4: established flows with much traffic are forwarded by the XDP program itself, where both of their "
+          "ports allow it ([tiers](tiers.md)); refused with mode proxy"),
+      field<&Listener::splice, Flag{}>(
+          "splice", optional,
+          "mode proxy with protocol tcp and without PROXY headers: a pair of connections that is at rest becomes one "
+          "flow whose segments are translated, and its ends guarantee delivery ([tiers](tiers.md))"),
       field<&Listener::ask, Map<Ask>{}>("ask", optional, "required with policy ask, refused without"),
       field<&Listener::virtual_hosts, List<Map<route::VirtualHost>{}>{route::kHostMax}>(
           "virtual_hosts", optional, "required with protocol http, refused without"),

@@ -279,6 +279,11 @@ const Row kListenerRows[] = {
     {"proxy_headers_of_l4",
      kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, proxy_protocol: accept}\n",
      "f:7:90: PROXY headers are for connections that end here, but the mode is l4 (write `mode: proxy`, or remove it)"},
+    {"tiers_of_http",
+     listener("xdp_forwarding: true, virtual_hosts: [{name: a, domains: [b], routes: []}], splice: true"),
+     "f:7:80: `xdp_forwarding` is for connections that pass through, but the mode is proxy (remove it)\n"
+     "f:7:148: `splice` joins two TCP connections for good, but protocol http routes every request (write `protocol: "
+     "tcp`, or remove it)"},
     {"hosts_of_tcp",
      kHead + "  - {name: a, address: 10.96.0.1, port: 80, protocol: tcp, cluster: web, virtual_hosts: []}\n",
      "f:7:89: `virtual_hosts` is given, but the protocol is not http (write `protocol: http`, or remove it)"},

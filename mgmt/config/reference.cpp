@@ -80,6 +80,8 @@ Beyond the bounds of single values these must hold:
 - `memory_mib` holds the packet buffers (2.5 KiB each) of all workers; `watchdog` is above `heartbeat_limit`;
 - `mode: proxy` goes with `protocol: tcp` or `http` and `forwarding: fullnat`; `protocol: http` goes with `mode: proxy`, which
   it implies, and has `virtual_hosts`, which no other protocol has;
+- `xdp_forwarding` goes with `mode: l4`; `splice` with `mode: proxy`, `protocol: tcp` and no PROXY headers, neither the
+  listener's nor its cluster's;
 - clusters that routes name exist, and what holds for a listener's cluster holds for them; names of virtual hosts are unique
   within their listener, and so are domains; a route has exactly one of `cluster`, `weighted_clusters`, `redirect` and
   `direct_response`;
