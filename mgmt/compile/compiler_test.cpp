@@ -127,7 +127,7 @@ TEST(Compiler, a_removed_proxy_listener_and_endpoint_drain_like_others) {
   const Compiled c = compiled(compiler, after, draining);
   EXPECT_EQ(refusal(c), "");
   ASSERT_EQ(c.content.listeners.size(), 3u);
-  EXPECT_EQ(c.content.listeners[2].flags, control::kListenerDraining | control::kListenerForward);
+  EXPECT_EQ(c.content.listeners[2].flags, control::kListenerDraining);
   EXPECT_EQ(c.content.listeners[2].mode, control::ListenerMode::proxy);
   EXPECT_EQ(c.content.listeners[2].id, first.content.listeners[0].id);
   EXPECT_EQ(c.content.endpoints[1].weight, 0) << "no new connections";
@@ -202,7 +202,7 @@ TEST(Compiler, a_removed_listener_drains_then_loses_its_steering_then_goes) {
   const Compiled second = compiled(compiler, after, draining);
   EXPECT_EQ(refusal(second), "");
   ASSERT_EQ(second.content.listeners.size(), 3u);
-  EXPECT_EQ(second.content.listeners[2].flags, control::kListenerDraining);
+  EXPECT_EQ(second.content.listeners[2].flags, control::kListenerDraining | control::kListenerForward);
   EXPECT_EQ(second.content.listeners[2].id, first.content.listeners[2].id);
   EXPECT_EQ(second.steering, first.steering);
   EXPECT_EQ(second.fallback.services.size(), 2u) << "the kernel takes no new connections for it";
