@@ -31,5 +31,7 @@ struct Template {
 /// Folded one's complement sum of 16-bit words, not inverted.
 std::uint16_t ones_sum(std::span<const std::uint8_t> octets, std::uint32_t start = 0);
 FrameOctets frame_of(const Template& what, std::uint32_t n);
+/// The SYN of one connection, from `what.from` and this port.
+FrameOctets syn_frame(const Template& what, std::uint16_t port);
 
 }  // namespace penstock::lab

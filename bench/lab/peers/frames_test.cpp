@@ -35,6 +35,19 @@ TEST(Frames, a_syn_has_a_whole_tcp_checksum) {
   }
 }
 
+TEST(Frames, the_syn_of_one_connection_is_whole_and_empty) {
+  Template what = kSyn;
+  for (std::uint16_t port = 20000; port < 20100; ++port) {
+    const FrameOctets frame = syn_frame(what, port);
+    const std::uint32_t pseudo =
+        read(frame, 26, 2) + read(frame, 28, 2) + read(frame, 30, 2) + read(frame, 32, 2) + 6 + 20;
+    EXPECT_EQ(ones_sum(std::span{frame}.subspan(34, 20), pseudo), 0xffff);
+    EXPECT_EQ(read(frame, 16, 2), 40U);
+    EXPECT_EQ(read(frame, 26, 4), what.from);
+    EXPECT_EQ(read(frame, 34, 2), port);
+  }
+}
+
 TEST(Frames, as_many_flows_as_asked) {
   std::set<std::uint32_t> ports;
   for (std::uint32_t n = 0; n < 1000; ++n) ports.insert(read(frame_of(kUdp, n), 34, 2));

@@ -164,5 +164,76 @@ class Peers(unittest.TestCase):
                         pass  # also an end; a time-out is not
 
 
+
+class HttpEnds(unittest.TestCase):
+    """The XDP ends speak HTTP over TCP as kernels and servers do."""
+
+    @classmethod
+    def setUpClass(cls):
+        if os.getuid() != 0:
+            raise unittest.SkipTest("needs root")
+        cls.near, cls.far = (Namespace(f"psk-ends{n}-{os.getpid()}") for n in (1, 2))
+        cls.addClassCleanup(cls.near.delete)
+        cls.addClassCleanup(cls.far.delete)
+        cls.near.ip(f"link add eth0 type veth peer name eth0 netns {cls.far.name}", "addr add 10.77.0.1/24 dev eth0", "link set eth0 up")
+        cls.far.ip("addr add 10.77.0.2/24 dev eth0", "link set eth0 up")
+        cls.near.run("ethtool", "-K", "eth0", "gro", "on")  # it takes what an XDP program sends
+
+    @contextlib.contextmanager
+    def end_of(self, space, *words):
+        child = subprocess.Popen(space.command(BUILD / "http_ends", *words), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+        try:
+            yield child
+        finally:
+            child.terminate()
+            child.communicate(timeout=5)
+
+    def test_a_client_of_the_kernel_gets_answers(self):
+        with self.end_of(self.far, "serve", "eth0", 8000, "--body", 100) as child:
+            self.assertEqual(child.stdout.readline(), "ready\n")
+            done = self.near.run("curl", "-sS", "--max-time", 5, "-D", "-", "http://10.77.0.2:8000/", "http://10.77.0.2:8000/again").stdout
+        self.assertEqual(done.count("HTTP/1.1 200 OK"), 2)
+        self.assertEqual(done.count("x" * 100), 2)
+
+    def serve(self, status):
+        """A server of the kernel that answers every request so."""
+        code = (f"import http.server as h\nclass H(h.BaseHTTPRequestHandler):\n protocol_version = 'HTTP/1.1'; wbufsize = -1\n"
+                f" def do_GET(self):\n  self.send_response({status}); self.send_header('Content-Length', '3'); self.end_headers(); self.wfile.write(b'yes')\n"
+                f" def log_message(self, *_): pass\nh.ThreadingHTTPServer(('10.77.0.1', 8001), H).serve_forever()")
+        child = subprocess.Popen(self.near.command(sys.executable, "-c", code), stderr=subprocess.DEVNULL)
+        wait_for(lambda: self.near.run("ss", "-Hltn", "sport = :8001").stdout, 5, "the server listens")
+        return child
+
+    def ask(self):
+        mac = json.loads(self.near.run("ip", "-j", "link", "show", "dev", "eth0").stdout)[0]["address"]
+        return self.end_of(self.far, "ask", "eth0", mac, "10.77.0.2", "10.77.0.1", 8001, "--connections", 4)
+
+    def test_a_server_of_the_kernel_is_asked_again_and_again(self):
+        server = self.serve(200)
+        try:
+            with self.ask() as child:
+                self.assertEqual(child.stdout.readline(), "ready\n")
+                time.sleep(0.3)
+                child.stdin.write("?")
+                child.stdin.flush()
+                seen = json.loads(child.stdout.readline())
+            self.assertGreater(seen["slowest"], 5)
+            self.assertEqual((seen["odd"], seen["resets"]), (0, 0))
+        finally:
+            server.terminate()
+            server.wait(5)
+
+    def test_other_answers_than_200_are_none(self):
+        server = self.serve(500)
+        try:
+            with self.ask() as child:
+                self.assertEqual(child.wait(10), 1)
+                self.assertIn("4 of 4 connections have no answer", child.stderr.read())
+        finally:
+            server.terminate()
+            server.wait(5)
+
+
 if __name__ == "__main__":
     unittest.main()

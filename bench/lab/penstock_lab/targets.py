@@ -25,6 +25,7 @@ class Outcome:
 
 COPIES = ("no more frames than HAProxy needs (the load's table counts them), but the kernel copies each into or out of the socket's memory and wakes "
           "who waits; the profile tells ours from the kernel's")
+ENDS = ("ends", "ends-64")  # client and servers are XDP programs
 # (text, load, metric, device, peer, least or greatest ratio of medians, what limits it when missed)
 RATIOS = (
     ("L4: a request adds no more CPU than nftables does", "keepalive", "cost", "penstock-fullnat", "nft", "at most", 1.0,
@@ -41,12 +42,17 @@ RATIOS = (
      COPIES),
     ("HTTP: a request adds half of nginx's CPU", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 0.5,
      COPIES),
+    *((f"HTTP, the device alone: twice {of}'s requests per CPU second", load, "cost", "penstock-http", peer, "at most", 0.5, COPIES)
+      for load in ENDS for peer, of in (("nginx-http", "nginx"), ("haproxy-http", "HAProxy"))),
+    *(("Proxy, the device alone: twice HAProxy's requests per CPU second", load, "cost", "penstock-proxy", "haproxy-tcp", "at most", 0.5, COPIES)
+      for load in ENDS),
 )
 # (text, load, device, greatest added CPU seconds per operation, what limits it when missed): 1 / so many a CPU-second
 COSTS = (
     ("HTTP: 84,000 requests per CPU second, three times MOSN's", "keepalive", "penstock-http", 1 / 84e3, COPIES),
     ("HTTP: 140,000 requests per CPU second", "keepalive", "penstock-http", 1 / 140e3,
      COPIES),
+    ("HTTP, the device alone: 140,000 requests per CPU second", "ends", "penstock-http", 1 / 140e3, COPIES),
     ("RPC: 150,000 calls of 1 KiB per CPU second", "rpc", "penstock-proxy", 1 / 150e3,
      COPIES + "; nothing of Penstock reads Bolt"),
     ("RPC: a million heartbeats per CPU second", "heartbeats", "penstock-proxy", 1 / 1e6,
