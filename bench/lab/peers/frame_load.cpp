@@ -12,8 +12,6 @@
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <net/if.h>
-#include <net/if_arp.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,24 +37,6 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint32_t kDistinct = 16384;  // for SYNs: so many source addresses and ports
 constexpr std::uint32_t kSlotOctets = XSK_UMEM__DEFAULT_FRAME_SIZE / 2;
 constexpr std::uint32_t kRing = 2048, kBatch = 32;  // the kernel sends 32 per call in copy mode
-
-Mac mac_of_interface(const char* name) {
-  const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
-  ifreq request{};
-  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
-  if (::ioctl(fd, SIOCGIFHWADDR, &request) != 0) fail(name);
-  ::close(fd);
-  Mac mac;
-  std::memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
-  return mac;
-}
-
-Mac parse_mac(const std::string& text) {
-  Mac mac{};
-  for (std::size_t i = 0; i < mac.size(); ++i)
-    mac[i] = static_cast<std::uint8_t>(std::stoi(text.substr(i * 3, 2), nullptr, 16));
-  return mac;
-}
 
 /// A socket that only sends; the frames are in place.
 class Sender {
@@ -190,8 +170,6 @@ int count_frames(const char* interface, std::uint16_t port) {
   tell_count(map);
   return 0;
 }
-
-std::uint32_t host_address(const std::string& text) { return ntohl(address_of(text, 0).sin_addr.s_addr); }
 
 }  // namespace
 }  // namespace penstock::lab

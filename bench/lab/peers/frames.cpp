@@ -28,6 +28,13 @@ std::uint32_t scatter(std::uint32_t n) {
 
 }  // namespace
 
+Mac parse_mac(const std::string& text) {
+  Mac mac{};
+  for (std::size_t i = 0; i < mac.size(); ++i)
+    mac[i] = static_cast<std::uint8_t>(std::stoi(text.substr(i * 3, 2), nullptr, 16));
+  return mac;
+}
+
 std::uint16_t ones_sum(std::span<const std::uint8_t> octets, std::uint32_t start) {
   std::uint32_t sum = start;
   for (std::size_t i = 0; i < octets.size(); ++i) sum += static_cast<std::uint32_t>(octets[i]) << (i % 2 == 0 ? 8 : 0);

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace penstock::lab {
 
@@ -28,6 +29,8 @@ struct Template {
   bool syn;
 };
 
+/// From "02:00:00:00:00:01".
+Mac parse_mac(const std::string& text);
 /// Folded one's complement sum of 16-bit words, not inverted.
 std::uint16_t ones_sum(std::span<const std::uint8_t> octets, std::uint32_t start = 0);
 FrameOctets frame_of(const Template& what, std::uint32_t n);

@@ -16,14 +16,12 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <string>
 #include <thread>
 #include <utility>
@@ -105,28 +103,17 @@ class End {
   http_ends_setup setup_{};
 };
 
-Mac parse_mac(const std::string& text) {
-  Mac mac{};
-  for (std::size_t i = 0; i < mac.size(); ++i)
-    mac[i] = static_cast<std::uint8_t>(std::stoi(text.substr(i * 3, 2), nullptr, 16));
-  return mac;
-}
-
 /// Sends whole frames out of an interface.
 class Wire {
  public:
   explicit Wire(const char* interface) : fd_{::socket(AF_PACKET, SOCK_RAW, 0)} {
-    ifreq request{};
-    std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
-    if (fd_ < 0 || ::ioctl(fd_, SIOCGIFHWADDR, &request) != 0) fail(interface);
-    std::memcpy(mac_.data(), request.ifr_hwaddr.sa_data, mac_.size());
+    if (fd_ < 0) fail(interface);
     to_.sll_family = AF_PACKET;
     to_.sll_ifindex = static_cast<int>(::if_nametoindex(interface));
   }
   ~Wire() { ::close(fd_); }
   Wire(const Wire&) = delete;
   Wire& operator=(const Wire&) = delete;
-  [[nodiscard]] const Mac& mac() const { return mac_; }
   void send(const FrameOctets& frame) const {
     if (::sendto(fd_, frame.data(), frame.size(), 0, reinterpret_cast<const sockaddr*>(&to_), sizeof to_) < 0)
       fail("SYN");
@@ -134,7 +121,6 @@ class Wire {
 
  private:
   int fd_;
-  Mac mac_{};
   sockaddr_ll to_{};
 };
 
@@ -156,7 +142,7 @@ bool open_all(const End& end, const Wire& wire, const Template& syn, std::uint32
 
 int ask(const char* interface, Template syn, const std::string& host, std::uint32_t connections) {
   const Wire wire{interface};
-  syn.from_mac = wire.mac();
+  syn.from_mac = mac_of_interface(interface);
   End end{"client_end",
           interface,
           {htons(syn.to_port), kLowPort, connections, 0, 0, 0},
@@ -193,8 +179,6 @@ int serve(const char* interface, std::uint16_t port, std::size_t body) {
   while (!stopped()) ::pause();
   return 0;
 }
-
-std::uint32_t host_address(const std::string& text) { return ntohl(address_of(text, 0).sin_addr.s_addr); }
 
 }  // namespace
 }  // namespace penstock::lab

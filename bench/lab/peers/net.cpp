@@ -2,7 +2,9 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -28,6 +30,19 @@ sockaddr_in address_of(const std::string& host, std::uint16_t port) {
   address.sin_port = htons(port);
   if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) fail("address " + host);
   return address;
+}
+
+std::uint32_t host_address(const std::string& text) { return ntohl(address_of(text, 0).sin_addr.s_addr); }
+
+std::array<std::uint8_t, 6> mac_of_interface(const char* name) {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM, 0);
+  ifreq request{};
+  std::strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  if (::ioctl(fd, SIOCGIFHWADDR, &request) != 0) fail(name);
+  ::close(fd);
+  std::array<std::uint8_t, 6> mac{};
+  std::memcpy(mac.data(), request.ifr_hwaddr.sa_data, mac.size());
+  return mac;
 }
 
 int listen_on(std::uint16_t port) {

@@ -10,6 +10,7 @@
 
 #include <netinet/in.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -24,6 +25,11 @@ struct Route {
 [[noreturn]] void fail(const std::string& what);
 
 sockaddr_in address_of(const std::string& host, std::uint16_t port);
+
+/// An IPv4 address in host order.
+std::uint32_t host_address(const std::string& text);
+/// The link address of one of the namespace's interfaces.
+std::array<std::uint8_t, 6> mac_of_interface(const char* name);
 
 /// A listening socket on every address of the machine; not blocking.
 int listen_on(std::uint16_t port);
