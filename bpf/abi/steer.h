@@ -71,7 +71,8 @@ struct penstock_port_range {
 };
 
 enum penstock_config_flags {
-  PENSTOCK_CONFIG_HAS_SOURCES = 1u << 0  // steer_sources is not empty, look there too
+  PENSTOCK_CONFIG_HAS_SOURCES = 1u << 0,  // steer_sources is not empty, look there too
+  PENSTOCK_CONFIG_HAS_DEVICES = 1u << 1   // steer_devices is not empty: flows may be in steer_forwards
 };
 
 // Single entry of steer_config.

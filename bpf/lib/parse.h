@@ -34,7 +34,9 @@ struct penstock_packet {
 } __attribute__((aligned(8)));
 
 enum {
+  PENSTOCK_TCP_FIN = 0x01,
   PENSTOCK_TCP_SYN = 0x02,
+  PENSTOCK_TCP_RST = 0x04,
   PENSTOCK_TCP_ACK = 0x10,
   PENSTOCK_PROTO_ICMP = 1,
   PENSTOCK_PROTO_TCP = 6,

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: (BSD-2-Clause OR GPL-2.0-only)
-// steer.bpf.c - which frames go to the dataplane's AF_XDP sockets and which to the kernel.
+// steer.bpf.c - which frames go to the dataplane's AF_XDP sockets, which to the kernel, and which straight on.
 //
-// Model     parse (bpf/lib/parse.h), decide whether the packet is ours by service, node port range or source, then
-//           whether somebody is there to take it. In every doubt the frame passes to the kernel: XDP_PASS or a
-//           redirect, never a drop. docs/architecture/steering.md.
+// Model     parse (bpf/lib/parse.h), decide whether the packet is ours by service, node port range or source; if its
+//           flow is forwarded here (tier X), translate it (bpf/lib/forward.h) and send it; else see whether somebody is
+//           there to take it. In every doubt the frame passes to the kernel: XDP_PASS or a redirect, never a drop.
+//           docs/architecture/steering.md.
 // Shape     one instance per port. Its own maps: xsks_map, steer_counters, port_config; all others are shared.
 // Errors    exactly one penstock_steer_reason is counted per frame, per CPU.
 // Cost      not ours: parse and two hash lookups, four with DNAT listeners. By flow only what DNAT needs, unless the
-//           kernel path served some.
+//           kernel path served some, or some port can be redirected to (one lookup per packet of ours).
 #include <linux/bpf.h>
 #include <linux/types.h>
 
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/abi/steer.h"
+#include "bpf/lib/forward.h"
 #include "bpf/lib/parse.h"
 
 // --- maps of one port
@@ -106,6 +108,42 @@ struct {
   __type(value, struct penstock_dnat_flow);
 } steer_dnat_flows SEC(".maps");
 
+struct {
+  __uint(type, BPF_MAP_TYPE_HASH);
+  __uint(map_flags, BPF_F_NO_PREALLOC);
+  __uint(max_entries, PENSTOCK_FORWARD_MAX);
+  __type(key, struct penstock_flow_key);
+  __type(value, struct penstock_forward);
+} steer_forwards SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_ARRAY);
+  __uint(map_flags, BPF_F_MMAPABLE);
+  __uint(max_entries, PENSTOCK_FORWARD_MAX);
+  __type(key, __u32);
+  __type(value, struct penstock_forward_slot);
+} steer_forward_slots SEC(".maps");
+
+struct {
+  __uint(type, BPF_MAP_TYPE_DEVMAP);
+  __uint(max_entries, PENSTOCK_PORT_MAX);
+  __type(key, __u32);
+  __type(value, __u32);
+} steer_devices SEC(".maps");
+
+// --- scratch memory of this instance: octets to sum up. Helpers take no packet octets of a length that is not
+// constant.
+enum { CHUNK_OCTETS = 512 };  // what bpf_csum_diff takes at once
+struct chunk {
+  __u8 octets[CHUNK_OCTETS];
+};
+struct {
+  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+  __uint(max_entries, 1);
+  __type(key, __u32);
+  __type(value, struct chunk);
+} steer_scratch SEC(".maps");
+
 static __always_inline int pass(__u32 reason) {
   __u64* counter = bpf_map_lookup_elem(&steer_counters, &reason);
   if (counter) *counter += 1;
@@ -154,7 +192,8 @@ static __noinline int remember(const struct penstock_packet* packet, __u32 reaso
   }
   bpf_map_update_elem(&steer_kernel_flows, &packet->flow, &flow, BPF_ANY);
   note_kernel_flow(now);
-  if (service_flags & PENSTOCK_SERVICE_DNAT) {  // the endpoint's replies are the kernel's too
+  bpf_map_delete_elem(&steer_forwards, &packet->flow);  // of an older flow with the same key
+  if (service_flags & PENSTOCK_SERVICE_DNAT) {          // the endpoint's replies are the kernel's too
     const struct penstock_steer_key client = source_end(&packet->flow);
     bpf_map_delete_elem(&steer_dnat_flows, &client);
   }
@@ -225,6 +264,99 @@ static __noinline int dnat_reply(const struct penstock_packet* packet, __u64 idl
   return !direct || direct->last_seen_ns < flow->born_ns || bpf_ktime_get_ns() - direct->last_seen_ns >= idle;
 }
 
+static __always_inline int worker_is_alive(__u32 queue, __u64 now, const struct penstock_steer_config* config) {
+  const __u32 workers = config->worker_count;
+  const __u32 worker = workers ? queue % workers : 0;
+  const struct penstock_heartbeat* heartbeat = bpf_map_lookup_elem(&steer_heartbeat, &worker);
+  // A beat of another CPU may be newer than `now`: the difference is signed.
+  return workers && heartbeat && heartbeat->beat_ns &&
+         (__s64)(now - heartbeat->beat_ns) <= (__s64)config->heartbeat_limit_ns;
+}
+
+// While records of the kernel path may live: normally there are none, and nobody looks.
+static __always_inline int has_kernel_flows(__u64 now, const struct penstock_steer_config* config) {
+  const __u32 zero = 0;
+  const struct penstock_steer_runtime* runtime = bpf_map_lookup_elem(&steer_runtime, &zero);
+  return runtime && runtime->last_kernel_flow_ns &&
+         (__s64)(now - runtime->last_kernel_flow_ns) < (__s64)config->kernel_flow_idle_ns;
+}
+
+// --- tier X
+
+// The sum of `octets` of the frame from `at` on, folded; negative when they cannot be read.
+static __noinline int sum_octets(struct xdp_md* ctx, __u32 at, __u32 octets) {
+  const __u32 zero = 0;
+  struct chunk* chunk = bpf_map_lookup_elem(&steer_scratch, &zero);
+  if (!chunk) return -1;
+  __u32 sum = 0;
+  const __u32 whole = octets / CHUNK_OCTETS;
+  for (__u32 i = 0; i < PENSTOCK_FORWARD_SUM_MAX / CHUNK_OCTETS && i < whole; ++i) {
+    if (bpf_xdp_load_bytes(ctx, at, chunk->octets, CHUNK_OCTETS) != 0) return -1;
+    sum = (__u32)bpf_csum_diff(0, 0, (__be32*)chunk->octets, CHUNK_OCTETS, sum);
+    at += CHUNK_OCTETS;
+  }
+  const __u32 rest = octets % CHUNK_OCTETS;
+  if (rest == 0) return penstock_fold(sum);
+  *(__u32*)(chunk->octets + (rest & (CHUNK_OCTETS - 4))) = 0;  // the padding, if there is some
+  if (bpf_xdp_load_bytes(ctx, at, chunk->octets, rest) != 0) return -1;
+  const __u32 padded = (rest + 3) & ~3u;
+  if (padded > CHUNK_OCTETS) return -1;  // for the verifier
+  return penstock_fold((__u32)bpf_csum_diff(0, 0, (__be32*)chunk->octets, padded, sum));
+}
+
+// Where packets of this flow go: its slot as it is now, if that is live. The slot may be given away at any time, so its
+// generation is read again behind the rest.
+static __always_inline struct penstock_forward_slot* live_slot(const struct penstock_flow_key* flow,
+                                                               struct penstock_forward_slot* copy) {
+  const struct penstock_forward* entry = bpf_map_lookup_elem(&steer_forwards, flow);
+  if (!entry) return 0;
+  const __u32 index = entry->slot;
+  const __u32 generation = entry->generation;
+  struct penstock_forward_slot* slot = bpf_map_lookup_elem(&steer_forward_slots, &index);
+  if (!slot || !generation || *(volatile __u32*)&slot->generation != generation) return 0;
+  *copy = *slot;
+  asm volatile("" ::: "memory");
+  return *(volatile __u32*)&slot->generation == generation ? slot : 0;
+}
+
+// A segment that may change what its flow is goes to the worker. A SYN always; the end of a connection while there is a
+// worker to learn of it: a dead one must not hold it up.
+static __always_inline int is_for_worker(const struct xdp_md* ctx, const struct penstock_packet* packet, __u64 now,
+                                         const struct penstock_steer_config* config) {
+  if (packet->tcp_flags & PENSTOCK_TCP_SYN) return 1;
+  return (packet->tcp_flags & (PENSTOCK_TCP_FIN | PENSTOCK_TCP_RST)) &&
+         worker_is_alive(ctx->rx_queue_index, now, config);
+}
+
+// Translates a packet of a forwarded flow and sends it. Anything but XDP_REDIRECT: it goes the old way, untouched.
+static __noinline int forward(struct xdp_md* ctx, const struct penstock_packet* packet,
+                              const struct penstock_steer_config* config, __u64 now, __u32 match) {
+  struct penstock_forward_slot to;
+  struct penstock_segment segment = {};
+  if (!packet || !config) return XDP_PASS;
+  struct penstock_forward_slot* slot = live_slot(&packet->flow, &to);
+  if (!slot || is_for_worker(ctx, packet, now, config)) return XDP_PASS;
+  __u8* data = (__u8*)(long)ctx->data;
+  const __u8* end = (const __u8*)(long)ctx->data_end;
+  if ((__u64)bpf_xdp_get_buff_len(ctx) != (__u64)(end - data)) return XDP_PASS;  // of several buffers
+  if (!penstock_can_forward(data, end, &to, &segment)) return XDP_PASS;
+  if (match == PENSTOCK_STEER_REDIRECTED_SERVICE && has_kernel_flows(now, config) &&
+      bpf_map_lookup_elem(&steer_kernel_flows, &packet->flow))
+    return XDP_PASS;
+  if (segment.partial) {
+    const int sum = sum_octets(ctx, segment.l4, segment.octets);
+    if (sum < 0) return XDP_PASS;
+    segment.sum = (__u16)sum;
+  }
+  // First, since it tells whether the port is there; another redirect or XDP_PASS may still follow.
+  if (bpf_redirect_map(&steer_devices, to.out_port, XDP_PASS) != XDP_REDIRECT) return XDP_PASS;
+  if (!penstock_translate(data, end, &to, &segment)) return XDP_PASS;
+  slot->last_seen_ns = now;
+  __sync_fetch_and_add(&slot->packets, 1);
+  __sync_fetch_and_add(&slot->octets, segment.ip_octets);
+  return XDP_REDIRECT;
+}
+
 // The lookups by service, node range and source. Returns the reason of a redirect, or NOT_MESH.
 static __always_inline __u32 classify_flow(const struct penstock_packet* packet,
                                            const struct penstock_steer_config* config, __u32* service_flags) {
@@ -288,18 +420,17 @@ int penstock_steer(struct xdp_md* ctx) {
 
   const __u32 queue = ctx->rx_queue_index;
   const __u64 now = bpf_ktime_get_ns();
-  const __u32 workers = config->worker_count;
-  const __u32 worker = workers ? queue % workers : 0;
-  const struct penstock_heartbeat* heartbeat = bpf_map_lookup_elem(&steer_heartbeat, &worker);
-  // A beat of another CPU may be newer than `now`: the difference is signed.
-  if (!workers || !heartbeat || !heartbeat->beat_ns ||
-      (__s64)(now - heartbeat->beat_ns) > (__s64)config->heartbeat_limit_ns) {
+  const int records_client = reason == PENSTOCK_STEER_REDIRECTED_SERVICE && (service_flags & PENSTOCK_SERVICE_DNAT);
+  if ((config->flags & PENSTOCK_CONFIG_HAS_DEVICES) && packet.kind == PENSTOCK_PACKET_FLOW &&
+      forward(ctx, &packet, config, now, match) == XDP_REDIRECT) {
+    if (records_client) note_dnat_flow(&packet, now);
+    return redirected(PENSTOCK_STEER_FORWARDED, XDP_REDIRECT);
+  }
+  if (!worker_is_alive(queue, now, config)) {
     remember(&packet, match, now, service_flags);
     return pass(PENSTOCK_STEER_STALE_HEARTBEAT);
   }
-  const struct penstock_steer_runtime* runtime = bpf_map_lookup_elem(&steer_runtime, &zero);
-  if (match == PENSTOCK_STEER_REDIRECTED_SERVICE && runtime && runtime->last_kernel_flow_ns &&
-      (__s64)(now - runtime->last_kernel_flow_ns) < (__s64)config->kernel_flow_idle_ns &&
+  if (match == PENSTOCK_STEER_REDIRECTED_SERVICE && has_kernel_flows(now, config) &&
       kernel_flow(&packet, now, config->kernel_flow_idle_ns))
     return pass(PENSTOCK_STEER_KERNEL_FLOW);
 
@@ -308,8 +439,7 @@ int penstock_steer(struct xdp_md* ctx) {
     remember(&packet, match, now, service_flags);
     return pass(PENSTOCK_STEER_NO_SOCKET);
   }
-  if (reason == PENSTOCK_STEER_REDIRECTED_SERVICE && (service_flags & PENSTOCK_SERVICE_DNAT))
-    note_dnat_flow(&packet, now);
+  if (records_client) note_dnat_flow(&packet, now);
   return redirected(reason, action);
 }
 

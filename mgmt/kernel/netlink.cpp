@@ -66,21 +66,26 @@ std::string NetlinkAttributes::text(std::uint16_t type) const {
   return {value.data(), strnlen(value.data(), value.size())};
 }
 
-Result<NetlinkSocket> NetlinkSocket::open(std::uint32_t groups) {
+Result<NetlinkSocket> NetlinkSocket::open(std::uint32_t groups, int protocol) {
   NetlinkSocket out;
-  out.fd_ = UniqueFd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE)};
-  if (!out.fd_) return system_problem("rtnetlink", "cannot create a socket", errno);
+  const char* name = protocol == NETLINK_GENERIC ? "generic netlink" : "rtnetlink";
+  out.fd_ = UniqueFd{::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol)};
+  if (!out.fd_) return system_problem(name, "cannot create a socket", errno);
   const int receive_octets = 1 << 20;
   ::setsockopt(out.fd_.get(), SOL_SOCKET, SO_RCVBUF, &receive_octets, sizeof receive_octets);
   sockaddr_nl local{};
   local.nl_family = AF_NETLINK;
   local.nl_groups = groups;
   if (::bind(out.fd_.get(), reinterpret_cast<const sockaddr*>(&local), sizeof local) != 0)
-    return system_problem("rtnetlink", "cannot bind the socket", errno);
+    return system_problem(name, "cannot bind the socket", errno);
   return out;
 }
 
-int NetlinkSocket::request(NetlinkRequest& request) {
+int NetlinkSocket::join(std::uint32_t group) {
+  return ::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) == 0 ? 0 : errno;
+}
+
+int NetlinkSocket::ask(NetlinkRequest& request, const std::function<void(const nlmsghdr*)>& each) {
   request.header()->nlmsg_flags |= NLM_F_ACK;
   request.header()->nlmsg_seq = ++sequence_;
   if (::send(fd_.get(), request.bytes().data(), request.bytes().size(), 0) < 0) return errno;
@@ -93,8 +98,9 @@ int NetlinkSocket::request(NetlinkRequest& request) {
     auto left = static_cast<unsigned>(got);
     for (auto* message = reinterpret_cast<const nlmsghdr*>(buffer_.data()); NLMSG_OK(message, left);
          message = NLMSG_NEXT(message, left)) {
-      if (message->nlmsg_seq != sequence_ || message->nlmsg_type != NLMSG_ERROR) continue;
-      return -body_of<nlmsgerr>(message)->error;
+      if (message->nlmsg_seq != sequence_) continue;
+      if (message->nlmsg_type == NLMSG_ERROR) return -body_of<nlmsgerr>(message)->error;
+      each(message);
     }
   }
 }

@@ -1,4 +1,4 @@
-// netlink.h - requests and dumps over rtnetlink.
+// netlink.h - requests, dumps and notifications over rtnetlink and generic netlink.
 //
 // Model     one socket of the calling thread's namespace at the time of open(); it stays there. Requests wait for the
 //           kernel's acknowledgement, dumps restart when the kernel says that they were interrupted.
@@ -63,11 +63,17 @@ class NetlinkAttributes {
 
 class NetlinkSocket {
  public:
-  /// `groups` is a mask of RTMGRP_*; 0 for requests only.
-  [[nodiscard]] static Result<NetlinkSocket> open(std::uint32_t groups = 0);
+  /// `groups` is a mask of RTMGRP_*; 0 for requests only. `protocol` is NETLINK_ROUTE or NETLINK_GENERIC.
+  [[nodiscard]] static Result<NetlinkSocket> open(std::uint32_t groups = 0, int protocol = NETLINK_ROUTE);
   [[nodiscard]] int fd() const { return fd_.get(); }
   /// Sends and waits for the acknowledgement. The errno (positive) comes back as a number: callers often forgive one.
-  [[nodiscard]] int request(NetlinkRequest& request);
+  [[nodiscard]] int request(NetlinkRequest& request) {
+    return ask(request, [](const nlmsghdr*) {});
+  }
+  /// The same for a request with an answer: `each` gets its messages.
+  [[nodiscard]] int ask(NetlinkRequest& request, const std::function<void(const nlmsghdr*)>& each);
+  /// Notifications of a group by number, as generic netlink has them. The errno, 0 = joined.
+  [[nodiscard]] int join(std::uint32_t group);
   /// Sends a dump request and calls `each` for every message of the answer.
   [[nodiscard]] Status dump(NetlinkRequest& request, const std::function<void(const nlmsghdr*)>& each);
   /// Reads what notifications wait, without blocking. False: the kernel lost some (ENOBUFS).

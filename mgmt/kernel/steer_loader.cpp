@@ -40,6 +40,9 @@ Result<BpfObject> load_steer(const MapFds& reuse, bool large_frames) {
   if (!opened) return opened.error();
   BpfObject object = std::move(opened).value();
   for (const auto& [name, fd] : reuse) {
+    // The kernel keeps programs for large frames and others apart by device map. These get an empty one of their own:
+    // the dataplane forwards no flow of such a port.
+    if (large_frames && name == kDeviceMap) continue;
     bpf_map* map = bpf_object__find_map_by_name(object.get(), name.c_str());
     require(map != nullptr, "unknown map name");
     if (const int error = bpf_map__reuse_fd(map, fd); error != 0)

@@ -20,9 +20,11 @@ struct ObjectCloser {
 };
 using BpfObject = std::unique_ptr<bpf_object, ObjectCloser>;
 
-inline constexpr std::array<const char*, 9> kSharedMaps{"steer_services",  "steer_sources",      "steer_addresses",
-                                                        "steer_nodes",     "steer_config",       "steer_runtime",
-                                                        "steer_heartbeat", "steer_kernel_flows", "steer_dnat_flows"};
+inline constexpr std::array<const char*, 12> kSharedMaps{"steer_services",  "steer_sources",       "steer_addresses",
+                                                         "steer_nodes",     "steer_config",        "steer_runtime",
+                                                         "steer_heartbeat", "steer_kernel_flows",  "steer_dnat_flows",
+                                                         "steer_forwards",  "steer_forward_slots", "steer_devices"};
+inline constexpr const char* kDeviceMap = "steer_devices";  ///< not shared with programs for large frames
 inline constexpr std::array<const char*, 3> kPortMaps{"xsks_map", "steer_counters", "port_config"};
 
 /// Fds of maps by name; borrowed.

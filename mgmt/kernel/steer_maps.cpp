@@ -181,12 +181,40 @@ MapFds SteerMaps::fds() const {
   return out;
 }
 
+// Asks the map, since the kernel takes interfaces that vanish out of it.
+bool SteerMaps::has_devices() const {
+  for (__u32 i = 0; i < PENSTOCK_PORT_MAX; ++i) {
+    __u32 ifindex = 0;
+    if (bpf_map_lookup_elem(fd("steer_devices"), &i, &ifindex) == 0) return true;
+  }
+  return false;
+}
+
+Status SteerMaps::set_device(std::uint32_t port_index, std::uint32_t ifindex) {
+  const int map = fd("steer_devices");
+  const int error =
+      ifindex != 0 ? bpf_map_update_elem(map, &port_index, &ifindex, BPF_ANY) : bpf_map_delete_elem(map, &port_index);
+  if (error != 0 && error != -ENOENT) return system_problem("steer_devices", "cannot write an entry", error);
+  penstock_steer_config config{};
+  const __u32 zero = 0;
+  if (const int failed = bpf_map_lookup_elem(fd("steer_config"), &zero, &config); failed != 0)
+    return system_problem("steer_config", "cannot read", failed);
+  const __u32 flag = has_devices() ? __u32{PENSTOCK_CONFIG_HAS_DEVICES} : 0u;
+  if ((config.flags & PENSTOCK_CONFIG_HAS_DEVICES) == flag) return Done{};
+  config.flags ^= __u32{PENSTOCK_CONFIG_HAS_DEVICES};
+  if (const int failed = bpf_map_update_elem(fd("steer_config"), &zero, &config, BPF_ANY); failed != 0)
+    return system_problem("steer_config", "cannot write", failed);
+  return Done{};
+}
+
 Status SteerMaps::write_config(const SteerSettings& settings, bool has_sources) {
+  const __u32 flags = (has_sources ? __u32{PENSTOCK_CONFIG_HAS_SOURCES} : 0u) |
+                      (has_devices() ? __u32{PENSTOCK_CONFIG_HAS_DEVICES} : 0u);
   const penstock_steer_config config{PENSTOCK_ABI_VERSION,
                                      settings.worker_count,
                                      static_cast<__u64>(settings.heartbeat_limit.count()),
                                      static_cast<__u64>(settings.kernel_flow_idle.count()),
-                                     has_sources ? __u32{PENSTOCK_CONFIG_HAS_SOURCES} : 0u,
+                                     flags,
                                      0};
   const __u32 zero = 0;
   if (const int error = bpf_map_update_elem(fd("steer_config"), &zero, &config, BPF_ANY); error != 0)

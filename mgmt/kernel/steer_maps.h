@@ -17,6 +17,8 @@ class SteerMaps {
   [[nodiscard]] static Result<SteerMaps> open(const std::string& pin_dir);
   [[nodiscard]] Result<SteerChange> apply(const SteerState& wanted);
   [[nodiscard]] Status set_settings(const SteerSettings& settings);
+  /// Frames can be redirected to a port by this interface of the caller's namespace; 0 = they cannot.
+  [[nodiscard]] Status set_device(std::uint32_t port_index, std::uint32_t ifindex);
   [[nodiscard]] Status clear_kernel_flows();
   [[nodiscard]] Result<std::uint64_t> last_kernel_flow_ns() const;
   [[nodiscard]] int fd(std::string_view name) const;
@@ -24,6 +26,7 @@ class SteerMaps {
 
  private:
   [[nodiscard]] Status write_config(const SteerSettings& settings, bool has_sources);
+  [[nodiscard]] bool has_devices() const;
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 

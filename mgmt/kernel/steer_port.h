@@ -49,6 +49,12 @@ class SteerPort {
   [[nodiscard]] int program_fd() const { return program_.get(); }
   [[nodiscard]] int netns_fd() const { return netns_.get(); }
   [[nodiscard]] const PortPin& pin() const { return pin_; }
+  [[nodiscard]] bool has_large_frames() const { return (kind_ & PENSTOCK_PORT_LARGE_FRAMES) != 0; }
+  /// Why frames cannot be redirected to this port; empty when they can.
+  void set_redirect_obstacle(std::string why) {
+    status_.redirect_target = why.empty();
+    status_.redirect_obstacle = std::move(why);
+  }
 
  private:
   [[nodiscard]] static Result<SteerPort> adopt(PinnedPort pinned, const PortSpec& spec, const MapFds& shared);

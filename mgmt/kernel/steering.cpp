@@ -8,6 +8,7 @@
 
 #include "mgmt/kernel/bpffs.h"
 #include "mgmt/kernel/netns.h"
+#include "mgmt/kernel/redirect_targets.h"
 #include "mgmt/kernel/steer_maps.h"
 #include "mgmt/kernel/steer_port.h"
 #include "mgmt/kernel/steer_probe.h"
@@ -33,7 +34,10 @@ struct Steering::Impl {
   SteeringOptions options;
   SteerMaps maps;
   std::map<std::uint32_t, SteerPort> ports;
+  RedirectTargets targets;
 
+  Impl(SteerMaps opened_maps, RedirectTargets opened_targets)
+      : maps{std::move(opened_maps)}, targets{std::move(opened_targets)} {}
   [[nodiscard]] bool claimed(const PortPin& pin) const {
     for (const auto& [index, port] : ports)
       if (port.pin().ifindex == pin.ifindex && port.pin().netns_inode == pin.netns_inode) return true;
@@ -48,18 +52,20 @@ Steering::~Steering() = default;
 
 Result<Steering> Steering::open(const std::string& dir, const SteeringOptions& options) {
   if (!is_bpffs(dir)) return Problem{dir, "not a bpf file system", "mount one: `mount -t bpf bpf " + dir + "`"};
-  auto impl = std::make_unique<Impl>();
-  impl->dir = version_dir(dir);
-  impl->ports_dir = impl->dir + "/ports";
-  impl->options = options;
-  for (const std::string& path : {impl->dir, impl->ports_dir}) {
+  const std::string pins = version_dir(dir);
+  for (const std::string& path : {pins, pins + "/ports"}) {
     std::error_code error;
     std::filesystem::create_directory(path, error);
     if (error) return system_problem(path, "cannot create directory", error.value());
   }
-  auto maps = SteerMaps::open(impl->dir);
+  auto maps = SteerMaps::open(pins);
   if (!maps) return maps.error();
-  impl->maps = std::move(maps).value();
+  auto targets = RedirectTargets::create();
+  if (!targets) return targets.error();
+  auto impl = std::make_unique<Impl>(std::move(maps).value(), std::move(targets).value());
+  impl->dir = pins;
+  impl->ports_dir = pins + "/ports";
+  impl->options = options;
   for (const std::string& path : port_dirs(impl->ports_dir)) {
     const auto pinned = read_pinned_port(path);
     if (pinned && pinned->alive) continue;
@@ -101,6 +107,8 @@ std::size_t Steering::detach_unclaimed() {
   for (const std::string& path : port_dirs(impl_->ports_dir)) {
     const auto pin = PortPin::parse(std::filesystem::path{path}.filename().string());
     if (pin && impl_->claimed(*pin)) continue;
+    if (const auto config = read_port_config(path); config && !impl_->ports.contains(config->port_index))
+      (void)impl_->maps.set_device(config->port_index, 0);
     if (remove_port_pins(path)) ++removed;
   }
   return removed;
@@ -113,15 +121,18 @@ Result<PortStatus> Steering::attach_port(const PortSpec& spec) {
     return Problem{spec.name, "port index " + std::to_string(spec.port_index) + " is taken", "detach that port first"};
   auto port = SteerPort::attach(impl_->ports_dir, spec, impl_->maps.fds(), impl_->options);
   if (!port) return port.error();
-  return impl_->ports.emplace(spec.port_index, std::move(port).value()).first->second.status();
+  SteerPort& attached = impl_->ports.emplace(spec.port_index, std::move(port).value()).first->second;
+  impl_->targets.update(attached, impl_->maps);
+  return attached.status();
 }
 
 Status Steering::detach_port(std::uint32_t port_index) {
   const auto found = impl_->ports.find(port_index);
   if (found == impl_->ports.end()) return Done{};
-  auto done = found->second.detach();
-  if (done) impl_->ports.erase(found);
-  return done;
+  if (auto done = found->second.detach(); !done) return done;
+  auto forgotten = impl_->targets.forget(found->second, impl_->ports, impl_->maps);
+  impl_->ports.erase(found);
+  return forgotten;
 }
 
 std::vector<PortStatus> Steering::ports() const {
@@ -140,6 +151,20 @@ Status Steering::set_enabled(std::uint32_t port_index, bool enabled) {
 Result<SteerChange> Steering::apply(const SteerState& wanted) { return impl_->maps.apply(wanted); }
 Status Steering::set_settings(const SteerSettings& settings) { return impl_->maps.set_settings(settings); }
 Status Steering::clear_kernel_flows() { return impl_->maps.clear_kernel_flows(); }
+Steering::ForwardFds Steering::forward_fds() const {
+  return {impl_->maps.fd("steer_forwards"), impl_->maps.fd("steer_forward_slots")};
+}
+int Steering::redirect_events_fd() const { return impl_->targets.fd(); }
+
+bool Steering::refresh_redirect_targets() {
+  bool changed = false;
+  for (const auto& [netns, ifindex] : impl_->targets.changed())
+    for (auto& [index, port] : impl_->ports)
+      if (port.pin().netns_inode == netns && (ifindex == 0 || ifindex == port.pin().ifindex))
+        changed = impl_->targets.update(port, impl_->maps) || changed;
+  return changed;
+}
+
 int Steering::heartbeat_fd() const { return impl_->maps.fd("steer_heartbeat"); }
 Result<std::uint64_t> Steering::last_kernel_flow_ns() const { return impl_->maps.last_kernel_flow_ns(); }
 

@@ -6,7 +6,8 @@
 //           place when the build differs. `dir` must be a bpf file system (bpffs.h).
 // Errors    Problem naming the interface or map and a remedy. A failed call leaves what worked before in place.
 // Limits    PENSTOCK_*_MAX of bpf/abi/steer.h.
-// Threads   one thread at a time. attach_port and self_test visit other namespaces on the calling thread.
+// Threads   one thread at a time. attach_port, self_test and refresh_redirect_targets visit other namespaces on the
+//           calling thread.
 // Not here  what is to be steered (mgmt/compile, mgmt/publish), the program itself (bpf/xdp).
 #pragma once
 #include <array>
@@ -96,6 +97,9 @@ struct PortStatus {
   bool adopted{false};   ///< the link was there already
   bool replaced{false};  ///< adopted, and the program was replaced in place
   bool alive{true};      ///< false: the interface is gone, detach_port() cleans up
+  /// The program can send frames to it by itself (it is in steer_devices); if not, why, with the remedy.
+  bool redirect_target{false};
+  std::string redirect_obstacle{};
 };
 
 using SteerCounters = std::array<std::uint64_t, PENSTOCK_STEER_REASON_COUNT>;
@@ -135,6 +139,19 @@ class Steering {
 
   /// The mmapable map steer_heartbeat: for the dataplane (message Heartbeats). Owned by this object.
   [[nodiscard]] int heartbeat_fd() const;
+  /// The maps of tier X for the dataplane (message Forwards). Owned by this object.
+  struct ForwardFds {
+    int forwards;  ///< steer_forwards
+    int slots;     ///< steer_forward_slots, mmapable
+  };
+  [[nodiscard]] ForwardFds forward_fds() const;
+  /// Which ports are redirect targets is found out in attach_port(). It may change while they run, e.g. with the GRO
+  /// setting at the other end of a veth: then this fd (the same for life) is readable ...
+  [[nodiscard]] int redirect_events_fd() const;
+  /// ... and this brings steer_devices and ports() up to date. True when redirect_target of some port changed. Cheap
+  /// when nothing happened; never blocks.
+  bool refresh_redirect_targets();
+
   /// A port's xsks_map; -1 when there is no such port. Owned by this object.
   [[nodiscard]] int xsks_map_fd(std::uint32_t port_index) const;
 

@@ -54,7 +54,8 @@ Json steer_json(const SteerValues& values) {
 Json port_json(const PortReport& port) {
   std::uint64_t steered = 0;
   std::uint64_t passed = 0;
-  for (std::size_t i = 0; i < port.steer.size(); ++i) (kSteerReasons[i].redirected ? steered : passed) += port.steer[i];
+  for (std::size_t i = 0; i < port.steer.size(); ++i)
+    (kSteerReasons[i].to == SteeredTo::kernel ? passed : steered) += port.steer[i];
   Json out{{"name", port.name},
            {"netns", port.netns},
            {"index", port.index},

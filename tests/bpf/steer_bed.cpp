@@ -87,7 +87,9 @@ SteerOutcome SteerBed::run(const Bytes& frame, std::uint32_t queue) {
   context.data_end = static_cast<__u32>(frame.size());
   context.rx_queue_index = queue;
   context.ingress_ifindex = ifindex_;
-  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_size_in = static_cast<__u32>(frame.size()),
+  output_.assign(frame.size(), std::byte{0});
+  LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = frame.data(), .data_out = output_.data(),
+              .data_size_in = static_cast<__u32>(frame.size()), .data_size_out = static_cast<__u32>(output_.size()),
               .ctx_in = &context, .ctx_size_in = sizeof context, .repeat = 1);
   const int error = bpf_prog_test_run_opts(kernel::program_fd(object_), &options);
   require(error == 0, "test run");
@@ -170,6 +172,33 @@ void SteerBed::clear_dnat_flows() {
   penstock_steer_key key{};
   while (bpf_map_get_next_key(map("steer_dnat_flows"), nullptr, &key) == 0)
     bpf_map_delete_elem(map("steer_dnat_flows"), &key);
+}
+
+void SteerBed::forward(const penstock_flow_key& flow, std::uint32_t index, penstock_forward_slot slot) {
+  if (slot.generation == 0) slot.generation = 1;
+  set_slot(index, slot);
+  put(map("steer_forwards"), flow, penstock_forward{index, slot.generation});
+}
+
+penstock_forward_slot SteerBed::slot(std::uint32_t index) const {
+  penstock_forward_slot out{};
+  require(bpf_map_lookup_elem(map("steer_forward_slots"), &index, &out) == 0, "slot");
+  return out;
+}
+
+void SteerBed::set_slot(std::uint32_t index, const penstock_forward_slot& slot) {
+  put(map("steer_forward_slots"), index, slot);
+}
+
+void SteerBed::set_device(std::uint32_t port_index, bool present) {
+  const __u32 loopback = 1;  // is in every namespace; a test run does not carry the redirect out
+  if (present)
+    put(map("steer_devices"), port_index, loopback);
+  else
+    bpf_map_delete_elem(map("steer_devices"), &port_index);
+  auto changed = config();
+  changed.flags |= __u32{PENSTOCK_CONFIG_HAS_DEVICES};
+  set_config(changed);
 }
 
 std::size_t SteerBed::kernel_flows() const { return entries("steer_kernel_flows", sizeof(penstock_flow_key)); }

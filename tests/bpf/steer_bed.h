@@ -48,6 +48,15 @@ class SteerBed {
   /// Evicts them all.
   void clear_dnat_flows();
   [[nodiscard]] std::size_t dnat_flows() const;
+  /// Packets of `flow` are forwarded as slot `index` says, which is live from now on.
+  void forward(const penstock_flow_key& flow, std::uint32_t index, penstock_forward_slot slot);
+  [[nodiscard]] penstock_forward_slot slot(std::uint32_t index) const;
+  void set_slot(std::uint32_t index, const penstock_forward_slot& slot);
+  [[nodiscard]] std::size_t forwards() const { return entries("steer_forwards", sizeof(penstock_flow_key)); }
+  /// Frames can be redirected to a port, or can no longer.
+  void set_device(std::uint32_t port_index, bool present);
+  /// What the last run() left of its frame.
+  [[nodiscard]] const Bytes& output() const { return output_; }
   [[nodiscard]] int map(std::string_view name) const { return kernel::map_fd(object_, name); }
 
  private:
@@ -57,6 +66,7 @@ class SteerBed {
   kernel::BpfObject object_;
   kernel::UniqueFd socket_;
   std::uint32_t ifindex_{0};
+  Bytes output_;
 };
 
 }  // namespace penstock::test

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -26,6 +27,11 @@ std::string name_or_none(const std::optional<__u32>& reason) {
   return reason ? std::string{kSteerReasons.at(*reason).name} : "none or several";
 }
 
+bool goes_to_dataplane(__u32 reason) { return kSteerReasons.at(reason).to == SteeredTo::dataplane; }
+std::uint32_t action_of(__u32 reason) {
+  return kSteerReasons.at(reason).to == SteeredTo::kernel ? XDP_PASS : XDP_REDIRECT;
+}
+
 class Steer : public testing::Test {
  protected:
   void SetUp() override {
@@ -38,8 +44,7 @@ class Steer : public testing::Test {
     EXPECT_EQ(got.counted, 1u) << when;
     ASSERT_TRUE(got.reason.has_value()) << when;
     EXPECT_EQ(name_or_none(got.reason), name_of(reason)) << when << "\n" << dump(frame);
-    const auto action = kSteerReasons.at(reason).redirected ? XDP_REDIRECT : XDP_PASS;
-    EXPECT_EQ(got.action, static_cast<std::uint32_t>(action)) << when;
+    EXPECT_EQ(got.action, action_of(reason)) << when;
   }
   static Bytes tcp(const char* flags, std::uint16_t client_port = 40000) {
     return PacketBuilder{}.ipv4(kClient4, kVip4).tcp(client_port, kServicePort, flags).build();
@@ -79,6 +84,19 @@ constexpr std::array kSituations{
                 (void)bed.run(PacketBuilder{}.ipv4(kClient4, kVip4).tcp(40000, kServicePort, "S").build());
                 bed.beat(0, 0);
               }},
+    Situation{PENSTOCK_STEER_FORWARDED,
+              [](SteerBed& bed) {
+                penstock_flow_key flow{};
+                std::memcpy(flow.src.octets, ip(kClient4).octets.data(), sizeof flow.src.octets);
+                std::memcpy(flow.dst.octets, ip(kVip4).octets.data(), sizeof flow.dst.octets);
+                flow.src_port.wire = port(40000).wire();
+                flow.dst_port.wire = port(kServicePort).wire();
+                flow.ip_proto = static_cast<__u8>(IpProto::tcp);
+                penstock_forward_slot slot{};
+                slot.mtu = 1500;
+                bed.set_device(0, true);
+                bed.forward(flow, 0, slot);
+              }},
 };
 
 TEST_F(Steer, every_reason_has_a_row_that_counts_exactly_it) {
@@ -103,8 +121,7 @@ TEST_F(Steer, whatever_would_be_redirected_passes_while_the_heartbeat_is_stale) 
   bed_->beat(0, 20 * static_cast<std::int64_t>(kSecond));
   for (const SteerCase& each : steer_cases()) {
     bed_->record_dnat_flows();  // cases that open a flow took its client out
-    expect(each.frame, kSteerReasons.at(each.reason).redirected ? PENSTOCK_STEER_STALE_HEARTBEAT : each.reason,
-           each.name);
+    expect(each.frame, goes_to_dataplane(each.reason) ? PENSTOCK_STEER_STALE_HEARTBEAT : each.reason, each.name);
   }
 }
 
@@ -140,7 +157,7 @@ TEST_F(Steer, queue_without_socket_passes) {
   for (const SteerCase& each : steer_cases()) {
     bed_->clear_kernel_flows();
     bed_->record_dnat_flows();
-    expect(each.frame, kSteerReasons.at(each.reason).redirected ? PENSTOCK_STEER_NO_SOCKET : each.reason, each.name);
+    expect(each.frame, goes_to_dataplane(each.reason) ? PENSTOCK_STEER_NO_SOCKET : each.reason, each.name);
   }
 }
 
@@ -209,8 +226,7 @@ TEST_F(Steer, whole_corpus_is_counted_once_each_and_as_the_plain_parser_says) {
       EXPECT_EQ(*got.reason, plain.reason) << entry.path();
     else
       EXPECT_LE(*got.reason, __u32{PENSTOCK_STEER_NOT_MESH}) << entry.path() << " " << name_or_none(got.reason);
-    const bool redirected = kSteerReasons.at(*got.reason).redirected;
-    EXPECT_EQ(got.action, static_cast<std::uint32_t>(redirected ? XDP_REDIRECT : XDP_PASS)) << entry.path();
+    EXPECT_EQ(got.action, action_of(*got.reason)) << entry.path();
   }
   EXPECT_GE(frames, 60u);
 }
@@ -235,8 +251,7 @@ TEST_F(Steer, damaged_frames_are_counted_once_each_and_as_the_plain_parser_says)
       ASSERT_EQ(name_or_none(got.reason), name_or_none(plain.reason)) << dump(frame);
     else
       ASSERT_LE(*got.reason, __u32{PENSTOCK_STEER_NOT_MESH}) << name_or_none(got.reason) << dump(frame);
-    const bool redirected = kSteerReasons.at(*got.reason).redirected;
-    ASSERT_EQ(got.action, static_cast<std::uint32_t>(redirected ? XDP_REDIRECT : XDP_PASS)) << dump(frame);
+    ASSERT_EQ(got.action, action_of(*got.reason)) << dump(frame);
     seen.insert(*got.reason);
   }
   EXPECT_GE(seen.size(), 15u) << "the damage reaches most reasons";
@@ -539,6 +554,9 @@ TEST_F(Steer, loaded_maps_have_the_sizes_of_the_abi) {
       Row{"steer_heartbeat", 4, sizeof(penstock_heartbeat), PENSTOCK_WORKER_MAX},
       Row{"steer_kernel_flows", sizeof(penstock_flow_key), sizeof(penstock_kernel_flow), PENSTOCK_KERNEL_FLOW_MAX},
       Row{"steer_dnat_flows", sizeof(penstock_steer_key), sizeof(penstock_dnat_flow), PENSTOCK_DNAT_FLOW_MAX},
+      Row{"steer_forwards", sizeof(penstock_flow_key), sizeof(penstock_forward), PENSTOCK_FORWARD_MAX},
+      Row{"steer_forward_slots", 4, sizeof(penstock_forward_slot), PENSTOCK_FORWARD_MAX},
+      Row{"steer_devices", 4, 4, PENSTOCK_PORT_MAX},
   };
   for (const Row& row : rows) {
     bpf_map_info info{};
