@@ -57,14 +57,24 @@ std::string key_of(const std::string& cluster, const config::Endpoint& endpoint)
   return cluster + " " + endpoint.address.text() + " " + std::to_string(endpoint.port);
 }
 
-/// Clusters of the configuration in its order, then those that only something draining needs.
-std::vector<EffectiveCluster> effective_clusters(const config::Config& config, const Draining& draining) {
+/// The configuration, with the clusters behind it that left it with their listener.
+config::Config with_gone_clusters(const config::Config& config, const Draining& draining) {
+  config::Config out = config;
+  for (const config::Cluster& gone : draining.clusters)
+    if (config::find_cluster(config, gone.name) == nullptr) out.clusters.push_back(gone);
+  return out;
+}
+
+/// Clusters of `config` in its order (the first `configured` are not gone), then those that only something draining
+/// needs.
+std::vector<EffectiveCluster> effective_clusters(const config::Config& config, std::size_t configured,
+                                                 const Draining& draining) {
   std::vector<EffectiveCluster> out;
   std::map<std::string_view, std::size_t> by_name;
   std::set<std::tuple<std::string_view, IpAddress, std::uint16_t>> present;
   for (const config::Cluster& cluster : config.clusters) {
     by_name.emplace(cluster.name, out.size());
-    out.push_back({cluster.name, cluster.endpoints, cluster.endpoints.size()});
+    out.push_back({cluster.name, cluster.endpoints, out.size() < configured ? cluster.endpoints.size() : 0});
     for (const config::Endpoint& endpoint : cluster.endpoints)
       present.emplace(cluster.name, endpoint.address, endpoint.port);
   }
@@ -271,9 +281,10 @@ Compiler::~Compiler() = default;
 Compiler::Compiler(Compiler&&) noexcept = default;
 Compiler& Compiler::operator=(Compiler&&) noexcept = default;
 
-Result<Compiled, Problems> Compiler::compile(const config::Config& config, const Draining& draining,
+Result<Compiled, Problems> Compiler::compile(const config::Config& present, const Draining& draining,
                                              const Health& health) {
-  const std::vector<EffectiveCluster> clusters = effective_clusters(config, draining);
+  const config::Config config = with_gone_clusters(present, draining);
+  const std::vector<EffectiveCluster> clusters = effective_clusters(config, present.clusters.size(), draining);
   const std::vector<EffectiveListener> listeners = effective_listeners(config, draining);
   if (Problems problems = check_totals(config, clusters, listeners); !problems.empty()) return problems;
 
@@ -295,7 +306,7 @@ Result<Compiled, Problems> Compiler::compile(const config::Config& config, const
   }
   out.content.cluster_policies.resize(out.content.clusters.size());
   for (const EffectiveListener& listener : listeners) builder.add_listener(listener, http);
-  out.steering = derive_steering(config, draining, steered_listeners(listeners, out.listeners));
+  out.steering = derive_steering(present, draining, steered_listeners(listeners, out.listeners));
   out.fallback = derive_fallback(effective);
 
   Problems problems = check_steering(out.steering);

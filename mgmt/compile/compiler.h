@@ -56,6 +56,9 @@ struct Draining {
   std::vector<DrainingListener> listeners;
   std::vector<DrainingEndpoint> endpoints;
   std::vector<DrainingSource> sources;
+  /// Left the configuration together with proxy listeners that drain, whose connections still ask for them: as they
+  /// were, with their weights, for as long as one of those is there.
+  std::vector<config::Cluster> clusters{};
   friend bool operator==(const Draining&, const Draining&) = default;
 };
 
@@ -64,8 +67,10 @@ struct Draining {
 [[nodiscard]] Draining removed_between(const config::Config& before, const config::Config& after);
 /// Adds `more` to `to`; of two listeners with one service the later stays.
 void merge(Draining& to, const Draining& more);
-/// Takes out what `config` has again.
+/// Takes out what `config` has again, and clusters that no draining listener names.
 void drop_returned(Draining& draining, const config::Config& config);
+/// Takes out clusters that no draining listener names.
+void drop_unused_clusters(Draining& draining);
 
 /// What XDP is to steer (mgmt/kernel writes it to the maps). Sorted and without doubles.
 struct SteeringState {

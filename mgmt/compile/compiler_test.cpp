@@ -134,6 +134,36 @@ TEST(Compiler, a_removed_proxy_listener_and_endpoint_drain_like_others) {
   EXPECT_EQ(c.content.endpoints[1].id, first.content.endpoints[1].id);
 }
 
+TEST(Compiler, a_cluster_that_leaves_with_its_proxy_listener_serves_until_that_has_drained) {
+  config::Config before = example_config();
+  before.listeners[2].mode = control::ListenerMode::proxy;
+  before.listeners[2].forwarding = control::Forwarding::fullnat;
+  before.listeners[2].protocol = IpProto::tcp;
+  config::Config after = before;
+  after.listeners.erase(after.listeners.begin() + 2);
+  after.clusters.erase(after.clusters.begin() + 1);
+  Draining draining = removed_between(before, after);
+  ASSERT_EQ(draining.clusters.size(), 1u);
+  Compiler compiler;
+  const Compiled first = compiled(compiler, before);
+  const Compiled c = compiled(compiler, after, draining);
+  EXPECT_EQ(refusal(c), "");
+  EXPECT_EQ(c.content.endpoints[2].weight, first.content.endpoints[2].weight) << "its kept connections still ask";
+  EXPECT_GT(c.content.endpoints[2].weight, 0);
+  EXPECT_EQ(c.content.clusters[1].maglev_size, first.content.clusters[1].maglev_size);
+  EXPECT_TRUE(c.endpoints[2].draining);
+  EXPECT_EQ(c.fallback.services.size(), 2u);
+
+  Draining again = draining;
+  drop_returned(again, before);
+  EXPECT_TRUE(again.clusters.empty()) << "it is back";
+  draining.listeners.clear();
+  drop_unused_clusters(draining);
+  EXPECT_TRUE(draining.clusters.empty());
+  const Compiled last = compiled(compiler, after, draining);
+  EXPECT_EQ(last.content.endpoints[2].weight, 0) << "its endpoints drain by themselves";
+}
+
 TEST(Compiler, endpoints_share_the_table_by_weight) {
   Compiler compiler;
   const auto table = table_of(compiled(compiler, example_config()), 0);

@@ -53,12 +53,38 @@ std::set<SourceKey> source_keys(const config::Config& config) {
   return out;
 }
 
+bool names(const DrainingListener& gone, std::string_view cluster) {
+  const std::vector<std::string_view> named = config::clusters_of(gone.listener);
+  return std::find(named.begin(), named.end(), cluster) != named.end();
+}
+
+/// Clusters of `before` that `after` lacks and connections of these listeners may still ask for.
+std::vector<config::Cluster> gone_clusters(const std::vector<DrainingListener>& listeners, const config::Config& before,
+                                           const config::Config& after) {
+  std::vector<config::Cluster> out;
+  for (const config::Cluster& cluster : before.clusters)
+    if (config::find_cluster(after, cluster.name) == nullptr &&
+        std::any_of(listeners.begin(), listeners.end(), [&](const DrainingListener& gone) {
+          return gone.listener.mode == control::ListenerMode::proxy && names(gone, cluster.name);
+        }))
+      out.push_back(cluster);
+  return out;
+}
+
 }  // namespace
+
+void drop_unused_clusters(Draining& draining) {
+  std::erase_if(draining.clusters, [&](const config::Cluster& cluster) {
+    return std::none_of(draining.listeners.begin(), draining.listeners.end(),
+                        [&](const DrainingListener& gone) { return names(gone, cluster.name); });
+  });
+}
 
 Draining removed_between(const config::Config& before, const config::Config& after) {
   Draining out;
   for (const config::Listener& listener : before.listeners)
     if (!has_service(after, listener)) out.listeners.push_back({listener, true});
+  out.clusters = gone_clusters(out.listeners, before, after);
   const std::set<EndpointKey> endpoints = endpoints_of(after);
   for (const config::Cluster& cluster : before.clusters)
     for (const config::Endpoint& endpoint : cluster.endpoints)
@@ -74,6 +100,10 @@ void merge(Draining& to, const Draining& more) {
     std::erase_if(to.listeners, [&](const auto& other) { return same_service(other.listener, listener.listener); });
     to.listeners.push_back(listener);
   }
+  for (const config::Cluster& cluster : more.clusters) {
+    std::erase_if(to.clusters, [&](const config::Cluster& other) { return other.name == cluster.name; });
+    to.clusters.push_back(cluster);
+  }
   std::set<EndpointKey> endpoints;
   for (const DrainingEndpoint& e : to.endpoints) endpoints.insert(key_of(e.cluster, e.endpoint));
   for (const DrainingEndpoint& e : more.endpoints)
@@ -86,6 +116,9 @@ void merge(Draining& to, const Draining& more) {
 
 void drop_returned(Draining& draining, const config::Config& config) {
   std::erase_if(draining.listeners, [&](const auto& gone) { return has_service(config, gone.listener); });
+  std::erase_if(draining.clusters,
+                [&](const config::Cluster& gone) { return config::find_cluster(config, gone.name) != nullptr; });
+  drop_unused_clusters(draining);
   const std::set<EndpointKey> endpoints = endpoints_of(config);
   std::erase_if(draining.endpoints,
                 [&](const auto& gone) { return endpoints.contains(key_of(gone.cluster, gone.endpoint)); });

@@ -188,6 +188,8 @@ bool Publisher::advance_draining(const DataplaneClient* client, Instant now, com
     }
     next.listeners.push_back(std::move(listener));
   }
+  next.clusters = draining_.clusters;
+  compile::drop_unused_clusters(next);
   for (const compile::DrainingEndpoint& endpoint : draining_.endpoints) {
     if (ended(endpoint))
       changed = true;

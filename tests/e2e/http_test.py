@@ -5,6 +5,7 @@ Servers   web1 and web2 are clusters of one endpoint each, `both` has both, `dea
 import concurrent.futures
 import email.utils
 import hashlib
+import json
 import os
 import re
 import socket
@@ -118,12 +119,14 @@ def configuration(lab):
     clusters = [cluster("web1", (server4(1), PORT)), cluster("web1-v6", (server6(1), PORT)), cluster("web2", (server4(2), PORT)),
                 cluster("both", (server4(1), PORT), (server4(2), PORT)),
                 cluster("told", (server4(1), TOLD), proxy_protocol="v2"),
+                cluster("behind", (server4(1), TOLD), proxy_protocol="v2"),
                 cluster("sticky", (server4(1), PORT), (server4(2), PORT), session_affinity={"cookie": "at"}),
                 cluster("dead", (server4(1), NOBODY)), cluster("half", (server4(1), NOBODY), (server4(1), PORT))]
     listeners = [{"name": f"http-{address[0]}", "address": address, "port": 80, "protocol": "http", "mode": "proxy",
                   "virtual_hosts": virtual} for address, virtual in ((VIP4, hosts), (VIP6, hosts6))]
     listeners[0]["http"] = {"max_request_body": "512MiB", "connect": {"allow": [f"*.test:{PORT}"], "cluster": "web2"}}
-    listeners += [{"name": "behind", "address": VIP4, "port": 81, "protocol": "http", "proxy_protocol": "accept", "virtual_hosts": hosts},
+    behind = json.loads(json.dumps(hosts).replace('"cluster": "told"', '"cluster": "behind"'))
+    listeners += [{"name": "behind", "address": VIP4, "port": 81, "protocol": "http", "proxy_protocol": "accept", "virtual_hosts": behind},
                   {"name": "through", "address": VIP4, "port": 82, "protocol": "tcp", "mode": "proxy", "cluster": "told"}]
     return lab.config(clusters, listeners)
 
@@ -297,7 +300,8 @@ class Http(unittest.TestCase):
             connection.connect((VIP4, 81))
             self.assertNotIn(b"Connection: close", served(connection, b"PROXY UNKNOWN\r\n" + request))
         whole = configuration(self.lab)
-        less = {**whole, "listeners": [one for one in whole["listeners"] if one["name"] != "behind"]}
+        # Its cluster goes with it, and answers until it has drained.
+        less = {**whole, **{kind: [one for one in whole[kind] if one["name"] != "behind"] for kind in ("listeners", "clusters")}}
         try:
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 last = pool.submit(asked_until_last, busy)
