@@ -177,7 +177,11 @@ void SteerBed::clear_dnat_flows() {
 void SteerBed::forward(const penstock_flow_key& flow, std::uint32_t index, penstock_forward_slot slot) {
   if (slot.generation == 0) slot.generation = 1;
   set_slot(index, slot);
-  put(map("steer_forwards"), flow, penstock_forward{index, slot.generation});
+  set_entry(flow, {index, slot.generation});
+}
+
+void SteerBed::set_entry(const penstock_flow_key& flow, const penstock_forward& entry) {
+  put(map("steer_forwards"), flow, entry);
 }
 
 penstock_forward_slot SteerBed::slot(std::uint32_t index) const {

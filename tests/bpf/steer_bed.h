@@ -50,6 +50,7 @@ class SteerBed {
   [[nodiscard]] std::size_t dnat_flows() const;
   /// Packets of `flow` are forwarded as slot `index` says, which is live from now on.
   void forward(const penstock_flow_key& flow, std::uint32_t index, penstock_forward_slot slot);
+  void set_entry(const penstock_flow_key& flow, const penstock_forward& entry);
   [[nodiscard]] penstock_forward_slot slot(std::uint32_t index) const;
   void set_slot(std::uint32_t index, const penstock_forward_slot& slot);
   [[nodiscard]] std::size_t forwards() const { return entries("steer_forwards", sizeof(penstock_flow_key)); }
