@@ -47,6 +47,7 @@ enum FlowFlags : std::uint8_t {
   kFlowOver = 16,  ///< with kFlowProxy: both ends have closed, only TIME-WAIT is left; no longer counted as active
   kFlowDownstreamLeg = 32,  ///< with kFlowProxy: the client's leg alone; the reverse key is what we send
   kFlowUpstreamLeg = 64,    ///< with kFlowProxy: the endpoint's leg alone; the forward key is what we send
+  kFlowForwarded = 128,     ///< tier X: the XDP program forwards it, and counts it in slots that the worker folds
   kFlowProxy = 8  ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
 };
 

@@ -116,7 +116,7 @@ Result<DirectView> open_direct(const std::string& api_socket) {
     port.ifindex = told.ifindex();
     port.queues = told.queues();
     port.present = port.attached = port.served = told.up();
-    port.steering = std::nullopt;
+    port.steering = port.redirect_target = std::nullopt;
     port.values = telemetry::port_values(segment, told.index());
     report.ports.push_back(std::move(port));
   }

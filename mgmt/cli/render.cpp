@@ -1,5 +1,6 @@
 #include "mgmt/cli/render.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <map>
@@ -32,8 +33,33 @@ std::string colored(const std::string& word, bool good, bool bad, Style style) {
   return std::string{good ? "\033[32m" : bad ? "\033[31m" : "\033[33m"} + word + "\033[0m";
 }
 
+/// "-" when it cannot be told.
+std::string known_yes_no(const Json& row, const char* key) {
+  const auto value = row.find(key);
+  return value == row.end() || value->is_null() ? "-" : yes_no(*value);
+}
+
+/// Why the program cannot send frames to ports by itself, each reason once.
+std::string redirect_obstacles(const Json& ports) {
+  std::vector<std::pair<std::string, std::string>> ports_by_reason;
+  for (const Json& port : ports) {
+    const std::string reason = port.value("redirect_obstacle", "");
+    if (reason.empty()) continue;
+    const auto known = std::find_if(ports_by_reason.begin(), ports_by_reason.end(),
+                                    [&](const auto& entry) { return entry.first == reason; });
+    if (known == ports_by_reason.end())
+      ports_by_reason.emplace_back(reason, text(port["name"]));
+    else
+      known->second += ", " + text(port["name"]);
+  }
+  std::string out;
+  for (const auto& [reason, names] : ports_by_reason) out += "XDP does not send to " + names + ": " + reason + "\n";
+  return out;
+}
+
 std::string ports_table(const Json& ports) {
-  Table table{{"PORT", "NETNS", "STATE", "MODE", ">QUEUES", "SELF-TEST", ">STEERED", ">PASSED", ">RX", ">TX", "ERROR"}};
+  Table table{{"PORT", "NETNS", "STATE", "MODE", ">QUEUES", "SELF-TEST", "XDP SENDS", ">STEERED", ">PASSED",
+               ">FORWARDED", ">RX", ">TX", "ERROR"}};
   for (const Json& port : ports) {
     const std::string state = port["steering"] == true       ? "steering"
                               : port["served"].get<bool>()   ? "served"
@@ -41,11 +67,13 @@ std::string ports_table(const Json& ports) {
                               : port["present"].get<bool>()  ? "present"
                                                              : "absent";
     table.add({text(port["name"]), text(port["netns"]), state, text(port["mode"]), text(port["queues"]),
-               text(port["self_test"]), short_count(count(port, "steered_frames")),
-               short_count(count(port, "passed_frames")), short_count(count(port, "received_frames_total")),
-               short_count(count(port, "sent_frames_total")), text(port["error"])});
+               text(port["self_test"]), known_yes_no(port, "redirect_target"),
+               short_count(count(port, "steered_frames")), short_count(count(port, "passed_frames")),
+               short_count(count(port.value("reasons", Json::object()), "forwarded")),
+               short_count(count(port, "received_frames_total")), short_count(count(port, "sent_frames_total")),
+               text(port["error"])});
   }
-  return table.text();
+  return table.text() + redirect_obstacles(ports);
 }
 
 std::string workers_table(const Json& workers) {

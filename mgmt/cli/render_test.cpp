@@ -86,6 +86,38 @@ TEST(Render, warnings_stand_below_the_verdict_and_do_not_change_it) {
               StartsWith("ok\n  warning: no hugepages: 46 are needed\n"));
 }
 
+TEST(Render, ports_that_xdp_cannot_send_to_say_why_once) {
+  telemetry::Report report = sample();
+  report.ports[0].redirect_target = true;
+  report.ports[0].steer[PENSTOCK_STEER_FORWARDED] = 31'000;
+  EXPECT_THAT(render_ports(telemetry::status_json(report)), ::testing::ContainsRegex("veth0 .* yes .* 31.0k"));
+  telemetry::PortReport port = report.ports[0];
+  port.redirect_target = false;
+  port.redirect_obstacle = "GRO is off (ethtool -K eth0 gro on)";
+  for (const char* name : {"veth1", "veth2"}) {
+    port.name = name;
+    report.ports.push_back(port);
+  }
+  port.name = "veth3";
+  port.redirect_target = std::nullopt;
+  port.redirect_obstacle.clear();
+  report.ports.push_back(port);
+  EXPECT_THAT(render_status(telemetry::status_json(report), {}),
+              HasSubstr("\nXDP does not send to veth1, veth2: GRO is off (ethtool -K eth0 gro on)\n"));
+}
+
+TEST(Render, a_flow_shows_its_tier) {
+  telemetry::FlowList list;
+  for (const bool forwarded : {false, true}) {
+    telemetry::FlowRow row;
+    row.forwarded = forwarded;
+    list.rows.push_back(row);
+  }
+  const std::string text = render_flows(telemetry::flows_json(list, sample()));
+  EXPECT_THAT(text, HasSubstr(" l4 "));
+  EXPECT_THAT(text, HasSubstr(" xdp "));
+}
+
 TEST(Render, counters_leave_out_zeros_on_request) {
   const Json counters = telemetry::counters_json(sample());
   EXPECT_THAT(render_counters(counters, false), HasSubstr("no_endpoint"));

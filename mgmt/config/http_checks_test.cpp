@@ -329,7 +329,22 @@ TEST(HttpAdvice, large_frames_are_recommended_where_they_are_possible_and_undeci
   EXPECT_NE(advised(with("  - {name: a}\n  - {name: b}\n"), {6, 9}).find("port `a` and 1 other do not say"),
             std::string::npos);
   const std::string passed_on = "  - {name: t, address: 10.96.0.9, port: 81, protocol: tcp, cluster: web}\n";
-  EXPECT_EQ(advised(http + passed_on + "ports: [{name: a}]\n", {6, 9}), "");
+  EXPECT_EQ(advised(http + passed_on + "ports: [{name: a}]\n", {6, 9}).find("large_frames"), std::string::npos);
+}
+
+TEST(HttpAdvice, gro_is_recommended_where_packets_are_passed_on_and_nobody_decided) {
+  const auto text = [](const std::string& more, const std::string& ports) {
+    return kHead + "  - {name: t, address: 10.96.0.9, port: 81, protocol: tcp, cluster: web" + more + "}\n" + ports;
+  };
+  const std::string ports = "ports: [{name: a}]\n";
+  EXPECT_EQ(advised(text("", ports), {6, 3}),
+            "note: f:7:5: listeners of mode l4 leave hot flows to the XDP program, which can send to a veth only while "
+            "its other end has GRO (`ethtool -K eth0 gro on` in the pods (`penstock ports` says which; "
+            "docs/guide/tiers.md); `xdp_forwarding` of a listener says true or false to it)\n");
+  EXPECT_EQ(advised(text("", ports), {6, 2}), "") << "nobody could tell";
+  EXPECT_EQ(advised(text("", ""), {6, 3}), "") << "no port";
+  EXPECT_EQ(advised(text(", xdp_forwarding: true", ports), {6, 3}), "");
+  EXPECT_EQ(advised(text(", mode: proxy", ports), {6, 3}), "");
 }
 
 const Row kPolicyRows[] = {

@@ -139,6 +139,7 @@ void Daemon::lost(const DataplaneClient::Pointer& client, const std::string& why
   sampler_.reset();
   dataplane_state_.Clear();
   adopted_warnings_.clear();
+  forwards_told_.reset();
   fresh_client_ = in_force_ = restored_ = false;
   if (ports_) ports_->dataplane_changed(nullptr);
   wakeup_.notify();
@@ -255,6 +256,9 @@ Task<Status> Daemon::bring_up(DataplaneClient::Pointer client) {
   in_force_ = true;
   done = publisher_->apply_kernel();
   co_await ports_->reconcile(client, true);
+  // Last, when packets already come to the new process: flows that a predecessor had in tier X are its own from then
+  // on.
+  co_await tell_forwards(client);
   co_return done;
 }
 
@@ -282,6 +286,8 @@ Task<void> Daemon::pass() {
   }
   const DataplaneClient::Pointer present = client();
   co_await ports_->reconcile(present, in_force_);
+  const DataplaneClient::Pointer in_force = in_force_ ? present : DataplaneClient::Pointer{};
+  co_await tell_forwards(in_force);
   if (ports_->local_interfaces() != fallback_interfaces_) {
     fallback_interfaces_ = ports_->local_interfaces();
     (void)publisher_->apply_kernel();
@@ -346,6 +352,7 @@ Task<void> Daemon::stop_everything() {
   tick_timer_.cancel();
   pump_.reset();
   access_pump_.reset();
+  redirect_events_.reset();
   in_force_ = false;
   if (options_.leave_running) {
     if (supervisor_) supervisor_->leave();

@@ -4,11 +4,12 @@
 //           makes every change, one at a time: apply jobs, a new dataplane, port changes, drains. Callbacks only note
 //           what happened and wake it.
 // Order     a dataplane comes up: old flows, ports, snapshot, heartbeats (from here on the program redirects), then
-//           self-tests. Changes and removals: mgmt/publish/publisher.h.
+//           self-tests, then tier X (forwarding.cpp). Changes and removals: mgmt/publish/publisher.h.
 // Errors    start() tells all problems; later ones are status, log and the answer to whoever asked.
 // Not here  command line and signals (main.cpp), what status says (daemon_report.cpp).
 #pragma once
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -75,6 +76,9 @@ class Daemon : public api::Backend {
   [[nodiscard]] Task<void> restore_flows(DataplaneClient& client);
   [[nodiscard]] Task<Problems> put_in_force(DataplaneClient::Pointer client);
   void lost(const DataplaneClient::Pointer& client, const std::string& why);
+  void watch_redirect_targets();
+  [[nodiscard]] std::uint64_t redirect_mask() const;
+  [[nodiscard]] Task<void> tell_forwards(DataplaneClient::Pointer client);
   [[nodiscard]] Task<void> pass();
   [[nodiscard]] Task<void> run_jobs();
   [[nodiscard]] Task<api::ApplyResult> run_job(const Job& job);
@@ -106,6 +110,7 @@ class Daemon : public api::Backend {
   std::unique_ptr<KernelPath> kernel_;
   std::unique_ptr<publish::Publisher> publisher_;
   std::unique_ptr<PortReconciler> ports_;
+  std::unique_ptr<boost::asio::posix::stream_descriptor> redirect_events_;
   std::unique_ptr<Supervisor> supervisor_;
   std::unique_ptr<QuestionPump> pump_;
   health::Checker checker_;
@@ -129,10 +134,13 @@ class Daemon : public api::Backend {
   std::vector<std::string> start_warnings_;    ///< about the machine
   std::vector<std::string> adopted_warnings_;  ///< about the dataplane that was there before
   std::string last_pass_error_;
+  std::string forwards_error_;
+  std::optional<std::uint64_t> forwards_told_;  ///< redirect targets as the connected dataplane knows them
   telemetry::ConfigReport config_report_;
   Instant started_{};
   std::uint64_t ticks_{};
   bool started_up_{};
+  bool redirects_watched_{};
   bool fresh_client_{};  ///< connected, not brought up yet
   bool in_force_{};      ///< the connected dataplane has ports, snapshot and heartbeats
   bool restored_{};      ///< the connected dataplane has the predecessor's flows
@@ -143,6 +151,9 @@ class Daemon : public api::Backend {
   bool stopping_{};
   bool stopped_{};
 };
+
+/// The first minor of the control protocol whose dataplanes know Forwards.
+inline constexpr std::uint32_t kForwardsMinor = 3;
 
 /// Names of files below runtime_dir.
 inline constexpr const char* kApiSocket = "penstockd.sock";

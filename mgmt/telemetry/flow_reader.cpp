@@ -78,6 +78,7 @@ FlowRow row_of_record(const Record& record, std::uint32_t worker, std::uint32_t 
   row.source = control::destination_of(reverse);
   row.source_port = reverse.dst_port.host();
   row.state = forward.state;
+  row.forwarded = (forward.flags & control::kFlowForwarded) != 0;
   row.proxied = (forward.flags & control::kFlowProxy) != 0;
   row.listener_id = cold.listener_id;
   row.endpoint_id = cold.endpoint_id;

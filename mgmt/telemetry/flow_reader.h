@@ -23,7 +23,8 @@ struct FlowRow {
   IpAddress client, service, source, endpoint;  ///< source: what the endpoint sees as its peer
   std::uint16_t client_port{}, service_port{}, source_port{}, endpoint_port{};
   control::FlowState state{control::FlowState::free};
-  bool proxied{};  ///< ends here; the rest of it is in connection_reader.h
+  bool forwarded{};  ///< tier X: the XDP program forwards it
+  bool proxied{};    ///< ends here; the rest of it is in connection_reader.h
   std::uint32_t listener_id{};
   std::uint32_t endpoint_id{};
   std::uint32_t out_port{};  ///< port index towards the client

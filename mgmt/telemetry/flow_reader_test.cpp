@@ -76,6 +76,18 @@ FlowList read(const ArenaBuilder& arena, const FlowFilter& filter = {}) {
   return read_flows(arenas, filter, kNow);
 }
 
+TEST(FlowReader, flows_that_xdp_forwards_are_told_apart) {
+  ArenaBuilder arena{4};
+  arena.put(0, "10.0.0.5", 1);
+  arena.put(1, "10.0.0.5", 2);
+  arena.direction(1, 0).flags = control::kFlowForwarded;
+  const FlowList list = read(arena);
+  ASSERT_EQ(list.rows.size(), 2u);
+  EXPECT_FALSE(list.rows[0].forwarded);
+  EXPECT_TRUE(list.rows[1].forwarded);
+  EXPECT_FALSE(list.rows[1].proxied);
+}
+
 TEST(FlowReader, a_record_is_told_with_its_translation_and_sums) {
   ArenaBuilder arena{4};
   arena.put(1, "10.0.0.5", 4242);

@@ -44,10 +44,12 @@ struct PortReport {
   std::uint32_t index{};
   std::uint32_t ifindex{};
   std::uint32_t queues{};
-  bool present{};                       ///< the interface exists
-  bool attached{};                      ///< our program is on it
-  bool served{};                        ///< the dataplane has it
-  std::optional<bool> steering{false};  ///< the program redirects; empty when it cannot be told
+  bool present{};                              ///< the interface exists
+  bool attached{};                             ///< our program is on it
+  bool served{};                               ///< the dataplane has it
+  std::optional<bool> steering{false};         ///< the program redirects; empty when it cannot be told
+  std::optional<bool> redirect_target{false};  ///< the program can send frames to it by itself (tier X); as above
+  std::string redirect_obstacle;               ///< why it cannot, with the remedy
   bool optional{};
   std::string mode;       ///< native or generic
   std::string self_test;  ///< passed, failed, pending

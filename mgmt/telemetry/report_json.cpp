@@ -21,6 +21,7 @@ const char* text_of(control::Forwarding forwarding) {
   return forwarding == control::Forwarding::dnat ? "dnat" : "fullnat";
 }
 const char* tier_of(bool proxied) { return proxied ? "proxy" : "l4"; }
+const char* tier_of(const FlowRow& row) { return row.forwarded ? "xdp" : tier_of(row.proxied); }
 const char* text_of(control::Policy policy) {
   switch (policy) {
     case control::Policy::allow:
@@ -65,6 +66,8 @@ Json port_json(const PortReport& port) {
            {"attached", port.attached},
            {"served", port.served},
            {"steering", port.steering ? Json(*port.steering) : Json(nullptr)},
+           {"redirect_target", port.redirect_target ? Json(*port.redirect_target) : Json(nullptr)},
+           {"redirect_obstacle", port.redirect_obstacle},
            {"optional", port.optional},
            {"mode", port.mode},
            {"self_test", port.self_test},
@@ -279,7 +282,7 @@ Json flows_json(const FlowList& flows, const Report& report) {
   Json out{{"active", flows.active}, {"matched", flows.matched}, {"flows", Json::array()}};
   for (const FlowRow& row : flows.rows)
     out["flows"].push_back({{"service_name", listener_name(report, row.listener_id)},
-                            {"tier", tier_of(row.proxied)},
+                            {"tier", tier_of(row)},
                             {"protocol", text_of(row.proto)},
                             {"client", host_port_text(row.client, row.client_port)},
                             {"service", host_port_text(row.service, row.service_port)},
