@@ -32,7 +32,7 @@ std::string ControlServer::run() {
     for (const int fd : dataplane_.event_fds()) waiting.push_back({fd, POLLIN, 0});
     const auto wait = std::chrono::duration_cast<std::chrono::milliseconds>(dataplane_.on_time(monotonic_now()));
     tell_lost_ports();
-    ::poll(waiting.data(), waiting.size(), static_cast<int>(wait.count()) + 1);
+    ::poll(waiting.data(), waiting.size(), wait.count() == 0 ? 0 : static_cast<int>(wait.count()) + 1);
     if (waiting[0].revents != 0) {
       signalfd_siginfo info{};
       [[maybe_unused]] const ssize_t octets = ::read(signals_.get(), &info, sizeof info);
@@ -146,6 +146,8 @@ Status ControlServer::command(control::Received& received) {
       if (received.fds.size() != envelope.restore_flows().arenas())
         return Problem{"restore", "another number of arenas came than announced", ""};
       return dataplane_.restore_flows(std::move(received.fds));
+    case v1::Envelope::kForwards:
+      return dataplane_.set_forwards(envelope.forwards(), std::move(received.fds));
     case v1::Envelope::kShutdown:
       stop_reason_ = "told to: " + envelope.shutdown().reason();
       return Done{};

@@ -118,6 +118,7 @@ Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
   worker::WorkerPort& port = ports_[index];
   port.present = true;
   port.verify_checksums = message.verify_checksums();
+  port.redirect_target = redirect_target(index);
   port.mtu = static_cast<std::uint16_t>(message.mtu());
   port.queues = static_cast<std::uint16_t>(message.queues());
   std::copy(message.mac().begin(), message.mac().end(), port.mac.octets.begin());
@@ -193,6 +194,56 @@ Status Dataplane::set_heartbeats(Fd map) {
   return Done{};
 }
 
+/// The first maps, and other ones than before, hold what a predecessor or nobody wrote: they are emptied before a
+/// worker sees them, and flows that are in them come to the workers by that.
+///
+/// Nothing takes entries out when this process ends, in order or not. Whoever ends it restarts it, and flows that are
+/// forwarded meanwhile never notice; the successor restores their records and empties the maps by this same way. A
+/// daemon that ends for good removes the programs, and with them the maps.
+Status Dataplane::set_forwards(const v1::Forwards& message, std::vector<Fd> maps) {
+  if (maps.size() != 2) return Problem{"forwards", "came without its two maps", ""};
+  auto opened = ForwardMaps::open(std::move(maps[0]), std::move(maps[1]));
+  if (!opened) return opened.error();
+  const bool known = !forward_maps_.empty() && forward_maps_.back().same(*opened);
+  if (known && message.ports() == forward_ports_) return Done{};
+  if (!known) {
+    if (auto cleared = opened->clear(); !cleared) return cleared;
+    // Older slots stay mapped: a worker may be reading.
+    forward_maps_.push_back(std::move(*opened));
+    for (std::size_t i = 0; i < workers_->size(); ++i) workers_->forwards(i).set_slots(forward_maps_.back().slots());
+  }
+  forward_ports_ = message.ports();
+  for (PortIndex index = 0; index < control::kPortMax; ++index)
+    ports_[index].redirect_target = ports_[index].present && redirect_target(index);
+  return publish_view();
+}
+
+void Dataplane::serve_forwards() {
+  if (forward_maps_.empty()) return;
+  std::size_t left = kForwardOrdersPerTurn;
+  for (std::size_t i = 0; i < workers_->size(); ++i) {
+    worker::ForwardExchange& exchange = workers_->forwards(i);
+    exchange.awake();
+    worker::ForwardOrder order;
+    for (; left != 0 && exchange.next(order); --left)
+      exchange.acknowledge(order, forward_maps_.back().carry_out(order));
+  }
+}
+
+/// False when there are orders already.
+bool Dataplane::sleep_on_forwards() {
+  bool idle = true;
+  for (std::size_t i = 0; i < workers_->size() && !forward_maps_.empty(); ++i)
+    idle = workers_->forwards(i).sleep() && idle;
+  return idle;
+}
+
+std::vector<int> Dataplane::event_fds() const {
+  std::vector<int> fds = watch_.event_fds();
+  fds.push_back(workers_->forward_bell().get());
+  return fds;
+}
+
 Status Dataplane::restore_flows(std::vector<Fd> arenas) {
   if (had_port_)
     return Problem{"restore", "comes too late: ports were added already", "restore before the first AddPort"};
@@ -218,6 +269,8 @@ void Dataplane::lose_port(PortIndex index, const std::string& reason) {
 }
 
 void Dataplane::on_events() {
+  std::uint64_t rings = 0;
+  if (::read(workers_->forward_bell().get(), &rings, sizeof rings) > 0) serve_forwards();
   for (const PortIndex port : watch_.read_events()) lose_port(port, "the interface is gone");
 }
 
@@ -235,6 +288,8 @@ Duration Dataplane::on_time(Instant now) {
     publisher_->collect();
   }
   if (changed) static_cast<void>(publish_view());
+  serve_forwards();
+  if (!sleep_on_forwards()) return Duration{};
   if (!watch_.dirty()) return kRefreshPeriod;
   return std::clamp<Duration>(resolve_not_before_ - now, milliseconds{1}, kRefreshPeriod);
 }

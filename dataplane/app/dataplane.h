@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "dataplane/app/forward_maps.h"
 #include "dataplane/app/heartbeat_map.h"
 #include "dataplane/app/next_hop_watch.h"
 #include "dataplane/app/options.h"
@@ -22,6 +23,8 @@ namespace penstock::app {
 
 inline constexpr std::chrono::milliseconds kResolveWait{500};
 inline constexpr std::chrono::seconds kAdoptionWait{2};
+/// Orders of tier X carried out in a row, some milliseconds; then commands and events have their turn.
+inline constexpr std::size_t kForwardOrdersPerTurn = 1024;
 
 /// A port that went without being told to.
 struct LostPort {
@@ -40,6 +43,8 @@ class Dataplane {
   [[nodiscard]] Status remove_port(PortIndex index);
   [[nodiscard]] Status publish_snapshot(const control::v1::PublishSnapshot& message, Fd memory);
   [[nodiscard]] Status set_heartbeats(Fd map);
+  /// `maps`: steer_forwards and steer_forward_slots.
+  [[nodiscard]] Status set_forwards(const control::v1::Forwards& message, std::vector<Fd> maps);
   [[nodiscard]] Status restore_flows(std::vector<Fd> arenas);
   [[nodiscard]] control::v1::State state() const;
   [[nodiscard]] control::v1::Hello hello() const;
@@ -47,7 +52,7 @@ class Dataplane {
   [[nodiscard]] Result<std::vector<Fd>> hello_fds(bool reader) const;
 
   /// Readable: call on_events().
-  [[nodiscard]] std::vector<int> event_fds() const { return watch_.event_fds(); }
+  [[nodiscard]] std::vector<int> event_fds() const;
   void on_events();
   /// Housekeeping; returns when it wants to be called again at the latest.
   Duration on_time(Instant now);
@@ -59,6 +64,9 @@ class Dataplane {
   Dataplane() = default;
   [[nodiscard]] Status publish_view();
   void tell_time();
+  [[nodiscard]] bool redirect_target(PortIndex index) const { return ((forward_ports_ >> index) & 1) != 0; }
+  void serve_forwards();
+  [[nodiscard]] bool sleep_on_forwards();
   void wait_for_next_hops();
   void lose_port(PortIndex index, const std::string& reason);
   [[nodiscard]] control::v1::PortState port_state(const io::DpdkPort& port) const;
@@ -70,6 +78,7 @@ class Dataplane {
   worker::ViewExchange exchange_;
   std::unique_ptr<worker::ViewPublisher> publisher_;
   std::vector<HeartbeatMap> heartbeats_;
+  std::vector<ForwardMaps> forward_maps_;
   std::unique_ptr<WorkerPool> workers_;
   std::unique_ptr<io::PortTable> table_;
   NextHopWatch watch_;
@@ -79,6 +88,7 @@ class Dataplane {
   std::shared_ptr<const worker::HttpView> http_;  // of snapshot_
   std::vector<control::NextHopIndex> endpoint_next_hops_;
   std::array<worker::WorkerPort, control::kPortMax> ports_{};
+  std::uint64_t forward_ports_{};  // as the daemon said, also of ports that are not there yet
   std::vector<LostPort> lost_;
   bool had_port_{};
   Instant resolve_not_before_{};

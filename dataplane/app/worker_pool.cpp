@@ -37,7 +37,7 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
   pool->cpus_ = options.cpus;
   std::vector<io::PacketIo*> ios;
   for (unsigned i = 0; i < options.workers; ++i) {
-    Part& part = *pool->parts_.emplace_back(std::make_unique<Part>());
+    Part& part = *pool->parts_.emplace_back(std::make_unique<Part>(worker::forward_share(i, options.workers)));
     auto arena = SharedMemory::create("penstock-flows-" + std::to_string(i), control::flow_arena_octets(options.flows),
                                       hugepages);
     if (!arena) return arena.error();
@@ -73,6 +73,8 @@ Result<std::unique_ptr<WorkerPool>> WorkerPool::create(const Options& options, c
     wiring.views = &views;
     wiring.handoff = pool->handoff_.get();
     wiring.question_doorbell = &part.doorbell;
+    wiring.forwards = &part.forwards;
+    wiring.forward_doorbell = &pool->forward_bell_;
     part.worker = std::make_unique<worker::Worker>(config, wiring);
   }
   return pool;

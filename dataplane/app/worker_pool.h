@@ -42,6 +42,9 @@ class WorkerPool {
   [[nodiscard]] int question_fd(std::size_t index) const { return parts_[index]->doorbell.fd(); }
   /// The daemon writes it to wake the worker.
   [[nodiscard]] int answer_fd(std::size_t index) const { return parts_[index]->io.event_fd(); }
+  [[nodiscard]] worker::ForwardExchange& forwards(std::size_t index) { return parts_[index]->forwards; }
+  /// A worker writes it when it has an order for tier X and the control thread sleeps.
+  [[nodiscard]] const Fd& forward_bell() const { return forward_bell_.event(); }
 
  private:
   class EventDoorbell final : public worker::Doorbell {
@@ -49,21 +52,25 @@ class WorkerPool {
     EventDoorbell();
     void ring() override;
     [[nodiscard]] int fd() const { return event_.get(); }
+    [[nodiscard]] const Fd& event() const { return event_; }
 
    private:
     Fd event_;
   };
   struct Part {
+    explicit Part(worker::ForwardShare share) : forwards{share} {}
     io::DpdkIo io;
     EventDoorbell doorbell;
     SharedMemory arena;
     SharedMemory connection_arena;
+    worker::ForwardExchange forwards;
     std::unique_ptr<worker::Worker> worker;
   };
   WorkerPool() = default;
   void run(std::size_t index);
 
   std::vector<int> cpus_;
+  EventDoorbell forward_bell_;
   std::vector<std::unique_ptr<Part>> parts_;
   std::unique_ptr<worker::HandoffMesh> handoff_;
   std::atomic<bool> stop_{};

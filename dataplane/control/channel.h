@@ -25,7 +25,7 @@ inline constexpr std::size_t kChannelOctetsMax = 64 * 1024;
 inline constexpr std::size_t kChannelFdsMax = 80;  ///< a Hello of 16 workers carries 65
 /// First fields of a Hello. Another major is refused, a minor below kProtocolMinorMin too; a higher minor only adds.
 inline constexpr std::uint32_t kProtocolMajor = 1;
-inline constexpr std::uint32_t kProtocolMinor = 2;
+inline constexpr std::uint32_t kProtocolMinor = 3;
 inline constexpr std::uint32_t kProtocolMinorMin = 2;  ///< 1 knew neither HTTP in snapshots nor segment layout 3
 [[nodiscard]] constexpr bool protocol_spoken(std::uint32_t major, std::uint32_t minor) {
   return major == kProtocolMajor && minor >= kProtocolMinorMin;

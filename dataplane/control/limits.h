@@ -31,6 +31,9 @@ inline constexpr std::size_t kStatSlotMax = 16384;       ///< counters slots for
 inline constexpr std::size_t kNextHopMax = 32768;        ///< distinct endpoint addresses
 inline constexpr std::size_t kQuestionRingSlots = 1024;  ///< open questions of one worker, power of two
 inline constexpr std::size_t kAnswerRingSlots = 1024;    ///< answers under way to one worker, power of two
+inline constexpr std::size_t kForwardPairMax = PENSTOCK_FORWARD_MAX / 2;  ///< flows in tier X, all workers
+inline constexpr std::uint32_t kForwardPackets = 8;      ///< both directions, between two folds: makes a flow hot
+inline constexpr std::uint32_t kForwardIdleMs = 10'000;  ///< a flow in tier X that is silent this long is lifted
 // Of listeners of HTTP; numbers are of one snapshot, all listeners or clusters.
 inline constexpr std::size_t kHttpListenerMax = 1024;
 inline constexpr std::size_t kRouteClusterMax = 65536;  ///< cluster names of all route tables

@@ -22,7 +22,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31676573'736e6570;  // "pensseg1"
-inline constexpr std::uint32_t kSegmentLayout = 7;
+inline constexpr std::uint32_t kSegmentLayout = 8;
 
 struct PortCounters {
   Counter rx_frames, rx_octets, tx_frames, tx_octets, dropped, handed_off, probes, zero;
@@ -88,6 +88,11 @@ struct alignas(64) WorkerCounters {
   Counter icmp_translated, icmp_consumed, echo_replies, neighbor_replies, resets_sent, too_big_sent;
   Counter handoff_in, handoff_out;
   Counter checksum_completed;  ///< partial checksums that were completed
+  // Tier X: flows that the XDP program forwards by itself.
+  Counter forwards_active;  ///< gauge
+  Counter forwards_begun, forwards_ended;
+  Counter forward_full;    ///< hot flows that found no pair of slots free, once per look
+  Counter forward_failed;  ///< entries that the kernel did not take
   ProxyCounters proxy;
   std::array<Counter, kDropReasonMax> drops;
   std::array<PortCounters, kPortMax> ports;

@@ -27,6 +27,9 @@ void Worker::State::adopt_view() {
     if (snapshot.epoch() != 0) relay.configure(relay::settings_of(snapshot.node()));
     content_hash = snapshot.content_hash();
     decisions.clear();  // other rules, other answers
+    const auto listeners = snapshot.listeners();
+    listeners_forward = std::any_of(listeners.begin(), listeners.end(),
+                                    [](const auto& l) { return (l.flags & control::kListenerForward) != 0; });
   }
   const HttpView* const http_view = view->http.get();
   if (http_view != adopted_http) {
@@ -36,6 +39,7 @@ void Worker::State::adopt_view() {
     else
       http.configure(&http_view->config, http_view->scratch[config.index].get());
   }
+  adopt_forwards();
   counters.adopted_epoch.set(snapshot.epoch());
   views.adopted[config.index].generation.store(view->generation, std::memory_order_release);
 }
@@ -45,17 +49,20 @@ bool Worker::State::housekeeping() {
   if (parked.next_deadline() <= now) expire_parked();
   const bool more_timers =
       wheel.advance(now_ms, kTimersPerRound, [this](FlowIndex f) { timer_fired(f); }) == kTimersPerRound;
+  const bool more_forwards = sweep_forwards();  // first: it frees pairs for flows that sink
   const bool more_folds = sweep();
   const bool more_relay = relay.housekeeping();
   const bool more_http = http.housekeeping();
   counters.flows_active.set(table.size());
   counters.parked.set(parked.size());
   beat();
-  return more_timers || more_folds || more_relay || more_http;
+  return more_timers || more_folds || more_forwards || more_relay || more_http;
 }
 
 CoarseMs Worker::State::deadline_of(FlowIndex flow) {
   const FlowDirection& f = table.forward(flow);
+  if ((f.flags & control::kFlowForwarded) != 0) [[unlikely]]
+    fold_pair(forwards.pair_of(flow));  // what keeps it alive is seen by the program alone
   const CoarseMs forward{f.last_seen_ms};
   const CoarseMs reverse{table.reverse(flow).last_seen_ms};
   const CoarseMs last = reverse.since(forward) > 0 ? reverse : forward;
@@ -91,6 +98,7 @@ void Worker::State::stop_gauges(FlowIndex flow) {
 }
 
 void Worker::State::close_flow(FlowIndex flow, control::Counter& kind) {
+  lift(flow);
   fold(flow);
   relay.forget(flow);
   if ((table.forward(flow).flags & control::kFlowOver) == 0) stop_gauges(flow);
@@ -116,8 +124,9 @@ void Worker::State::fold(FlowIndex flow) {
   f.packets = f.octets = r.packets = r.octets = 0;
 }
 
-/// Folds the counters of some flows. A sweep over all records begins at most every kFoldPeriodMs and only when
-/// packets were counted since the last one, so an idle worker sleeps. True while a sweep is under way.
+/// Folds the counters of some flows; those that are hot sink. A sweep over all records begins at most every
+/// kFoldPeriodMs and only when packets were counted since the last one, so an idle worker sleeps. True while a sweep is
+/// under way.
 bool Worker::State::sweep() {
   if (sweep_at >= table.high_water()) {
     if (!sweep_wanted || now_ms.since(sweep_started) < static_cast<std::int32_t>(kFoldPeriodMs)) return false;
@@ -126,8 +135,12 @@ bool Worker::State::sweep() {
     sweep_at = 0;
   }
   const std::uint32_t end = std::min(sweep_at + kFoldsPerRound, table.high_water());
-  for (FlowIndex f = sweep_at; f < end; ++f)
-    if ((table.forward(f).packets | table.reverse(f).packets) != 0 && table.used(f)) fold(f);
+  for (FlowIndex f = sweep_at; f < end; ++f) {
+    const std::uint64_t packets = std::uint64_t{table.forward(f).packets} + table.reverse(f).packets;
+    if (packets == 0 || !table.used(f)) continue;
+    fold(f);
+    if (packets >= control::kForwardPackets && listeners_forward && forwards.on()) sink(f);
+  }
   sweep_at = end;
   return sweep_at < table.high_water();
 }
@@ -137,6 +150,10 @@ Instant Worker::State::next_deadline() const {
   if (table.size() != 0) earliest = std::min(earliest, now + std::chrono::milliseconds{wheel.until_next(now_ms)});
   if (sweep_wanted) {
     const std::int32_t left = static_cast<std::int32_t>(kFoldPeriodMs) - now_ms.since(sweep_started);
+    earliest = std::min(earliest, now + std::chrono::milliseconds{std::max(left, 0) + 1});
+  }
+  if (forwards.in_use() != 0) {
+    const std::int32_t left = static_cast<std::int32_t>(kFoldPeriodMs) - now_ms.since(pairs_started);
     earliest = std::min(earliest, now + std::chrono::milliseconds{std::max(left, 0) + 1});
   }
   return earliest;
@@ -177,7 +194,9 @@ bool Worker::State::restore_one(const flow::FlowRecord& record, RestoreReport& r
   }
   // Its connection died with the process that held it: both ends learn by a reset when they next say something.
   if ((f.flags & control::kFlowProxy) != 0) table.forward(flow).state = FlowState::closing;
-  table.forward(flow).flags = static_cast<std::uint8_t>(f.flags & ~control::kFlowOver);
+  // Nor does it know the slots: whoever was in tier X is ours again, and sinks anew.
+  table.forward(flow).flags = static_cast<std::uint8_t>(f.flags & ~(control::kFlowOver | control::kFlowForwarded));
+  table.reverse(flow).flags = static_cast<std::uint8_t>(r.flags & ~control::kFlowForwarded);
   FlowCold& cold = table.cold(flow);
   const std::uint32_t generation = cold.generation;
   cold = record.cold;

@@ -23,6 +23,7 @@ bool steady(const wire::PacketInfo& info, FlowState state) {
 
 l4::FlowAction Worker::State::track(const wire::PacketInfo& info, DirectionIndex d) {
   FlowDirection& forward = table.forward(d / 2);
+  lift(d / 2);  // a flow that ends, or begins again, is followed here
   const FlowState before = forward.state;
   const l4::FlowTransition move = l4::transition(before, l4::event_of(info, (d & 1) != 0));
   if (move.action == l4::FlowAction::restart) {

@@ -89,6 +89,7 @@ void Worker::State::hand_off(Frame& frame, std::uint32_t to, HandoffKind kind) {
 void Worker::State::publish_rings() {
   if (questions.publish() && questions.consumer_sleeps() && doorbell != nullptr) doorbell->ring();
   if (http_questions.publish() && http_questions.consumer_sleeps() && doorbell != nullptr) doorbell->ring();
+  if (forwards.publish() && forward_doorbell != nullptr) forward_doorbell->ring();
   for (std::uint32_t w = 0; w < config.worker_count; ++w) {
     if (w == config.index) continue;
     if (handoff_to[w].publish() && handoff_to[w].consumer_sleeps()) mesh->wake(w);

@@ -31,6 +31,8 @@ Worker::State::State(const WorkerConfig& c, const WorkerWiring& wiring)
            http_legs,
            wiring.block->counters,
            c.seed[0] ^ (c.seed[1] * (c.index + 1u))},  // of each worker its own: numbers of requests are unique
+      forwards{wiring.forwards, c.index, table.capacity(), static_cast<std::uint32_t>(c.seed[1] >> 32)},
+      forward_doorbell{wiring.forward_doorbell},
       questions{wiring.block->question_control, wiring.block->questions},
       http_questions{wiring.block->http_question_control, wiring.block->http_questions},
       answers{wiring.block->answer_control, wiring.block->answers} {

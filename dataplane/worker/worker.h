@@ -20,13 +20,14 @@
 #include "dataplane/core/clock.h"
 #include "dataplane/io/packet_io.h"
 #include "dataplane/relay/relay.h"
+#include "dataplane/worker/forwards.h"
 #include "dataplane/worker/handoff.h"
 #include "dataplane/worker/worker_view.h"
 #include "l7/proxy/proxy.h"
 
 namespace penstock::worker {
 
-/// Wakes the daemon when a question was published and it sleeps (an eventfd write in production).
+/// Wakes whom a ring was filled for: the daemon, or the control thread (an eventfd write in production).
 class Doorbell {
  public:
   virtual ~Doorbell() = default;
@@ -57,6 +58,8 @@ struct WorkerWiring {
   ViewExchange* views{};
   HandoffMesh* handoff{};         ///< nullptr with one worker
   Doorbell* question_doorbell{};  ///< nullptr: nobody is woken
+  ForwardExchange* forwards{};    ///< nullptr: no flow sinks into the XDP program
+  Doorbell* forward_doorbell{};   ///< the control thread's
 };
 
 struct RestoreReport {

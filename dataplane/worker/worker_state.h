@@ -41,7 +41,8 @@ using io::kBurstMax;
 inline constexpr std::uint32_t kTimersPerRound = 64;    ///< more delays the next burst by over 10 us
 inline constexpr std::uint32_t kTimersWhenFull = 1024;  ///< a full table looks harder, at most once a millisecond
 inline constexpr std::uint32_t kFoldsPerRound = 64;
-inline constexpr std::uint32_t kFoldPeriodMs = 500;  ///< counters of a flow are at most this old, plus one sweep
+inline constexpr std::uint32_t kFoldPeriodMs = 500;     ///< counters of a flow are at most this old, plus one sweep
+inline constexpr std::uint32_t kForwardsPerRound = 32;  ///< pairs of slots, two lines of each written by other cores
 inline constexpr std::uint32_t kAnswersPerRound = 64;
 inline constexpr std::uint32_t kProxiedLookMs = 60'000;  ///< the flow timer of a proxied connection has nothing to do
 inline constexpr std::size_t kOutMax = 4 * kBurstMax;
@@ -177,6 +178,21 @@ struct Worker::State final : private relay::Host {
   void stop_gauges(FlowIndex flow);
   [[nodiscard]] bool restore_one(const flow::FlowRecord& record, RestoreReport& report);
 
+  // sink.cpp: tier X
+  /// Gives a hot flow to the XDP program, if it is one that may go there.
+  void sink(FlowIndex flow);
+  /// Takes it back; without effect on any other flow.
+  void lift(FlowIndex flow) {
+    if ((table.forward(flow).flags & control::kFlowForwarded) != 0) [[unlikely]]
+      lift_pair(forwards.pair_of(flow));
+  }
+  void lift_pair(PairIndex pair);
+  [[nodiscard]] bool describe(FlowIndex flow, BothWays<penstock_forward_slot>& into);
+  void fold_pair(PairIndex pair);
+  void look_at(PairIndex pair);
+  [[nodiscard]] bool sweep_forwards();
+  void adopt_forwards();
+
   // stage_transmit.cpp
   /// A frame of the relay.
   void send(Frame& frame, PortIndex port) override {
@@ -236,6 +252,12 @@ struct Worker::State final : private relay::Host {
   proxy::HttpProxy http;
   TokenBucket reset_tokens{kAnswersPerSecond, kAnswersBurst};
   TokenBucket icmp_tokens{kAnswersPerSecond, kAnswersBurst};
+
+  Forwards forwards;
+  Doorbell* const forward_doorbell;
+  PairIndex pair_at{};  ///< next pair to look at; at high water: no sweep of pairs under way
+  CoarseMs pairs_started{};
+  bool listeners_forward{};  ///< one of them at least
 
   SpscRing<control::Question> questions;
   SpscRing<control::HttpQuestion> http_questions;

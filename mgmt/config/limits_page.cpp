@@ -108,6 +108,8 @@ constexpr std::array kSteeringLimits{
           "the least recently used is forgotten and comes to the fast path"},
     Limit{"clients of DNAT services (address and port)", PENSTOCK_DNAT_FLOW_MAX, "PENSTOCK_DNAT_FLOW_MAX",
           "the least recently used is forgotten; replies to it pass to the kernel until its next packet"},
+    Limit{"directions of flows that the program forwards by itself, two per flow, each worker an equal share",
+          PENSTOCK_FORWARD_MAX, "PENSTOCK_FORWARD_MAX", "further hot flows stay with their worker (forward_full)"},
 };
 
 template <std::size_t N>

@@ -89,7 +89,7 @@ TEST_F(DataplaneClientTest, a_dataplane_before_connection_arenas_is_refused_by_i
   envelope.mutable_hello()->set_worker_count(1);
   ASSERT_TRUE(pair->first.send(envelope).ok());
   EXPECT_EQ(run_on(loop_, open_task(std::move(pair->second))), nullptr);
-  EXPECT_THAT(problem_, HasSubstr("speaks protocol 1.0, this side 1.2"));
+  EXPECT_THAT(problem_, HasSubstr("speaks protocol 1.0, this side 1.3"));
   EXPECT_THAT(problem_, HasSubstr("same version"));
 }
 

@@ -70,6 +70,15 @@ inline constexpr std::array kWorkerMetrics{
     MetricRow<W>{"handoff_out_total", MetricType::counter, &W::handoff_out, "frames given to other workers"},
     MetricRow<W>{"checksums_completed_total", MetricType::counter, &W::checksum_completed,
                  "partial checksums that were completed"},
+    MetricRow<W>{"forwards_active", MetricType::gauge, &W::forwards_active,
+                 "flows that the XDP program forwards by itself"},
+    MetricRow<W>{"forwards_begun_total", MetricType::counter, &W::forwards_begun, "flows given to the XDP program"},
+    MetricRow<W>{"forwards_ended_total", MetricType::counter, &W::forwards_ended,
+                 "flows taken back from the XDP program"},
+    MetricRow<W>{"forward_full_total", MetricType::counter, &W::forward_full,
+                 "hot flows that found no room in the XDP program's maps, once per look"},
+    MetricRow<W>{"forward_failed_total", MetricType::counter, &W::forward_failed,
+                 "flows whose entries the kernel did not take"},
 };
 
 using R = control::ProxyCounters;

@@ -121,11 +121,18 @@ void World::start_workers() {
     config.lent_max = options_.lent;
     if (options_.ring != 0) config.receive_ring = static_cast<std::uint32_t>(options_.ring);
     config.seed = {options_.seed + 17, options_.seed * 31 + 5};
-    workers.push_back(std::make_unique<worker::Worker>(config, worker::WorkerWiring{.io = ios[w],
-                                                                                    .block = &block,
-                                                                                    .flow_arena = arenas_[w]->bytes(),
-                                                                                    .views = &views,
-                                                                                    .handoff = mesh_.get()}));
+    worker::WorkerWiring wiring;
+    wiring.io = ios[w];
+    wiring.block = &block;
+    wiring.flow_arena = arenas_[w]->bytes();
+    wiring.views = &views;
+    wiring.handoff = mesh_.get();
+    if (options_.forward_pairs != 0) {
+      const std::uint32_t pairs = options_.forward_pairs;
+      forwards_.push_back(std::make_unique<worker::ForwardExchange>(worker::ForwardShare{w * pairs, pairs}));
+      wiring.forwards = forwards_.back().get();
+    }
+    workers.push_back(std::make_unique<worker::Worker>(config, wiring));
   }
 }
 
@@ -136,6 +143,7 @@ std::vector<worker::RestoreReport> World::crash_and_restore() {
   blocks_.clear();
   questions_.clear();
   answers_.clear();
+  forwards_.clear();
   start_workers();
   std::vector<worker::RestoreReport> reports;
   for (auto& w : workers)
@@ -160,7 +168,8 @@ std::vector<std::byte> World::snapshot_bytes() {
     listener.policy = l.policy;
     listener.mode = l.mode;
     listener.forwarding = l.forwarding;
-    listener.flags = l.draining ? control::kListenerDraining : 0;
+    listener.flags = static_cast<std::uint8_t>((l.draining ? unsigned{control::kListenerDraining} : 0u) |
+                                               (l.forward ? unsigned{control::kListenerForward} : 0u));
     listener.ask_default = l.ask_default;
     listener.id = l.id;
     listener.stat_slot = listener_slot(l.id);

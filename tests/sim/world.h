@@ -49,6 +49,7 @@ struct SimListener {
   control::Decision ask_default{control::Decision::deny};
   std::uint32_t ask_deadline_ms{200};
   bool draining{};
+  bool forward{};  ///< hot flows may sink into the XDP program
   std::vector<SimEndpoint> endpoints;
 };
 
@@ -62,6 +63,7 @@ struct WorldOptions {
   std::uint32_t parked{64};
   std::uint32_t proxy_connections{64};
   std::uint32_t lent{64};
+  std::uint32_t forward_pairs{};  ///< pairs of slots of each worker for tier X
   io::SimFaults faults{};
 };
 
@@ -138,6 +140,8 @@ class World {
   worker::ViewExchange views;
   std::unique_ptr<worker::ViewPublisher> publisher;
   [[nodiscard]] worker::HandoffMesh& mesh() { return *mesh_; }
+  /// Of WorldOptions::forward_pairs, for whoever plays the control thread and the program.
+  [[nodiscard]] worker::ForwardExchange& forwards(std::size_t worker) { return *forwards_[worker]; }
 
  private:
   void start_workers();
@@ -151,6 +155,7 @@ class World {
   std::vector<std::unique_ptr<flow::TestArena>> arenas_, old_arenas_;
   std::vector<std::unique_ptr<control::WorkerBlock>> blocks_;
   std::unique_ptr<worker::HandoffMesh> mesh_;
+  std::vector<std::unique_ptr<worker::ForwardExchange>> forwards_;
   std::vector<SpscRing<control::Question>> questions_;
   std::vector<SpscRing<control::Answer>> answers_;
   std::map<IpAddress, control::NextHopIndex> next_hops_;
