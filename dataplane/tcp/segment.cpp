@@ -70,8 +70,9 @@ std::size_t write_packet(ByteSpan out, const ConnectionKey& key, const SegmentOu
   const std::uint64_t pseudo =
       wire::pseudo_header_sum(key.local, key.remote, IpProto::tcp, static_cast<std::uint32_t>(transport));
   std::uint64_t sum = wire::add_sums(pseudo, header_sum);
+  // Of what was copied, not of the copy: its stores may still wait for cache lines that another core has.
   if (!segment.payload.empty())
-    sum = wire::add_sums(sum, segment.has_payload_sum ? segment.payload_sum : wire::sum_of(payload));
+    sum = wire::add_sums(sum, segment.has_payload_sum ? segment.payload_sum : wire::sum_of(segment.payload));
   store_be(tcp, wire::TcpView::kChecksumOffset, wire::checksum_from(sum));
   return ip + transport;
 }

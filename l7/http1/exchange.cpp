@@ -77,6 +77,19 @@ constexpr std::array kRules{
     ExchangeRule{S::closing, E::upstream_lost, S::closing, kNothing},
 };
 
+constexpr std::size_t kStates = static_cast<std::size_t>(S::count), kEvents = static_cast<std::size_t>(E::count);
+constexpr std::uint8_t kNoRule = 0xff;
+static_assert(kRules.size() < kNoRule);
+
+/// Where the rule of a state and an event stands: looking through all of them takes as long as a short head's parse.
+constexpr std::array kRuleAt = [] {
+  std::array<std::array<std::uint8_t, kEvents>, kStates> at{};
+  for (auto& row : at) row.fill(kNoRule);
+  for (std::size_t i = 0; i < kRules.size(); ++i)
+    at[static_cast<std::size_t>(kRules[i].from)][static_cast<std::size_t>(kRules[i].on)] = static_cast<std::uint8_t>(i);
+  return at;
+}();
+
 /// What an upstream did wrong when no rule takes its event.
 RejectReason violation_of(ExchangeEvent event) {
   return event == ExchangeEvent::switched ? RejectReason::switch_unexpected : RejectReason::octets_after_response;
@@ -85,9 +98,8 @@ RejectReason violation_of(ExchangeEvent event) {
 }  // namespace
 
 const ExchangeRule* rule_for(ExchangeState state, ExchangeEvent event) {
-  for (const ExchangeRule& rule : kRules)
-    if (rule.from == state && rule.on == event) return &rule;
-  return nullptr;
+  const std::uint8_t at = kRuleAt[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
+  return at == kNoRule ? nullptr : &kRules[at];
 }
 
 Exchange::Step Exchange::request(const RequestHead& head) {

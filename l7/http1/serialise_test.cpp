@@ -162,6 +162,12 @@ TEST_F(Serialise, a_status_has_its_words_or_none) {
   EXPECT_EQ(count, 44u) << "sorted, none hidden";
 }
 
+TEST_F(Serialise, a_name_that_only_looks_known_is_no_token) {
+  ASSERT_EQ(known_field("x\rrequest-id"), KnownField::x_request_id) << "a carriage return folds to a dash";
+  EXPECT_FALSE(is_sound({HeaderEdit::Op::add, "x\rrequest-id", "1"}));
+  EXPECT_TRUE(is_sound({HeaderEdit::Op::add, "x-request-id", "1"}));
+}
+
 TEST_F(Serialise, a_switch_names_the_protocol_in_our_words) {
   static constexpr std::array<std::string_view, 1> kTokens{"websocket"};
   policy.upgrade_tokens = kTokens;

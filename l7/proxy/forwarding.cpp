@@ -97,8 +97,9 @@ void HttpProxy::trace_edits(const control::HttpListenerRecord& http, std::size_t
 
 void HttpProxy::request_number_edit(std::size_t& count) {
   if (request_head_.fields.has(KnownField::x_request_id)) return;
-  const std::uint64_t words[2] = {random(), random()};
-  for (std::size_t i = 0; i < 32; ++i) request_id_[i] = "0123456789abcdef"[words[i / 16] >> 4 * (i % 16) & 15];
+  const std::span<char, 2 * kHexOctets> id{request_id_};
+  put_hex(random(), id.first<kHexOctets>());
+  put_hex(random(), id.last<kHexOctets>());
   add_edit(count, HeaderEditMode::add, "x-request-id", {request_id_.data(), 32}, false);
 }
 

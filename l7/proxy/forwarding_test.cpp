@@ -95,5 +95,18 @@ TEST(TraceContext, what_is_made_is_valid_whatever_the_random_numbers) {
   }
 }
 
+TEST(TraceContext, a_word_is_written_in_sixteen_digits_the_highest_first) {
+  for (const auto& [word, text] :
+       std::initializer_list<std::pair<std::uint64_t, std::string_view>>{{0, "0000000000000000"},
+                                                                         {0x0123456789abcdef, "0123456789abcdef"},
+                                                                         {~0ull, "ffffffffffffffff"},
+                                                                         {0xfedcba9876543210, "fedcba9876543210"},
+                                                                         {0x9a00000000000001, "9a00000000000001"}}) {
+    std::array<char, kHexOctets> out;
+    put_hex(word, out);
+    EXPECT_EQ((std::string_view{out.data(), out.size()}), text);
+  }
+}
+
 }  // namespace
 }  // namespace penstock::proxy

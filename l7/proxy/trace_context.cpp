@@ -1,6 +1,7 @@
 #include "l7/proxy/trace_context.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace penstock::proxy {
 namespace {
@@ -31,11 +32,23 @@ bool is_member(std::string_view member) {
          std::all_of(value.begin(), value.end(), is_value_octet);
 }
 
-void put_hex(std::uint64_t word, char* out) {
-  for (int i = 15; i >= 0; --i, word >>= 4) out[i] = "0123456789abcdef"[word & 15];
+/// Eight digits at once, the first of them in the lowest octet.
+std::uint64_t hex_digits(std::uint32_t half) {
+  std::uint64_t digits = __builtin_bswap32(half);  // octets in the order in which they are written
+  digits = (digits | digits << 16) & 0x0000ffff0000ffff;
+  digits = (digits | digits << 8) & 0x00ff00ff00ff00ff;
+  digits = (digits >> 4 | digits << 8) & 0x0f0f0f0f0f0f0f0f;  // the high half of each octet comes first
+  const std::uint64_t letters = (digits + 0x0606060606060606) >> 4 & 0x0101010101010101;
+  return digits + 0x3030303030303030 + letters * ('a' - '0' - 10);
 }
 
 }  // namespace
+
+void put_hex(std::uint64_t word, std::span<char, kHexOctets> out) {
+  const std::uint64_t both[] = {hex_digits(static_cast<std::uint32_t>(word >> 32)),
+                                hex_digits(static_cast<std::uint32_t>(word))};
+  std::memcpy(out.data(), both, sizeof both);
+}
 
 bool is_traceparent(std::string_view value) {
   // "vv-" 32 "-" 16 "-" "ff"
@@ -67,9 +80,9 @@ void write_traceparent(std::array<std::uint64_t, 3> random, bool sampled, std::s
   if (random[2] == 0) random[2] = 1;
   out[0] = out[1] = out[53] = '0';
   out[2] = out[35] = out[52] = '-';
-  put_hex(random[0], out.data() + 3);
-  put_hex(random[1], out.data() + 19);
-  put_hex(random[2], out.data() + 36);
+  put_hex(random[0], out.subspan<3, kHexOctets>());
+  put_hex(random[1], out.subspan<19, kHexOctets>());
+  put_hex(random[2], out.subspan<36, kHexOctets>());
   out[54] = sampled ? '1' : '0';
 }
 

@@ -8,6 +8,7 @@
 // Not here  what is done about a bad one (forwarding.cpp).
 #pragma once
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -24,5 +25,9 @@ inline constexpr std::size_t kTraceStateMembersMax = 32;
 [[nodiscard]] bool is_tracestate(std::string_view value);
 /// `random` are 16 octets of trace id and 8 of parent id; an id of zeros would be invalid and becomes 1.
 void write_traceparent(std::array<std::uint64_t, 3> random, bool sampled, std::span<char, kTraceparentOctets> out);
+
+inline constexpr std::size_t kHexOctets = 16;
+/// A word as hexadecimal digits in lower case, the highest first.
+void put_hex(std::uint64_t word, std::span<char, kHexOctets> out);
 
 }  // namespace penstock::proxy
