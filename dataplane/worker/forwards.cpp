@@ -27,13 +27,12 @@ T read_shared(T& field) {
   return std::atomic_ref{field}.load(std::memory_order_relaxed);
 }
 
-void fill(penstock_forward_slot& slot, const penstock_forward_slot& content, std::uint16_t worker, Instant now) {
+void fill(penstock_forward_slot& slot, const penstock_forward_slot& content, std::uint16_t worker) {
   std::memcpy(reinterpret_cast<std::byte*>(&slot) + kContentAt, bytes_of(content) + kContentAt,
               kContentEnd - kContentAt);
   std::memcpy(reinterpret_cast<std::byte*>(&slot) + kSpliceAt, bytes_of(content) + kSpliceAt, sizeof slot - kSpliceAt);
   slot.worker = worker;
-  slot.last_seen_ns = to_nanoseconds(now);
-  slot.packets = slot.octets = 0;
+  slot.last_seen_ns = slot.packets = slot.octets = 0;
 }
 
 }  // namespace
@@ -101,7 +100,7 @@ PairIndex Forwards::take_pair() {
 }
 
 PairIndex Forwards::begin(flow::FlowIndex flow, const BothWays<flow::FlowKey>& keys,
-                          const BothWays<penstock_forward_slot>& content, Instant now) {
+                          const BothWays<penstock_forward_slot>& content) {
   const PairIndex p = take_pair();
   if (p == kNoPair) return p;
   if (next_generation_ == 0) ++next_generation_;
@@ -115,7 +114,7 @@ PairIndex Forwards::begin(flow::FlowIndex flow, const BothWays<flow::FlowKey>& k
   named.generation = pair.generation;
   for (std::size_t way = 0; way < 2; ++way) {
     std::memcpy(&named.keys[way], &keys[way], sizeof named.keys[way]);
-    fill(pair.slots[way], content[way], worker_, now);
+    fill(pair.slots[way], content[way], worker_);
     set_generation(pair.slots[way], pair.generation);
   }
   of_flow_[flow] = p + 1;

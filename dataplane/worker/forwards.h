@@ -104,7 +104,7 @@ class ForwardExchange {
 struct Carried {
   std::uint64_t packets{};
   std::uint64_t octets{};  ///< L3
-  Instant last_seen;       ///< of all its packets; when the flow sank, if there was none
+  Instant last_seen;       ///< of all its packets since the flow sank; Instant{} = none
 };
 
 class Forwards {
@@ -135,7 +135,7 @@ class Forwards {
 
   /// Fills the slots with `content` and has the entries inserted; kNoPair when none is free.
   [[nodiscard]] PairIndex begin(flow::FlowIndex flow, const BothWays<flow::FlowKey>& keys,
-                                const BothWays<penstock_forward_slot>& content, Instant now);
+                                const BothWays<penstock_forward_slot>& content);
   /// True when both slots say what `content` says.
   [[nodiscard]] bool same(PairIndex pair, const BothWays<penstock_forward_slot>& content) const;
   /// Stops the program now and has the entries deleted. The flow holds no pair from here on.

@@ -61,7 +61,7 @@ void Worker::State::sink(FlowIndex flow) {
   FlowDirection& r = table.reverse(flow);
   BothWays<penstock_forward_slot> content;
   if ((f.flags & control::kFlowForwarded) != 0 || !describe(flow, content)) return;
-  const PairIndex p = forwards.begin(flow, {flow::key_of(f), flow::key_of(r)}, content, now);
+  const PairIndex p = forwards.begin(flow, {flow::key_of(f), flow::key_of(r)}, content);
   if (p == kNoPair) return counters.forward_full.add();
   Forwards::Pair& pair = forwards.pair(p);
   const FlowCold& cold = table.cold(flow);
@@ -100,6 +100,7 @@ void Worker::State::fold_pair(PairIndex p) {
     FlowCold& cold = table.cold(pair.flow);
     cold.packets[way] += carried.packets;
     cold.octets[way] += carried.octets;
+    if (carried.last_seen == Instant{}) continue;
     FlowDirection& direction = table.direction(2 * pair.flow + static_cast<DirectionIndex>(way));
     const CoarseMs seen = CoarseMs::of(std::min(carried.last_seen, now));
     if (seen.since({direction.last_seen_ms}) > 0) direction.last_seen_ms = seen.ms;

@@ -6,7 +6,8 @@
 //             stage_l4        transport packets: lookup finished, state, new flows (new_flow.cpp), rewrite
 //             side_traffic    ICMP, ARP, neighbour discovery, echo, probes
 //             stage_transmit  out frames, grouped by port
-//           then housekeeping: views, answers, parked deadlines, timers, folding of counters.
+//           then housekeeping: views, answers, parked deadlines, timers, folding of counters, at which hot flows sink
+//           into the XDP program (sink.cpp).
 // Rule      a frame handed to drop_frame(), enqueue(), send() or hand_off() is gone from the burst.
 #pragma once
 #include <array>

@@ -95,6 +95,9 @@ constexpr std::array kRuntimeLimits{
           "the default action decides (question_ring_full)"},
     Limit{"answers under way to a worker", kAnswerRingSlots, "kAnswerRingSlots",
           "the daemon retries; the deadline decides otherwise"},
+    Limit{"packets of a flow, both directions, in half a second before it sinks into the XDP program", kForwardPackets,
+          "kForwardPackets", "it sinks, if its listener and ports allow it"},
+    Limit{"silence of a flow in the XDP program (ms)", kForwardIdleMs, "kForwardIdleMs", "it is its worker's again"},
     Limit{"drop reasons", kDropReasonMax, "kDropReasonMax", "room of the counters segment"},
 };
 
