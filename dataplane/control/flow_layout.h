@@ -48,7 +48,7 @@ enum FlowFlags : std::uint8_t {
   kFlowDownstreamLeg = 32,  ///< with kFlowProxy: the client's leg alone; the reverse key is what we send
   kFlowUpstreamLeg = 64,    ///< with kFlowProxy: the endpoint's leg alone; the forward key is what we send
   kFlowForwarded = 128,     ///< tier X: the XDP program forwards it, and counts it in slots that the worker folds
-  kFlowProxy = 8  ///< both directions of a connection that ends here (ListenerMode::proxy); l4_delta is unused
+  kFlowProxy = 8            ///< both directions of a connection that ends here (ListenerMode::proxy)
 };
 
 struct alignas(64) FlowDirection {
@@ -61,7 +61,7 @@ struct alignas(64) FlowDirection {
   std::uint16_t l4_delta;  ///< RFC 1624 sum to apply to the transport checksum, one's complement, wire order
   NextHopIndex next_hop;   ///< forward: index into the next-hop table; reverse: kNoNextHop, use next_mac
   std::uint8_t out_port;   ///< reverse: port the downstream is on
-  FlowState state;         ///< the forward direction's counts; the reverse of an L4 flow has a copy
+  FlowState state;         ///< the forward direction's counts; the reverse of an L4 or spliced flow has a copy
   MacAddress next_mac;     ///< reverse: link address of the downstream or its gateway
   std::uint16_t vlan_tci;  ///< reverse: tag to put back (host order), 0 = untagged
   std::uint32_t last_seen_ms;
@@ -69,6 +69,11 @@ struct alignas(64) FlowDirection {
   std::uint32_t octets;
 };
 static_assert(sizeof(FlowDirection) == 64);
+
+/// A proxied connection whose ends deliver to each other; its segments are translated (tier S).
+[[nodiscard]] inline bool is_spliced(const FlowDirection& forward, const FlowDirection& reverse) {
+  return (forward.flags & kFlowProxy) != 0 && reverse.state != FlowState::free;
+}
 
 /// What an IPv4 record stores of its translation: source and destination address in the first 8 octets of `src`,
 /// source and destination port in the first 4 of `dst`.

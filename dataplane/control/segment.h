@@ -72,6 +72,13 @@ struct ProxyCounters {
   Counter blocks_in_use;   ///< gauge: blocks of payload memory
   Counter in_place_sent;   ///< segments that left in the buffer they came in
   Counter copied_sent;     ///< segments whose payload was copied into the frame
+  Counter splices_active;  ///< gauge: spliced flows
+  Counter splices_begun, splices_ended;
+  // Pairs at rest that stayed proxied; why (relay::SpliceRefusal):
+  Counter splice_refused_options;  ///< timestamps on one leg alone
+  Counter splice_refused_mss;      ///< a peer may send larger segments than the other takes
+  Counter splice_refused_window;   ///< more was promised to a peer than the other offers, at that moment
+  Counter splice_refused_full;     ///< all records were in use
 };
 
 struct alignas(64) WorkerCounters {

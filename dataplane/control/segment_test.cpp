@@ -60,7 +60,7 @@ TEST(Segment, memory_that_is_no_segment_of_this_build_is_refused_with_the_reason
   };
   const Row rows[] = {
       {"magic", [](SegmentHeader& h) { h.magic ^= 1; }, "magic"},
-      {"layout", [](SegmentHeader& h) { h.layout += 1; }, "layout 8"},
+      {"layout", [](SegmentHeader& h) { h.layout += 1; }, "layout 9"},
       {"no workers", [](SegmentHeader& h) { h.worker_count = 0; }, "worker_count 0"},
       {"too many workers", [](SegmentHeader& h) { h.worker_count = kWorkerMax + 1; }, "worker_count 17"},
       {"one worker more than memory", [](SegmentHeader& h) { h.worker_count = 2; }, "needed"},

@@ -50,6 +50,7 @@ enum class DropReason : std::uint8_t {
   neighbor_invalid,
   mapped_address,
   proxy_full,
+  splice_reset,
   count
 };
 inline constexpr std::size_t kDropReasonCount = static_cast<std::size_t>(DropReason::count);
@@ -110,6 +111,7 @@ inline constexpr std::array kDropReasons{
     ReasonInfo{DropReason::mapped_address, "mapped_address", "IPv6 packet that carries an IPv4-mapped address"},
     ReasonInfo{DropReason::proxy_full, "proxy_full",
                "new proxied connection while as many as allowed were there, or memory for one was short"},
+    ReasonInfo{DropReason::splice_reset, "splice_reset", "RST of a spliced flow outside the window of its receiver"},
 };
 static_assert(kDropReasons.size() == kDropReasonCount);
 static_assert([] {

@@ -60,6 +60,10 @@ struct RelayConfig {
   /// Frames of a receive ring that the peers of one side may have under way. Half: a port may serve both sides, and
   /// acknowledgements and handshakes need room beside payload.
   std::uint32_t arrival_frames{1024};
+  /// Spliced flows; with all taken pairs stay proxied. 140 octets each, touched when used.
+  std::uint32_t splices_max{65536};
+  /// Rests that a pair passes by before it becomes one; for tests.
+  std::uint32_t rests_before_splice{};
   /// Entries and blocks of the TCP pools; zero takes what pairs_max suggests.
   std::uint32_t entries{};
   std::uint32_t blocks{};

@@ -42,6 +42,8 @@ struct Pair {
   bool failed{};              ///< a payload could not be kept: both legs are to be reset
   bool counted_end{};         ///< the reason of its end is in a counter
   bool by_cookie{};           ///< began with a cookie: its first data could open it again
+  bool may_splice{};          ///< becomes a spliced flow when it is at rest
+  std::uint16_t rests{};      ///< passed by (RelayConfig::rests_before_splice)
   bool in_use{};
 
   // Of served legs.

@@ -62,6 +62,7 @@ Relay::Relay(const RelayConfig& config, const tcp::Secrets& secrets, flow::FlowT
       of_flow_{table.capacity()},
       slot_of_pair_{config.pairs_max},
       time_waits_{config.time_waits_max},
+      splices_{config.splices_max},
       wheel_{config.pairs_max, CoarseMs::of(now)},
       shares_{ArrivalShare{config.arrival_frames, CoarseMs::of(now)},
               ArrivalShare{config.arrival_frames, CoarseMs::of(now)}} {
@@ -94,6 +95,8 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.budget_for = 0;
   pair.sent_in[0] = pair.sent_in[1] = 0;
   pair.half_open = pair.dirty = pair.dialled = pair.answered = pair.failed = pair.counted_end = pair.by_cookie = false;
+  pair.may_splice = false;
+  pair.rests = 0;
   pair.serving = Serving::pair;
   pair.attached = pair.blocked = pair.app_timed = false;
   pair.token = kNoToken;
@@ -254,7 +257,11 @@ void Relay::settle_share(Pair& pair, Side side) {
   tcp::Endpoint& leg = pair.leg(side);
   const std::uint64_t grown = first_window(side, leg.payload_max()) + leg.octets_delivered;
   const std::uint64_t share = arrivals.segments() * std::uint64_t{leg.payload_max()};
-  const auto limit = static_cast<std::uint32_t>(std::min({grown, share, std::uint64_t{tcp::kNoWindowLimit}}));
+  auto limit = static_cast<std::uint32_t>(std::min({grown, share, std::uint64_t{tcp::kNoWindowLimit}}));
+  // What is promised here the other leg's peer must take over. A few segments always: it may be slow for a moment.
+  if (const tcp::Endpoint& to = pair.leg(other(side)); pair.may_splice && tcp::is_synchronized(to.state))
+    limit = std::min(
+        limit, std::max(to.send_window.octets(), ArrivalShare::kLeastSegments * std::uint32_t{leg.payload_max()}));
   if (leg.receive_window.limit() != limit) engine_.set_window_limit(leg, limit);
 }
 
@@ -385,6 +392,7 @@ bool Relay::evict_time_wait() {
 }
 
 void Relay::forget(flow::FlowIndex flow) {
+  if (spliced(flow)) return end_splice(flow);
   const std::uint32_t holder = std::exchange(of_flow_[flow], 0);
   if (holder == 0) return;
   if ((holder & kTimeWaitBit) != 0) return time_waits_.release((holder & ~kTimeWaitBit) - 1);
@@ -415,7 +423,7 @@ void Relay::close_all() {
 
 const Pair* Relay::pair_of(flow::FlowIndex flow) const {
   const std::uint32_t holder = of_flow_[flow];
-  return holder == 0 || (holder & kTimeWaitBit) != 0 ? nullptr : &pairs_[holder - 1];
+  return holder == 0 || (holder & kAnyBit) != 0 ? nullptr : &pairs_[holder - 1];
 }
 
 std::uint32_t Relay::held_frames() const { return pools_.lent_in_use() + static_cast<std::uint32_t>(spare_count_); }

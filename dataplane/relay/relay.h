@@ -32,6 +32,7 @@
 #include "dataplane/relay/deadline_wheel.h"
 #include "dataplane/relay/host.h"
 #include "dataplane/relay/limits.h"
+#include "dataplane/relay/splices.h"
 #include "dataplane/relay/time_waits.h"
 #include "dataplane/tcp/engine.h"
 #include "dataplane/wire/packet_info.h"
@@ -46,6 +47,9 @@ enum class Taken : std::uint8_t {
   orphan,  ///< a flow whose pair is not here (it died with its process): answer with a reset
   reopen   ///< the frame may begin a new connection; the flow record is erased
 };
+
+/// Why a pair at rest stays proxied.
+enum class SpliceRefusal : std::uint8_t { none, options, mss, window, full };
 
 class Relay {
  public:
@@ -95,6 +99,20 @@ class Relay {
   [[nodiscard]] bool has(flow::FlowIndex flow) const { return of_flow_[flow] != 0; }
   /// Gives up the oldest TIME-WAIT record and its flow. False when there is none.
   bool evict_time_wait();
+
+  // Spliced flows (relay_splice.cpp, splice.h).
+  /// The pair of this flow may become a spliced flow.
+  void allow_splice(flow::FlowIndex flow);
+  /// Before receive(), for a verified frame. True: with it the pair came to rest and is gone, the flow is spliced, and
+  /// the frame, unchanged, is the first to be translated.
+  [[nodiscard]] bool sink(flow::DirectionIndex direction, const Frame& frame, const wire::PacketInfo& info);
+  [[nodiscard]] bool spliced(flow::FlowIndex flow) const { return (of_flow_[flow] & kAnyBit) == kSpliceBit; }
+  [[nodiscard]] SpliceDirection& splice(flow::DirectionIndex direction) {
+    return splices_.direction(slot_of_splice(direction / 2), (direction & 1) != 0);
+  }
+  /// How long at least the record of a flow that is over must stay.
+  [[nodiscard]] std::uint32_t splice_lingers_ms(flow::FlowIndex flow) const;
+  [[nodiscard]] std::uint32_t splices() const { return splices_.size(); }
 
   // Served legs (application.h).
   void set_application(Application* application) { application_ = application; }
@@ -158,6 +176,8 @@ class Relay {
   };
   enum class Pressure : std::uint8_t { none, clamp, refuse, shed };
   static constexpr std::uint32_t kTimeWaitBit = 1u << 31;
+  static constexpr std::uint32_t kSpliceBit = 1u << 30;
+  static constexpr std::uint32_t kAnyBit = kTimeWaitBit | kSpliceBit;
 
   // relay.cpp
   [[nodiscard]] PairIndex acquire(flow::FlowIndex flow);
@@ -189,6 +209,13 @@ class Relay {
                                         bool pair_is_over);
   void answer(Frame& frame, const wire::PacketInfo& info, const tcp::SegmentOut& segment);
   void consumed(Frame& frame);
+
+  // relay_splice.cpp
+  [[nodiscard]] SpliceRefusal refusal(const tcp::Endpoint& from, const tcp::Endpoint& to,
+                                      const tcp::SegmentIn& segment) const;
+  void begin_splice(PairIndex index, Side side, const tcp::SegmentIn& segment);
+  void end_splice(flow::FlowIndex flow);
+  [[nodiscard]] Splices::Slot slot_of_splice(flow::FlowIndex flow) const { return (of_flow_[flow] & ~kSpliceBit) - 1; }
 
   // relay_served.cpp
   [[nodiscard]] tcp::Events receive_served(PairIndex index, Frame& frame, const wire::PacketInfo& info,
@@ -245,9 +272,11 @@ class Relay {
   Instant now_{};
   CoarseMs now_ms_{};
   ZeroedArray<Pair> pairs_;
-  ZeroedArray<std::uint32_t> of_flow_;         ///< 0, pair + 1, or time-wait slot + 1 with kTimeWaitBit
+  /// 0, pair + 1, time-wait slot + 1 with kTimeWaitBit, or splice slot + 1 with kSpliceBit
+  ZeroedArray<std::uint32_t> of_flow_;
   ZeroedArray<TimeWaits::Slot> slot_of_pair_;  ///< slot + 1 of a pair of which one leg is over
   TimeWaits time_waits_;
+  Splices splices_;
   DeadlineWheel wheel_;
   std::array<ArrivalShare, 2> shares_;  ///< by side
   std::vector<PairIndex> dirty_, turned_;

@@ -105,6 +105,8 @@ bool Relay::has_room(const Pair& pair, Side side, std::size_t octets) const {
 
 void Relay::prefetch(flow::DirectionIndex direction) const {
   const std::uint32_t holder = of_flow_[direction / 2];
+  if ((holder & kAnyBit) == kSpliceBit)
+    return __builtin_prefetch(&splices_.direction((holder & ~kSpliceBit) - 1, (direction & 1) != 0), 1);
   if (holder == 0 || (holder & kTimeWaitBit) != 0) return;
   const Pair& pair = pairs_[holder - 1];
   // Both legs whole: what one receives the other sends in the same round.
@@ -121,7 +123,7 @@ void Relay::consumed(Frame& frame) {
 Taken Relay::receive(flow::DirectionIndex direction, Frame& frame, const wire::PacketInfo& info) {
   const auto side = static_cast<Side>(direction & 1);
   const std::uint32_t holder = of_flow_[direction / 2];
-  if (holder == 0) return Taken::orphan;
+  if (holder == 0 || (holder & kAnyBit) == kSpliceBit) return Taken::orphan;  // a spliced flow's are not received
   if ((holder & kTimeWaitBit) != 0) return receive_time_wait((holder & ~kTimeWaitBit) - 1, side, frame, info, true);
   const PairIndex index = holder - 1;
   if (const TimeWaits::Slot slot = slot_of_pair_[index]; slot != 0 && time_waits_[slot - 1].record(side) != nullptr)
@@ -231,7 +233,7 @@ std::optional<tcp::CookieGrant> Relay::cookie_grant(const Frame& frame, const wi
 
 void Relay::too_big(flow::DirectionIndex direction, std::uint16_t mtu, SeqNum quoted) {
   const std::uint32_t holder = of_flow_[direction / 2];
-  if (holder == 0 || (holder & kTimeWaitBit) != 0) return;
+  if (holder == 0 || (holder & kAnyBit) != 0) return;
   Pair& pair = pairs_[holder - 1];
   if (engine_.path_too_big(pair.leg(static_cast<Side>(direction & 1)), mtu, quoted)) touch(holder - 1);
 }

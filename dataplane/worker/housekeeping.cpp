@@ -66,12 +66,14 @@ CoarseMs Worker::State::deadline_of(FlowIndex flow) {
   const CoarseMs forward{f.last_seen_ms};
   const CoarseMs reverse{table.reverse(flow).last_seen_ms};
   const CoarseMs last = reverse.since(forward) > 0 ? reverse : forward;
+  if (relay.spliced(flow)) [[unlikely]]
+    return {last.ms + splice_timeout_ms(flow)};
   return {last.ms + timeout_ms[static_cast<std::size_t>(f.state)]};
 }
 
 void Worker::State::timer_fired(FlowIndex flow) {
   // The relay ends its connections by itself.
-  if (relay.has(flow)) return wheel.arm(flow, {now_ms.ms + kProxiedLookMs});
+  if (relay.has(flow) && !relay.spliced(flow)) return wheel.arm(flow, {now_ms.ms + kProxiedLookMs});
   // A view may come before the first snapshot: its timeouts are nobody's, and restored flows wait for real ones.
   const bool knows_timeouts = view->snapshot.epoch() != 0;
   const CoarseMs deadline = knows_timeouts ? deadline_of(flow) : CoarseMs{now_ms.ms + 1000};
@@ -193,7 +195,10 @@ bool Worker::State::restore_one(const flow::FlowRecord& record, RestoreReport& r
     control::store_translation(table.reverse(flow), f);
   }
   // Its connection died with the process that held it: both ends learn by a reset when they next say something.
-  if ((f.flags & control::kFlowProxy) != 0) table.forward(flow).state = FlowState::closing;
+  if ((f.flags & control::kFlowProxy) != 0) {
+    table.forward(flow).state = FlowState::closing;
+    table.reverse(flow).state = FlowState::free;  // spliced no more
+  }
   // Nor does it know the slots: whoever was in tier X is ours again, and sinks anew.
   table.forward(flow).flags = static_cast<std::uint8_t>(f.flags & ~(control::kFlowOver | control::kFlowForwarded));
   table.reverse(flow).flags = static_cast<std::uint8_t>(r.flags & ~control::kFlowForwarded);

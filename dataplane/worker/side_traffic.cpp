@@ -48,7 +48,10 @@ void Worker::State::icmp_error(Frame& frame, const wire::PacketInfo& info, bool 
     return drop_frame(frame, DropReason::icmp_unrelated);
   }
   FlowDirection& match = table.direction(d);
-  if ((match.flags & control::kFlowProxy) != 0) return terminate_error(frame, info, *quoted, d);
+  if ((match.flags & control::kFlowProxy) != 0) {
+    if (!relay.spliced(d / 2)) return terminate_error(frame, info, *quoted, d);
+    if (!translate_quote(frame, info, *quoted, d)) return drop_frame(frame, DropReason::icmp_unrelated);
+  }
   FlowDirection& partner = table.partner(d);
   PortIndex out_port = match.out_port;
   const control::NextHop* hop = nullptr;

@@ -111,7 +111,7 @@ void Worker::State::stage_l4_proxy(Burst& b) {
 }
 
 void Worker::State::stage_l4(Burst& b) {
-  if (relay.size() != 0) return stage_l4_proxy(b);
+  if (relay.size() + relay.splices() != 0) return stage_l4_proxy(b);
   for (std::size_t t = 0; t < std::min(kRecordsAhead, b.transports); ++t) table.aim(b.probes[t]);
   for (std::size_t t = 0; t < b.transports; ++t) {
     if (t + kRecordsAhead < b.transports) table.aim(b.probes[t + kRecordsAhead]);

@@ -19,6 +19,7 @@ std::size_t link_octets(const control::NextHop& path) {
 }  // namespace
 
 void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
+  if (relay.spliced(d / 2)) return forward_spliced(frame, info, key, d);
   FlowDirection& in = table.direction(d);
   in.last_seen_ms = now_ms.ms;
   ++in.packets;
@@ -26,6 +27,12 @@ void Worker::State::terminate(Frame& frame, const wire::PacketInfo& info, const 
   const WorkerPort* const port = view->port(frame.port());
   if (!relay.verify(frame, info, port != nullptr && port->verify_checksums))
     return drop_frame(frame, DropReason::bad_checksum);
+  if (relay.sink(d, frame, info)) {
+    begin_splice(d / 2);
+    --in.packets;  // counted when it is forwarded
+    in.octets -= info.ip_octets;
+    return forward_spliced(frame, info, key, d);
+  }
   begin_sending(d ^ 1u, in.flags, info.l3_offset);  // what it answers at once, in TIME-WAIT
   switch (relay.receive(d, frame, info)) {
     case relay::Taken::taken:
@@ -81,7 +88,10 @@ void Worker::State::open_proxied(Frame& frame, const wire::PacketInfo& info, con
   if (flow == flow::kNoFlow) return drop_frame(frame, DropReason::flow_table_full);
   ++table.forward(flow).packets;
   table.forward(flow).octets += info.ip_octets;
-  if (relay.open(flow, frame, info, {port->mtu, out_port->mtu}, grant)) return;
+  if (relay.open(flow, frame, info, {port->mtu, out_port->mtu}, grant)) {
+    if ((listener.flags & control::kListenerSplice) != 0) relay.allow_splice(flow);
+    return;
+  }
   counters.proxy.refused_full.add();
   close_armed(flow, counters.flows_closed);
   drop_frame(frame, DropReason::proxy_full);

@@ -102,6 +102,16 @@ struct Worker::State final : private relay::Host {
   void commit_leg_flow(FlowIndex flow);
   void open_proxied(Frame& frame, const wire::PacketInfo& info, const FlowKey& key,
                     const control::ListenerRecord& listener, const tcp::CookieGrant* grant);
+
+  // splice.cpp: proxied connections that have sunk
+  void begin_splice(FlowIndex flow);
+  void forward_spliced(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d);
+  [[nodiscard]] bool track_splice(const wire::PacketInfo& info, DirectionIndex d);
+  [[nodiscard]] std::uint32_t splice_timeout_ms(FlowIndex flow);
+  [[nodiscard]] bool translate_quote(Frame& frame, const wire::PacketInfo& info, const l4::QuotedPacket& quoted,
+                                     DirectionIndex d);
+
+  // What the relay asks for (relay/host.h).
   [[nodiscard]] std::size_t allocate(std::span<Frame> into) override { return io.allocate(into); }
   [[nodiscard]] Frame share(const RawFrame& buffer) override { return io.share(buffer); }
   [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override { return io.is_sole_owner(buffer); }

@@ -154,11 +154,13 @@ TEST(Render, a_connection_is_two_lines_one_for_each_leg) {
 
 TEST(Render, flows_show_their_tier) {
   telemetry::FlowList list;
-  list.rows.resize(2);
+  list.rows.resize(3);
   list.rows[1].proxied = true;
+  list.rows[2].spliced = true;
   const std::string text = render_flows(telemetry::flows_json(list, sample()));
   EXPECT_THAT(text, ::testing::ContainsRegex("web +l4 +tcp"));
   EXPECT_THAT(text, ::testing::ContainsRegex("web +proxy +tcp"));
+  EXPECT_THAT(text, ::testing::ContainsRegex("web +splice +tcp"));
 }
 
 TEST(Render, the_configured_number_is_only_told_when_another_holds) {

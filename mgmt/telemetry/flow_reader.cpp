@@ -79,7 +79,8 @@ FlowRow row_of_record(const Record& record, std::uint32_t worker, std::uint32_t 
   row.source_port = reverse.dst_port.host();
   row.state = forward.state;
   row.forwarded = (forward.flags & control::kFlowForwarded) != 0;
-  row.proxied = (forward.flags & control::kFlowProxy) != 0;
+  row.spliced = control::is_spliced(forward, reverse);
+  row.proxied = (forward.flags & control::kFlowProxy) != 0 && !row.spliced;
   row.listener_id = cold.listener_id;
   row.endpoint_id = cold.endpoint_id;
   row.out_port = reverse.out_port;

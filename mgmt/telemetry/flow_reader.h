@@ -25,6 +25,7 @@ struct FlowRow {
   control::FlowState state{control::FlowState::free};
   bool forwarded{};  ///< tier X: the XDP program forwards it
   bool proxied{};    ///< ends here; the rest of it is in connection_reader.h
+  bool spliced{};    ///< a proxied one that became a spliced flow
   std::uint32_t listener_id{};
   std::uint32_t endpoint_id{};
   std::uint32_t out_port{};  ///< port index towards the client

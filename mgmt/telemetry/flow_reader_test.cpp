@@ -113,6 +113,10 @@ TEST(FlowReader, a_connection_that_ends_here_is_told_from_one_that_is_forwarded)
   const FlowList list = read(arena);
   EXPECT_FALSE(list.rows[0].proxied);
   EXPECT_TRUE(list.rows[1].proxied);
+  EXPECT_FALSE(list.rows[1].spliced);
+  arena.direction(1, 1).state = control::FlowState::established;
+  EXPECT_TRUE(read(arena).rows[1].spliced);
+  EXPECT_FALSE(read(arena).rows[1].proxied);
 }
 
 TEST(FlowReader, free_and_torn_records_are_left_out) {

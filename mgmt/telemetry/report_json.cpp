@@ -21,7 +21,10 @@ const char* text_of(control::Forwarding forwarding) {
   return forwarding == control::Forwarding::dnat ? "dnat" : "fullnat";
 }
 const char* tier_of(bool proxied) { return proxied ? "proxy" : "l4"; }
-const char* tier_of(const FlowRow& row) { return row.forwarded ? "xdp" : tier_of(row.proxied); }
+const char* tier_of(const FlowRow& row) {
+  if (row.spliced) return "splice";
+  return row.forwarded ? "xdp" : tier_of(row.proxied);
+}
 const char* text_of(control::Policy policy) {
   switch (policy) {
     case control::Policy::allow:

@@ -35,7 +35,7 @@ constexpr std::array kOfTheSituation{
     DropReason::handoff_full,  DropReason::transmit_full,      DropReason::port_gone,
     DropReason::too_big,       DropReason::icmp_unrelated,     DropReason::neighbor_not_ours,
     DropReason::probe,         DropReason::no_headroom,        DropReason::stopping,
-    DropReason::proxy_full,
+    DropReason::proxy_full,    DropReason::splice_reset,
 };
 
 /// An IPv6 frame whose 16 octets at `at` are the service's IPv4 address in mapped form.

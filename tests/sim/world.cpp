@@ -119,6 +119,8 @@ void World::start_workers() {
     config.parked_max = options_.parked;
     config.proxy_connections_max = options_.proxy_connections;
     config.lent_max = options_.lent;
+    config.splices_max = options_.splices;
+    config.rests_before_splice = options_.rests_before_splice;
     if (options_.ring != 0) config.receive_ring = static_cast<std::uint32_t>(options_.ring);
     config.seed = {options_.seed + 17, options_.seed * 31 + 5};
     worker::WorkerWiring wiring;
@@ -169,7 +171,8 @@ std::vector<std::byte> World::snapshot_bytes() {
     listener.mode = l.mode;
     listener.forwarding = l.forwarding;
     listener.flags = static_cast<std::uint8_t>((l.draining ? unsigned{control::kListenerDraining} : 0u) |
-                                               (l.forward ? unsigned{control::kListenerForward} : 0u));
+                                               (l.forward ? unsigned{control::kListenerForward} : 0u) |
+                                               (l.splice ? unsigned{control::kListenerSplice} : 0u));
     listener.ask_default = l.ask_default;
     listener.id = l.id;
     listener.stat_slot = listener_slot(l.id);

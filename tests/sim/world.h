@@ -50,6 +50,7 @@ struct SimListener {
   std::uint32_t ask_deadline_ms{200};
   bool draining{};
   bool forward{};  ///< hot flows may sink into the XDP program
+  bool splice{};   ///< of mode proxy: pairs at rest become spliced flows
   std::vector<SimEndpoint> endpoints;
 };
 
@@ -64,6 +65,8 @@ struct WorldOptions {
   std::uint32_t proxy_connections{64};
   std::uint32_t lent{64};
   std::uint32_t forward_pairs{};  ///< pairs of slots of each worker for tier X
+  std::uint32_t splices{64};
+  std::uint32_t rests_before_splice{};
   io::SimFaults faults{};
 };
 

@@ -66,7 +66,8 @@ RelayWorld::RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& 
                                                 .buffers = options.buffers,
                                                 .ring = options.ring,
                                                 .proxy_connections = std::max(64u, many),
-                                                .lent = options.lent});
+                                                .lent = options.lent,
+                                                .rests_before_splice = options.rests_before_splice});
   if (options.hold_sent) world_->device->hold_sent();
   if (options.half_open_max != 0) world_->node.proxy_half_open_max = options.half_open_max;
   world_->node.proxy_keepalive_ms = 1800'000;
@@ -74,9 +75,17 @@ RelayWorld::RelayWorld(const tcpsim::Scenario& scenario, const RelayRunOptions& 
   for (worker::WorkerPort& port : world_->ports) port.verify_checksums = true;
   SimListener listener = make_listener({IpProto::tcp, family, control::Forwarding::fullnat}, 2);
   listener.mode = control::ListenerMode::proxy;
+  listener.splice = options.splice;
   world_->listeners = {listener};
   world_->publish();
   for (const std::size_t plan : {0u, 1u, 0u, 1u}) links_.emplace_back(scenario.link[plan], start_us_);
+  // A spliced segment passes two links: two that lose by counting may fall into step and let nothing through.
+  for (const std::size_t second : {1u, 2u}) {
+    if (!options.splice) break;
+    tcpsim::LinkPlan plan = scenario.link[second % 2];
+    plan.lose_nth = plan.lose_nth_of_all = 0;
+    links_[second] = tcpsim::Link{plan, start_us_};
+  }
   make_hosts();
   for (std::uint32_t i = 0; i < scenario.connections.size(); ++i) {
     const tcpsim::ConnectionPlan& plan = scenario.connections[i];

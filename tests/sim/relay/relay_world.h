@@ -27,9 +27,11 @@ struct RelayRunOptions {
   bool hold_sent{};               ///< the device owns transmitted buffers for a while, as AF_XDP does
   std::uint32_t half_open_max{};  ///< 0: the default
   std::uint32_t connect_ms{600'000};
-  std::size_t ring{};         ///< frames that a receive queue of the node holds; 0: no bound
-  std::uint32_t burst_us{};   ///< what a round of the worker takes; 0: nothing, it is never behind
-  bool alike{};               ///< many connections of one plan
+  std::size_t ring{};        ///< frames that a receive queue of the node holds; 0: no bound
+  std::uint32_t burst_us{};  ///< what a round of the worker takes; 0: nothing, it is never behind
+  bool alike{};              ///< many connections of one plan
+  bool splice{};             ///< the listener's pairs may become spliced flows
+  std::uint32_t rests_before_splice{};
   tcpsim::Pcapng* capture{};  ///< gets every packet of both sides
 };
 
