@@ -141,16 +141,18 @@ bool Worker::State::sweep_forwards() {
     lift_pair(*failed);
   }
   if (pair_at >= forwards.high_water()) {
-    if (now_ms.since(pairs_started) < static_cast<std::int32_t>(kFoldPeriodMs)) return false;
+    if (!pairs_due && now_ms.since(pairs_started) < static_cast<std::int32_t>(kFoldPeriodMs)) return false;
     pairs_started = now_ms;
+    pairs_due = false;
     pair_at = 0;
   }
   const PairIndex end = std::min(pair_at + kForwardsPerRound, forwards.high_water());
   for (; pair_at < end; ++pair_at) look_at(pair_at);
-  return pair_at < forwards.high_water();
+  return pairs_due || pair_at < forwards.high_water();
 }
 
-/// A new view: every pair is compared with it, beginning in this round. Other maps: nothing that was is in them.
+/// A new view: every pair is compared with it, beginning in this round or behind the sweep that is under way: views
+/// that come fast must not keep the last pairs from their turn. Other maps: nothing that was is in them.
 void Worker::State::adopt_forwards() {
   if (forwards.slots_changed()) {
     for (PairIndex p = 0; p < forwards.high_water(); ++p) {
@@ -159,8 +161,7 @@ void Worker::State::adopt_forwards() {
     }
     forwards.adopt_slots();
   }
-  pair_at = 0;
-  pairs_started = now_ms;
+  pairs_due = true;
 }
 
 }  // namespace penstock::worker

@@ -268,6 +268,7 @@ struct Worker::State final : private relay::Host {
   Doorbell* const forward_doorbell;
   PairIndex pair_at{};  ///< next pair to look at; at high water: no sweep of pairs under way
   CoarseMs pairs_started{};
+  bool pairs_due{};          ///< a sweep of pairs begins without waiting for its time
   bool listeners_forward{};  ///< one of them at least
 
   SpscRing<control::Question> questions;
