@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
 
 #include "mgmt/kernel/bpffs.h"
 #include "mgmt/kernel/links.h"
@@ -110,6 +111,32 @@ TEST_F(RedirectTest, target_is_known_at_attach_and_found_again_by_a_successor) {
   EXPECT_TRUE(looks());
   const PortStatus again = attach("veth0", 4);
   EXPECT_TRUE(again.adopted && again.redirect_target);
+}
+
+TEST_F(RedirectTest, predecessor_that_knew_no_such_maps_is_adopted) {
+  gro("client", true);
+  attach("veth0", 4);
+  ASSERT_TRUE(steering_->set_enabled(4, true).ok());
+  steering_.reset();
+  const std::string pins = bed_.directory() + "/bpf/v1/";
+  for (const char* map : {"steer_forwards", "steer_forward_slots", "steer_devices"})
+    ASSERT_TRUE(std::filesystem::remove(pins + map)) << map;
+  // Another program stands in for the older build: it passes everything.
+  LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_XDP);
+  const bpf_insn code[2] = {{BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS}, {BPF_JMP | BPF_EXIT, 0, 0, 0, 0}};
+  const UniqueFd older{bpf_prog_load(BPF_PROG_TYPE_XDP, "older", "GPL", code, 2, &options)};
+  const auto port = std::filesystem::directory_iterator { pins + "ports" } -> path().string();
+  const UniqueFd link{bpf_obj_get((port + "/link").c_str())};
+  ASSERT_EQ(bpf_link_update(link.get(), older.get(), nullptr), 0);
+  reopen();
+  EXPECT_FALSE(looks()) << "the map is new and empty";
+  const PortStatus status = attach("veth0", 4);
+  EXPECT_TRUE(status.adopted && status.replaced && status.enabled && status.redirect_target);
+  EXPECT_EQ(device(4), if_nametoindex("veth0"));
+  EXPECT_TRUE(looks());
+  steering_.reset();
+  ASSERT_TRUE(Steering::remove_all(bed_.directory() + "/bpf").ok());
+  EXPECT_FALSE(std::filesystem::exists(pins));
 }
 
 TEST_F(RedirectTest, port_that_goes_leaves_the_map) {

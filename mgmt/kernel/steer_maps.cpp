@@ -166,6 +166,7 @@ Result<SteerMaps> SteerMaps::open(const std::string& pin_dir) {
                        std::to_string(PENSTOCK_ABI_VERSION),
                    "stop the other version of penstockd, then remove the pins"};
   }
+  if (auto done = out.update_device_flag(); !done) return done.error();
   return out;
 }
 
@@ -195,6 +196,10 @@ Status SteerMaps::set_device(std::uint32_t port_index, std::uint32_t ifindex) {
   const int error =
       ifindex != 0 ? bpf_map_update_elem(map, &port_index, &ifindex, BPF_ANY) : bpf_map_delete_elem(map, &port_index);
   if (error != 0 && error != -ENOENT) return system_problem("steer_devices", "cannot write an entry", error);
+  return update_device_flag();
+}
+
+Status SteerMaps::update_device_flag() {
   penstock_steer_config config{};
   const __u32 zero = 0;
   if (const int failed = bpf_map_lookup_elem(fd("steer_config"), &zero, &config); failed != 0)

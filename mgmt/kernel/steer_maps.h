@@ -27,6 +27,7 @@ class SteerMaps {
  private:
   [[nodiscard]] Status write_config(const SteerSettings& settings, bool has_sources);
   [[nodiscard]] bool has_devices() const;
+  [[nodiscard]] Status update_device_flag();
   std::map<std::string, UniqueFd, std::less<>> maps_;
 };
 
