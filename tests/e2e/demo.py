@@ -133,6 +133,10 @@ def steered_to_services(status):
     return sum(port["reasons"]["redirected_service"] for port in status["ports"])
 
 
+def forwarded(status):
+    return sum(port["reasons"]["forwarded"] for port in status["ports"])
+
+
 def passed(status):
     return sum(port["passed_frames"] for port in status["ports"])
 
@@ -267,6 +271,37 @@ def show_kill(lab):
                  f"{20 - len(streams.broken())} of 20, {restored} flows restored, longest wait {streams.worst():.2f} s")
 
 
+def use_gro(lab, state):
+    for space in (lab.client, lab.servers):
+        space.run("ethtool", "-K", "eth0", "gro", state)
+
+
+def show_forward(lab):
+    screen.step("Tier X: with GRO on in the pods, the XDP program forwards hot connections by itself")
+    use_gro(lab, "on")
+    wait_for(lambda: all(port["redirect_target"] for port in lab.status()["ports"]), 5, "XDP can send to both ports")
+    with EchoStreams(lab.client, VIP4, 7, 20, interval=0.02) as streams:
+        def tiers():
+            return collections.Counter(flow["tier"] for flow in lab.api_json("GET", "/v1/flows?service=echo&limit=1000")["flows"])
+        with contextlib.suppress(TimeoutError):
+            wait_for(lambda: tiers()["xdp"] >= 20, 5, "20 flows are in tier X")
+        screen.check("20 established connections sank", tiers()["xdp"] >= 20, ", ".join(f"{count} {tier}" for tier, count in tiers().items()))
+        before = lab.status()
+        result = wrk(lab.client, f"http://{VIP4}/", 3)
+        after = lab.status()
+        by_xdp, by_worker = (count(after) - count(before) for count in (forwarded, frames))
+        screen.check("wrk had no error", result["errors"] == 0, f"{result['requests']} requests, {result['rate']:.0f}/s, p50 {result['p50']}, p99 {result['p99']}")
+        screen.check("the XDP program carried it", by_xdp > by_worker, f"{by_xdp} packets, {by_worker} by the worker")
+        old = lab.dataplane_pid()
+        alive = streams.messages()
+        os.kill(old, signal.SIGKILL)
+        wait_for(lambda: lab.dataplane_pid() not in (None, old), 15, "another dataplane runs")
+        time.sleep(2)
+        screen.check("kill: connections in tier X did not notice", not streams.broken() and streams.worst() * 1e3 < GAP_MAX_MS,
+                     f"longest wait {streams.worst() * 1e3:.0f} ms, {streams.messages() - alive} messages checked meanwhile")
+    use_gro(lab, "off")
+
+
 def show_idle(lab):
     screen.step("Idle: nothing is sent for 5 s")
     time.sleep(1)
@@ -324,7 +359,7 @@ def stop():
 
 
 STEPS = {"http": show_http, "dns": show_dns, "load": show_load, "reload": show_reload, "kill": show_kill,
-         "idle": show_idle}
+         "forward": show_forward, "idle": show_idle}
 
 
 def show_everything(keep_it, steps):
