@@ -9,7 +9,7 @@ import math
 from .formats import count, microseconds, number
 
 WIDTH, LABEL, RIGHT = 720, 190, 115
-COLOURS_COUNT = 10
+COLOURS_COUNT = 11
 ROW, GAP, AXIS, ZERO_GAP = 20, 6, 22, 80
 
 

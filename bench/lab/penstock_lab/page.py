@@ -1,8 +1,8 @@
 """page.py - the fixed parts of the report: style, method, caveats."""
 from . import stats
 
-COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80", "#c98bb9", "#b5a33a")
-DARK = {0: "#3a9fc2", 3: "#a77bc7", 7: "#7d9cc6"}  # where the others would drown
+COLOURS = ("#1f6f8b", "#9bb8c4", "#e08e45", "#7a5195", "#5a9367", "#c44536", "#8a817c", "#3d5a80", "#c98bb9", "#b5a33a", "#6b4632")
+DARK = {0: "#3a9fc2", 3: "#a77bc7", 7: "#7d9cc6", 10: "#b58a6f"}  # where the others would drown
 STYLE = """
 :root { --fg:#1c2326; --bg:#fff; --soft:#5e6b70; --grid:#dde3e5; --good:#1d7a3f; --bad:#b3261e; --link:#1f6f8b; color-scheme:light dark; }
 @media (prefers-color-scheme: dark) { :root { --fg:#e4e9eb; --bg:#14191b; --soft:#97a4a9; --grid:#2e373a; --good:#63c384; --bad:#ff8a80; --link:#7cc4de; } }
@@ -35,11 +35,11 @@ CLASSES = (("none", "no device: what client and servers can do at most"),
            ("requests", "reads every HTTP request as well"))
 
 TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away", "penstock-fallback"),
-         ("packets", "a worker translates addresses and ports: FullNAT, DNAT", "penstock-fullnat, penstock-dnat"),
+         ("X, in XDP", "the XDP program itself translates and sends packets of hot flows", "penstock-xdp"),
+         ("L4, packets", "a worker translates addresses and ports: FullNAT, DNAT", "penstock-fullnat, penstock-dnat"),
          ("P, connections", "a worker ends TCP on both sides (mode: proxy); lf: with large_frames", "penstock-proxy, penstock-proxy-lf"),
          ("P, requests", "and reads HTTP/1.1 (protocol: http)", "penstock-http, penstock-http-lf"),
-         ("S, splice", "two connections joined by translating sequence numbers", "does not exist"),
-         ("X, in XDP", "forwarded before any socket", "does not exist"))
+         ("S, splice", "two connections joined by translating sequence numbers", "does not exist"))
 
 # (target, wanted, experiment, what is known)
 ELSEWHERE = (
@@ -80,7 +80,8 @@ one kind.</li>
 favours whatever never looks at packets.</li>
 <li>Client, servers and device share caches and memory bandwidth; on two cores client and servers share one core and are often what limits
 a row. Look at CPU per operation, not at the rate alone.</li>
-<li>Penstock has no tier that forwards inside XDP or splices in the kernel, and none that reads HTTP/2 or Bolt: those loads pass through
+<li>A connection sinks to tier X half a second after it has become hot, so short runs of penstock-xdp hold what the worker did before. Nothing of
+Penstock reads HTTP/2 or Bolt: those loads pass through
 its packet and TCP tiers as octets. On veth the kernel's own forwarding is hard to beat by any program in user space.</li>
 <li>The loss-free rate comes from trials of a third of a second and one of the run's length; RFC 2544 asks for a minute. The generator
 shares its core with what receives, so what it sends is no upper limit of a wire.</li>

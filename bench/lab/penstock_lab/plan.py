@@ -13,8 +13,8 @@ IDLE_SECONDS = 1.0
 SECONDS_MIN, SECONDS_MAX = 1.0, 10.0
 REPORT_SECONDS = 5.0
 PROFILE_SECONDS = 9.0   # a bed, a device, and profile.SECONDS of a load
-FIRST = ("direct", "penstock-http", "nginx-http", "penstock-proxy", "haproxy-tcp", "penstock-fullnat", "nft", "haproxy-http",
-         "penstock-http-lf", "penstock-proxy-lf", "direct-apart", "route")
+FIRST = ("direct", "penstock-http", "nginx-http", "penstock-proxy", "haproxy-tcp", "penstock-fullnat", "penstock-xdp", "nft",
+         "haproxy-http", "penstock-http-lf", "penstock-proxy-lf", "direct-apart", "route")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import tempfile
 import unittest
 import xml.etree.ElementTree as tree
 
-from penstock_lab import charts, cli, compare, made_up, report, summary, targets
+from penstock_lab import charts, cli, compare, made_up, page, report, summary, targets
 from penstock_lab.results import FORMAT, Results
 from penstock_lab.verdict import beside_peers
 
@@ -224,8 +224,11 @@ class Whole(unittest.TestCase):
         self.assertRegex(page, 'v-missed">missed.*61.0 % find')
         self.assertNotIn("Workers side by side", report.page(run(COSTS)))
 
-    def test_tiers_that_do_not_exist_are_named(self):
-        self.assertRegex(self.page, "splice.*does not exist.*in XDP.*does not exist")
+    def test_every_tier_has_its_device(self):
+        for tier, _what, devices in page.TIERS:
+            for device in devices.split(", ") if tier != "S, splice" else ():
+                self.assertIn(device, self.results.devices(), tier)
+        self.assertRegex(self.page, "X, in XDP.*penstock-xdp.*S, splice.*does not exist")
 
 
 if __name__ == "__main__":

@@ -169,6 +169,8 @@ class Runner:
     def stand(bed, device):
         if device.flat:
             bed.flatten()
+        if device.gro_at_ends:
+            bed.use_gro_at_ends()
         if device.offloads == "off":
             bed.use_offloads("off")
         device.start(bed)

@@ -26,12 +26,16 @@ class Outcome:
 COPIES = ("no more frames than HAProxy needs (the load's table counts them), but the kernel copies each into or out of the socket's memory and wakes "
           "who waits; the profile tells ours from the kernel's")
 ENDS = ("ends", "ends-64")  # client and servers are XDP programs
+FIRST_HALF = "a connection's first half second is the worker's, which copies every packet twice; a longer --seconds shows less of it"
 # (text, load, metric, device, peer, least or greatest ratio of medians, what limits it when missed)
 RATIOS = (
     ("L4: a request adds no more CPU than nftables does", "keepalive", "cost", "penstock-fullnat", "nft", "at most", 1.0,
      "AF_XDP in copy mode on veth copies every packet twice and wakes a process; the kernel forwards it by pointer"),
     ("L4: packets per second, at least twice the kernel's NAT", "packets", "rate", "penstock-fullnat", "nft", "at least", 2.0,
      "on two cores the generator's softirq work shares a core with the receiver"),
+    ("X: a request adds no more CPU than nftables does", "keepalive", "cost", "penstock-xdp", "nft", "at most", 1.0, FIRST_HALF),
+    ("X: packets per second, at least twice the kernel's NAT", "packets", "rate", "penstock-xdp", "nft", "at least", 2.0,
+     "on two cores the generator's softirq work, which holds the program's, shares a core with the receiver"),
     ("Proxy: a request adds no more CPU than HAProxy does", "keepalive", "cost", "penstock-proxy", "haproxy-tcp", "at most", 1.0,
      COPIES),
     ("Proxy: a request adds half of HAProxy's CPU", "keepalive", "cost", "penstock-proxy", "haproxy-tcp", "at most", 0.5,

@@ -56,7 +56,7 @@ class Bed:
     """Namespaces and servers of one turn. A context manager."""
 
     def __init__(self, parties, name="lab"):
-        self.parties, self.offloads = parties, "on"
+        self.parties, self.offloads, self.gro_at_ends = parties, "on", False
         self.lab = Lab(name, server_count=1)
         try:
             self._cable()
@@ -92,8 +92,15 @@ class Bed:
             return
         words = WIRE if state == "off" else UNBOUND
         for space, name in self.interfaces():
-            space.run("ethtool", "-K", name, *words)
+            keeps = self.gro_at_ends and space is not self.lab.node
+            space.run("ethtool", "-K", name, *words, *(("gro", "on") if keeps else ()))
         self.offloads = state
+
+    def use_gro_at_ends(self):
+        """On at client and servers from now on: their receive side then is NAPI, which takes frames that XDP sends."""
+        self.gro_at_ends = True
+        for space in (self.lab.client, self.lab.servers):
+            space.run("ethtool", "-K", "eth0", "gro", "on")
 
     def _servers(self):
         lab = self.lab

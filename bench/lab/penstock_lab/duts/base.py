@@ -22,6 +22,8 @@ class Device:
     serves = STREAMS
     flat = False              # client and server share a subnet
     offloads = None           # "off" when it cannot work with them
+    gro_at_ends = False       # client's and server's interfaces keep GRO whatever a load says about offloads
+    warm_seconds = 0.3        # of a load before what is counted, where a load has that
     polls = False             # keeps its core busy whatever happens
     keeps_order = True        # a close never overtakes payload
     configurable = False      # reload() exists

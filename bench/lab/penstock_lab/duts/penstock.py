@@ -1,5 +1,5 @@
-"""penstock.py - Penstock in each of its tiers: packets translated (FullNAT, DNAT), connections ended (mode: proxy), requests read
-(protocol: http), and what the kernel does in its place while the dataplane is away."""
+"""penstock.py - Penstock in each of its tiers: packets translated by a worker (FullNAT, DNAT), hot flows inside XDP, connections ended
+(mode: proxy), requests read (protocol: http), and what the kernel does in its place while the dataplane is away."""
 import os
 import signal
 
@@ -15,7 +15,7 @@ APPLY_SECONDS = 60  # 10,000 regular expressions are compiled on one core that o
 
 class FullNat(Device):
     name, title, kind, serves = "penstock-fullnat", "Penstock, packets, FullNAT", "packets", ANY
-    extra = {"forwarding": "fullnat"}
+    extra = {"forwarding": "fullnat", "xdp_forwarding": False}
     configurable = True
 
     def configuration(self, bed, weight=1):
@@ -44,7 +44,21 @@ class FullNat(Device):
 
 
 class Dnat(FullNat):
-    name, title, extra = "penstock-dnat", "Penstock, packets, DNAT", {"forwarding": "dnat"}
+    name, title, extra = "penstock-dnat", "Penstock, packets, DNAT", {"forwarding": "dnat", "xdp_forwarding": False}
+
+
+class Forwarded(FullNat):
+    """Tier X: a flow with traffic is the XDP program's after half a second. Redirecting to a veth needs GRO at its other end."""
+
+    name, title, extra = "penstock-xdp", "Penstock, packets, FullNAT; hot flows inside XDP", {"forwarding": "fullnat"}
+    gro_at_ends, warm_seconds = True, 1.5
+
+    def start(self, bed):
+        super().start(bed)
+        wait_for(lambda: all(port["redirect_target"] for port in bed.lab.status()["ports"]), 5, "both ports are redirect targets", 0.05)
+
+    def notes(self):
+        return "GRO is on at the client's and the server's end; a connection's first half second is the worker's"
 
 
 class Fallback(FullNat):
@@ -118,4 +132,4 @@ class HttpLarge(LargeFrames, Http):
     name, title = "penstock-http-lf", "Penstock, protocol: http, large_frames, one worker"
 
 
-DEVICES = (FullNat, Dnat, Fallback, Proxy, Http, ProxyLarge, HttpLarge)
+DEVICES = (FullNat, Dnat, Forwarded, Fallback, Proxy, Http, ProxyLarge, HttpLarge)

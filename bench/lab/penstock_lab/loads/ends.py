@@ -39,7 +39,7 @@ class Ends(Load):
             self._child(stack, bed, "servers", lab.servers, "serve", interface, WEB)
             client, log = self._child(stack, bed, "client", lab.client, "ask", interface, mac, address, to[0], to[1],
                                       "--connections", self.connections)
-            time.sleep(WARM_SECONDS)
+            time.sleep(max(WARM_SECONDS, device.warm_seconds))
             meter, first, began = bed.meter(), self._ask(client, log), time.monotonic()
             time.sleep(seconds)
             last, took, cpu = self._ask(client, log), time.monotonic() - began, meter.since()

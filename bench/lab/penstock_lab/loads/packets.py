@@ -2,7 +2,9 @@
 server: as many as go, and the rate at which none is lost; and a SYN flood beside honest new connections."""
 import contextlib
 import json
+import socket
 import subprocess
+import threading
 import time
 
 from lab import CLIENT4, wait_for
@@ -12,6 +14,7 @@ from .base import Load, Metric
 from .web import parse_wrk
 
 FLOOD_RATE = 20000
+WARM_RATE = 2000          # frames/s, before those that are counted
 DRAIN_SECONDS = 0.1
 TRIAL_SECONDS = 0.3
 RESOLUTION = 0.05         # of the rate; the search ends there
@@ -38,6 +41,30 @@ def send_words(bed, device, to, seconds, *options):
     return [peer("frame_load"), "send", interface, mac, address, to[0], to[1], seconds, *options]
 
 
+@contextlib.contextmanager
+def answers(bed):
+    """The server answers datagrams meanwhile: a flow that has seen both ways is one that devices keep, and may treat better."""
+    server = bed.lab.servers.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind(("", SINK))
+    server.settimeout(0.05)
+    over = threading.Event()
+
+    def serve():
+        while not over.is_set():
+            try:
+                server.sendto(*server.recvfrom(2048))
+            except OSError:
+                pass  # nothing came, or an ICMP error
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        server.close()
+
+
 class Counter:
     """Counts what arrives at the server; a context manager."""
 
@@ -45,6 +72,8 @@ class Counter:
         self.bed, self.device, self.log = bed, device, bed.lab.directory / "count.log"
         self.to = device.place(service("sink"))
         self.log.write_text("")
+        with answers(bed):
+            self.send(device.warm_seconds, "--rate", WARM_RATE)  # flows exist, ARP is done
         interface = "direct0" if device.kind == "none" else "eth0"
         self.child = bed.start("servers", bed.lab.servers, peer("frame_load"), "count", interface, SINK, log=self.log,
                                stdin=subprocess.PIPE)
@@ -52,7 +81,6 @@ class Counter:
     def __enter__(self):
         try:
             self.bed.ready(self.child, self.log, "ready")
-            self.send(0.3, "--rate", 1000)  # flows exist, ARP is done
         except BaseException:
             self.__exit__()
             raise
