@@ -24,6 +24,7 @@ inline constexpr std::size_t kMaglevTotalMax = 1u << 26;        ///< Maglev slot
 inline constexpr std::uint32_t kFlowMax = 16u << 20;            ///< connections of one worker
 inline constexpr std::uint32_t kParkedMax = 65536;              ///< parked flows of one worker
 inline constexpr std::uint32_t kProxyConnectionMax = 1u << 20;  ///< proxied connections of one worker
+inline constexpr std::uint32_t kSpliceMax = 65536;              ///< spliced flows of one worker
 inline constexpr std::uint32_t kProxyBufferMin = 16u << 10;     ///< octets per direction of one of them
 inline constexpr std::uint32_t kProxyBufferMax = 16u << 20;
 inline constexpr std::uint32_t kTimeoutMsMax = 7u * 24 * 3600 * 1000;  ///< idle times and deadlines, one week

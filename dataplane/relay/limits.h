@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 
+#include "dataplane/control/limits.h"
 #include "dataplane/control/snapshot_layout.h"
 #include "dataplane/tcp/limits.h"
 
@@ -61,7 +62,7 @@ struct RelayConfig {
   /// acknowledgements and handshakes need room beside payload.
   std::uint32_t arrival_frames{1024};
   /// Spliced flows; with all taken pairs stay proxied. 140 octets each, touched when used.
-  std::uint32_t splices_max{65536};
+  std::uint32_t splices_max{control::kSpliceMax};
   /// Rests that a pair passes by before it becomes one; for tests.
   std::uint32_t rests_before_splice{};
   /// Entries and blocks of the TCP pools; zero takes what pairs_max suggests.

@@ -16,6 +16,7 @@
 #include <span>
 
 #include "dataplane/control/flow_layout.h"
+#include "dataplane/control/limits.h"
 #include "dataplane/control/segment.h"
 #include "dataplane/core/clock.h"
 #include "dataplane/io/packet_io.h"
@@ -42,7 +43,7 @@ struct WorkerConfig {
   std::uint32_t parked_max{1024};                        ///< room for parked flows; NodeRecord::parked_max lowers it
   std::uint32_t decision_cache_slots{4096};              ///< cached answers
   std::uint32_t proxy_connections_max{16384};            ///< room for proxied connections; NodeRecord lowers it
-  std::uint32_t splices_max{65536};                      ///< spliced flows; with all of them pairs stay proxied
+  std::uint32_t splices_max{control::kSpliceMax};        ///< spliced flows; with all of them pairs stay proxied
   std::uint32_t rests_before_splice{};                   ///< RelayConfig's; for tests
   std::uint32_t receive_ring{2048};                      ///< frames that a receive queue holds
   std::uint32_t lent_max{4096};                          ///< device buffers that proxied payload may wait in

@@ -46,6 +46,8 @@ constexpr std::array kConfigLimits{
           "(refused_full)"},
     Limit{"half-open proxied connections per worker", kProxyConnectionMax, "kProxyConnectionMax",
           "`proxy.half_open_max` cannot be set higher; at the set number SYN cookies answer (cookies_sent)"},
+    Limit{"spliced flows per worker", kSpliceMax, "kSpliceMax",
+          "with all records in use proxied connections at rest stay proxied (splice_refused_full)"},
     Limit{"payload held per direction of a proxied connection (octets)", kProxyBufferMax, "kProxyBufferMax",
           "`proxy.buffer` cannot be set higher; at the set amount the sender's window is closed"},
     Limit{"parked flows per worker", kParkedMax, "kParkedMax",
