@@ -30,8 +30,8 @@ relay::SpliceDirection direction_of(const std::uint8_t* octets) {
   d.echo_from = word(4);
   d.echo_last = word(5);
   d.window_shift = static_cast<std::int8_t>(octets[24] % 29 - 14);
-  d.sender_shift = octets[25] % 15;
-  d.flags = octets[26] & 7;
+  d.sender_shift = static_cast<std::uint8_t>(octets[25] % 15);
+  d.flags = static_cast<std::uint8_t>(octets[26] & 7u);
   d.seq_end = d.ack = d.edge = SeqNum{word(7)};
   return d;
 }

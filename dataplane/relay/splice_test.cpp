@@ -91,7 +91,7 @@ TEST(Splice, an_echo_of_nothing_stays_nothing) {
 
 TEST(Splice, an_echo_of_our_own_clock_becomes_the_last_value_that_was_really_sent) {
   SpliceDirection d = kBoth;
-  d.flags |= kSpliceOldEcho;
+  d.flags = static_cast<std::uint8_t>(d.flags | kSpliceOldEcho);
   d.echo_from = 512;
   d.echo_last = 77;
   const Bytes old = header(wire::kTcpAck, {1, 1, 8, 10, 0, 0, 1, 0, 0, 0, 1, 255});

@@ -302,6 +302,24 @@ TEST_F(Splice, fins_of_both_sides_close_it_and_late_segments_are_still_translate
   world.advance(seconds{60});
 }
 
+TEST_F(Splice, one_that_began_with_a_cookie_is_remembered_while_that_is_good) {
+  world.node.proxy_half_open_max = 0;
+  world.publish();
+  ends.window[1] = 65535;  // a cookie's SYN-ACK promised that much
+  sink();
+  EXPECT_EQ(count(&ProxyCounters::cookies_accepted), 1u);
+  say(1, "AP", 10);
+  say(0, "FA");
+  say(1, "FA");
+  say(0, "A");
+  world.advance(seconds{100});
+  EXPECT_TRUE(world.settle().empty());
+  EXPECT_EQ(world.flows(), 1u) << "longer than TIME-WAIT";
+  world.advance(seconds{60});
+  EXPECT_TRUE(world.settle().empty());
+  EXPECT_EQ(world.flows(), 0u);
+}
+
 TEST_F(Splice, a_half_closed_one_lives_for_the_idle_time) {
   sink();
   say(0, "FA");
