@@ -43,9 +43,9 @@ TEST_F(DataplaneTest, a_daemon_is_greeted_with_everything_and_sigterm_ends_in_or
   EXPECT_NE(stranger.error().what.find("protocol " +
                                        control::protocol_text(control::kProtocolMajor + 1, control::kProtocolMinor)),
             std::string::npos);
-  auto old = ControlClient::connect(process.socket_path(), false, control::kProtocolMajor, 0);
+  auto old = ControlClient::connect(process.socket_path(), false, control::kProtocolMajor, 2);
   ASSERT_FALSE(old);
-  EXPECT_NE(old.error().what.find("protocol 1.0"), std::string::npos);
+  EXPECT_NE(old.error().what.find("protocol 1.2"), std::string::npos);
 
   auto reader = ControlClient::connect(process.socket_path(), true);
   ASSERT_TRUE(reader) << reader.error().text();

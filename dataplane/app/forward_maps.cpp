@@ -67,12 +67,17 @@ Result<ForwardMaps> ForwardMaps::open(Fd entries, Fd slots) {
 Status ForwardMaps::clear() {
   for (std::size_t s = 0; s < PENSTOCK_FORWARD_MAX; ++s)
     std::atomic_ref{slots()[s].generation}.store(0, std::memory_order_release);
-  penstock_flow_key key{};
+  // The successor is asked for while its key is there: to find the first key, all emptied buckets are searched again.
   // The program may delete an entry at the same time, but nobody inserts one: this ends.
-  while (bpf_map_get_next_key(entries_.get(), nullptr, &key) == 0)
-    if (bpf_map_delete_elem(entries_.get(), &key) != 0 && errno != ENOENT)
-      return Problem{"steer_forwards", std::string{"cannot be emptied: "} + std::strerror(errno), ""};
-  if (errno != ENOENT) return Problem{"steer_forwards", std::string{"cannot be read: "} + std::strerror(errno), ""};
+  penstock_flow_key key{}, next{};
+  int error = bpf_map_get_next_key(entries_.get(), nullptr, &key);
+  for (; error == 0; key = next) {
+    error = bpf_map_get_next_key(entries_.get(), &key, &next);
+    if (const int failed = bpf_map_delete_elem(entries_.get(), &key); failed != 0 && failed != -ENOENT)
+      return Problem{"steer_forwards", std::string{"cannot be emptied: "} + std::strerror(-failed), ""};
+    if (error == -ENOENT) error = bpf_map_get_next_key(entries_.get(), nullptr, &next);
+  }
+  if (error != -ENOENT) return Problem{"steer_forwards", std::string{"cannot be read: "} + std::strerror(-error), ""};
   return Done{};
 }
 

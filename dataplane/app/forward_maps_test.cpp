@@ -3,6 +3,7 @@
 #include <linux/bpf.h>
 
 #include <csignal>
+#include <cstring>
 #include <thread>
 
 #include "bpf/abi/steer.h"
@@ -107,6 +108,21 @@ TEST_F(DataplaneTest, hot_flows_get_slots_and_entries_and_what_a_predecessor_lef
   process.signal(SIGTERM);
   EXPECT_EQ(process.wait(milliseconds{5000}), 0);
   EXPECT_EQ(maps.all().size(), 2u) << "whoever stops it restarts it, and its flows do not notice";
+}
+
+TEST_F(DataplaneTest, a_full_map_of_a_predecessor_is_emptied_in_time) {
+  const ForwardMapsOfTest maps;
+  std::vector<penstock_flow_key> keys(PENSTOCK_FORWARD_MAX);
+  const std::vector<penstock_forward> entries(keys.size(), penstock_forward{.slot = 1, .generation = 5});
+  for (std::uint32_t n = 0; n < keys.size(); ++n) std::memcpy(keys[n].src.octets, &n, sizeof n);
+  auto count = static_cast<std::uint32_t>(keys.size());
+  ASSERT_EQ(bpf_map_update_batch(maps.entries.get(), keys.data(), entries.data(), &count, nullptr), 0);
+  ProcessLab process{kBinary, small()};
+  auto daemon = ControlClient::connect(process.socket_path());
+  ASSERT_TRUE(daemon);
+  const auto told = maps.tell(*daemon, 0);
+  ASSERT_TRUE(told) << told.error().text();
+  EXPECT_TRUE(maps.all().empty());
 }
 
 TEST_F(DataplaneTest, maps_that_are_not_those_of_tier_x_are_refused) {

@@ -26,7 +26,7 @@ inline constexpr std::size_t kChannelFdsMax = 80;  ///< a Hello of 16 workers ca
 /// First fields of a Hello. Another major is refused, a minor below kProtocolMinorMin too; a higher minor only adds.
 inline constexpr std::uint32_t kProtocolMajor = 1;
 inline constexpr std::uint32_t kProtocolMinor = 3;
-inline constexpr std::uint32_t kProtocolMinorMin = 2;  ///< 1 knew neither HTTP in snapshots nor segment layout 3
+inline constexpr std::uint32_t kProtocolMinorMin = 3;  ///< 2 knew neither tier X nor a segment of today
 [[nodiscard]] constexpr bool protocol_spoken(std::uint32_t major, std::uint32_t minor) {
   return major == kProtocolMajor && minor >= kProtocolMinorMin;
 }

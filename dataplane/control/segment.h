@@ -22,7 +22,7 @@
 namespace penstock::control {
 
 inline constexpr std::uint64_t kSegmentMagic = 0x31676573'736e6570;  // "pensseg1"
-inline constexpr std::uint32_t kSegmentLayout = 8;
+inline constexpr std::uint32_t kSegmentLayout = 9;
 
 struct PortCounters {
   Counter rx_frames, rx_octets, tx_frames, tx_octets, dropped, handed_off, probes, zero;

@@ -126,12 +126,19 @@ void Worker::State::fold(FlowIndex flow) {
   f.packets = f.octets = r.packets = r.octets = 0;
 }
 
+/// Milliseconds until a sweep may follow one that began at `last`. Without a sign: when nothing was to be swept for
+/// more than half the range of CoarseMs, it is due, and not far in the future.
+std::uint32_t Worker::State::until_sweep(CoarseMs last) const {
+  const std::uint32_t age = now_ms.ms - last.ms;
+  return age < kFoldPeriodMs ? kFoldPeriodMs - age : 0;
+}
+
 /// Folds the counters of some flows; those that are hot sink. A sweep over all records begins at most every
 /// kFoldPeriodMs and only when packets were counted since the last one, so an idle worker sleeps. True while a sweep is
 /// under way.
 bool Worker::State::sweep() {
   if (sweep_at >= table.high_water()) {
-    if (!sweep_wanted || now_ms.since(sweep_started) < static_cast<std::int32_t>(kFoldPeriodMs)) return false;
+    if (!sweep_wanted || until_sweep(sweep_started) != 0) return false;
     sweep_started = now_ms;
     sweep_wanted = false;
     sweep_at = 0;
@@ -150,14 +157,9 @@ bool Worker::State::sweep() {
 Instant Worker::State::next_deadline() const {
   Instant earliest = std::min(parked.next_deadline(), relay.next_deadline());
   if (table.size() != 0) earliest = std::min(earliest, now + std::chrono::milliseconds{wheel.until_next(now_ms)});
-  if (sweep_wanted) {
-    const std::int32_t left = static_cast<std::int32_t>(kFoldPeriodMs) - now_ms.since(sweep_started);
-    earliest = std::min(earliest, now + std::chrono::milliseconds{std::max(left, 0) + 1});
-  }
-  if (forwards.in_use() != 0) {
-    const std::int32_t left = static_cast<std::int32_t>(kFoldPeriodMs) - now_ms.since(pairs_started);
-    earliest = std::min(earliest, now + std::chrono::milliseconds{std::max(left, 0) + 1});
-  }
+  const auto sweep_in = [this](CoarseMs last) { return now + std::chrono::milliseconds{until_sweep(last) + 1}; };
+  if (sweep_wanted) earliest = std::min(earliest, sweep_in(sweep_started));
+  if (forwards.in_use() != 0) earliest = std::min(earliest, sweep_in(pairs_started));
   return earliest;
 }
 

@@ -141,7 +141,7 @@ bool Worker::State::sweep_forwards() {
     lift_pair(*failed);
   }
   if (pair_at >= forwards.high_water()) {
-    if (!pairs_due && now_ms.since(pairs_started) < static_cast<std::int32_t>(kFoldPeriodMs)) return false;
+    if (!pairs_due && until_sweep(pairs_started) != 0) return false;
     pairs_started = now_ms;
     pairs_due = false;
     pair_at = 0;

@@ -181,6 +181,7 @@ struct Worker::State final : private relay::Host {
   }
   void fold(FlowIndex flow);
   [[nodiscard]] bool sweep();
+  [[nodiscard]] std::uint32_t until_sweep(CoarseMs last) const;
   /// Counter slots of a flow: listener and endpoint; a leg alone has one of them.
   [[nodiscard]] std::span<const std::uint32_t> slots_of(FlowIndex flow);
   /// From here on send() gets packets of this direction.

@@ -152,9 +152,6 @@ class Daemon : public api::Backend {
   bool stopped_{};
 };
 
-/// The first minor of the control protocol whose dataplanes know Forwards.
-inline constexpr std::uint32_t kForwardsMinor = 3;
-
 /// Names of files below runtime_dir.
 inline constexpr const char* kApiSocket = "penstockd.sock";
 inline constexpr const char* kDataplaneSocket = "dataplane.sock";

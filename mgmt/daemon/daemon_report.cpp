@@ -49,7 +49,6 @@ std::uint64_t seconds_since(Instant then) {
 
 void Daemon::report_ports(telemetry::Report& report) const {
   const DataplaneClient::Pointer dataplane = client();
-  const bool knows_forwards = !dataplane || dataplane->hello().message.protocol_minor() >= kForwardsMinor;
   std::map<std::uint32_t, kernel::PortStatus> attached;
   for (kernel::PortStatus& status : kernel_->steering().ports()) attached.emplace(status.port_index, std::move(status));
   for (const PortState& state : ports_->ports()) {
@@ -64,9 +63,8 @@ void Daemon::report_ports(telemetry::Report& report) const {
     port.served = state.served;
     port.steering = state.attached && state.enabled && state.served;
     if (const auto known = attached.find(state.index); state.attached && known != attached.end()) {
-      port.redirect_target = known->second.redirect_target && knows_forwards;
-      port.redirect_obstacle =
-          knows_forwards ? known->second.redirect_obstacle : "the running dataplane is older than tier X; restart it";
+      port.redirect_target = known->second.redirect_target;
+      port.redirect_obstacle = known->second.redirect_obstacle;
     }
     port.optional = state.config.optional;
     port.mode = !state.attached ? "" : state.generic ? "generic" : "native";

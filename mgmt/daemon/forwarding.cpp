@@ -42,7 +42,7 @@ std::uint64_t Daemon::redirect_mask() const {
 Task<void> Daemon::tell_forwards(DataplaneClient::Pointer client) {
   (void)kernel_->steering().refresh_redirect_targets();
   watch_redirect_targets();
-  if (!client || client->hello().message.protocol_minor() < kForwardsMinor) co_return;
+  if (!client) co_return;
   const std::uint64_t mask = redirect_mask();
   if (forwards_told_ == mask) co_return;
   control::v1::Envelope envelope;

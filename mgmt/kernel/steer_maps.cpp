@@ -258,8 +258,14 @@ Result<SteerChange> SteerMaps::apply(const SteerState& wanted) {
 
 Status SteerMaps::clear_kernel_flows() {
   const int map = fd("steer_kernel_flows");
-  penstock_flow_key key{};
-  while (bpf_map_get_next_key(map, nullptr, &key) == 0) bpf_map_delete_elem(map, &key);
+  // The successor is asked for while its key is there: to find the first key, all emptied buckets are searched again.
+  penstock_flow_key key{}, next{};
+  int end = bpf_map_get_next_key(map, nullptr, &key);
+  for (; end == 0; key = next) {
+    end = bpf_map_get_next_key(map, &key, &next);
+    bpf_map_delete_elem(map, &key);
+    if (end == -ENOENT) end = bpf_map_get_next_key(map, nullptr, &next);
+  }
   const penstock_steer_runtime runtime{0};
   const __u32 zero = 0;
   if (const int error = bpf_map_update_elem(fd("steer_runtime"), &zero, &runtime, BPF_ANY); error != 0)

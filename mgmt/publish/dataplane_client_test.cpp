@@ -81,15 +81,16 @@ TEST_F(DataplaneClientTest, a_peer_without_the_promised_descriptors_is_refused) 
   EXPECT_THAT(problem_, HasSubstr("descriptors"));
 }
 
-TEST_F(DataplaneClientTest, a_dataplane_before_connection_arenas_is_refused_by_its_version) {
+TEST_F(DataplaneClientTest, a_dataplane_before_tier_x_is_refused_by_its_version) {
   auto pair = control::Channel::pair();
   ASSERT_TRUE(pair.ok());
   v1::Envelope envelope;
   envelope.mutable_hello()->set_protocol_major(control::kProtocolMajor);
+  envelope.mutable_hello()->set_protocol_minor(2);
   envelope.mutable_hello()->set_worker_count(1);
   ASSERT_TRUE(pair->first.send(envelope).ok());
   EXPECT_EQ(run_on(loop_, open_task(std::move(pair->second))), nullptr);
-  EXPECT_THAT(problem_, HasSubstr("speaks protocol 1.0, this side 1.3"));
+  EXPECT_THAT(problem_, HasSubstr("speaks protocol 1.2, this side 1.3"));
   EXPECT_THAT(problem_, HasSubstr("same version"));
 }
 
