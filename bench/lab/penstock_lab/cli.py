@@ -21,9 +21,10 @@ from . import ROOT, compare, duts, loads, machine, parts, plan, profile, report,
 from .procs import Groups, LoadError, Parties, cores_for
 from .results import Results
 
-QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat", "penstock-proxy", "penstock-http")
+QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat", "penstock-xdp", "penstock-proxy",
+                 "penstock-http")
 QUICK_LOADS = ("keepalive", "oneshot", "latency-awake", "bulk", "packets")
-QUICK_BUDGET, QUICK_ROUNDS, QUICK_PROFILES = 300, 5, 4
+QUICK_BUDGET, QUICK_ROUNDS, QUICK_PROFILES = 300, 4, 2
 FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3.5 * 3600, 6, 3
 UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")

@@ -51,7 +51,7 @@ class Forwarded(FullNat):
     """Tier X: a flow with traffic is the XDP program's after half a second. Redirecting to a veth needs GRO at its other end."""
 
     name, title, extra = "penstock-xdp", "Penstock, packets, FullNAT; hot flows inside XDP", {"forwarding": "fullnat"}
-    gro_at_ends, warm_seconds = True, 1.5
+    gro_at_ends, warm_seconds = True, 1.2
 
     def start(self, bed):
         super().start(bed)
