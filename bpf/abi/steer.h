@@ -157,7 +157,9 @@ struct penstock_forward_slot {
   __u32 tsval_delta;
   __u32 tsecr_delta;
   __s8 window_shift;  // of the window field: positive = left, saturating at 65535
-  __u8 zero2[23];
+  // Written by the program: TCP flags of the FIN and RST that it forwarded since no worker was there to learn of them.
+  __u8 ended;
+  __u8 zero2[22];
 };
 
 // Key of steer_devices, a device map: port index. Value: the interface's index. A port is in it while frames can be

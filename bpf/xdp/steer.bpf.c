@@ -351,6 +351,8 @@ static __noinline int forward(struct xdp_md* ctx, const struct penstock_packet* 
   // First, since it tells whether the port is there; another redirect or XDP_PASS may still follow.
   if (bpf_redirect_map(&steer_devices, to.out_port, XDP_PASS) != XDP_REDIRECT) return XDP_PASS;
   if (!penstock_translate(data, end, &to, &segment)) return XDP_PASS;
+  if (packet->tcp_flags & (PENSTOCK_TCP_FIN | PENSTOCK_TCP_RST))
+    slot->ended |= packet->tcp_flags & (PENSTOCK_TCP_FIN | PENSTOCK_TCP_RST);  // for the worker, when it is back
   slot->last_seen_ns = now;
   __sync_fetch_and_add(&slot->packets, 1);
   __sync_fetch_and_add(&slot->octets, segment.ip_octets);

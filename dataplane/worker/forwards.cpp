@@ -33,6 +33,7 @@ void fill(penstock_forward_slot& slot, const penstock_forward_slot& content, std
   std::memcpy(reinterpret_cast<std::byte*>(&slot) + kSpliceAt, bytes_of(content) + kSpliceAt, sizeof slot - kSpliceAt);
   slot.worker = worker;
   slot.last_seen_ns = slot.packets = slot.octets = 0;
+  slot.ended = 0;
 }
 
 }  // namespace
@@ -150,8 +151,11 @@ Carried Forwards::take(PairIndex p, std::size_t direction) {
   penstock_forward_slot& slot = pair.slots[direction];
   const std::uint64_t packets = read_shared(slot.packets);
   const std::uint64_t octets = read_shared(slot.octets);
+  const std::uint8_t ended = read_shared(slot.ended);
+  const std::uint8_t before = std::exchange(pair.ended[direction], ended);
   return {packets - std::exchange(pair.packets[direction], packets),
-          octets - std::exchange(pair.octets[direction], octets), from_nanoseconds(read_shared(slot.last_seen_ns))};
+          octets - std::exchange(pair.octets[direction], octets), from_nanoseconds(read_shared(slot.last_seen_ns)),
+          static_cast<std::uint8_t>(ended & ~before)};
 }
 
 void Forwards::release(PairIndex p) {

@@ -105,6 +105,7 @@ struct Carried {
   std::uint64_t packets{};
   std::uint64_t octets{};  ///< L3
   Instant last_seen;       ///< of all its packets since the flow sank; Instant{} = none
+  std::uint8_t ended{};    ///< kTcpFin and kTcpRst, if such a segment was among them
 };
 
 class Forwards {
@@ -121,6 +122,8 @@ class Forwards {
     PairIndex next_free;
     penstock_forward_slot* slots;             ///< the two, in whichever map they were filled
     BothWays<std::uint64_t> packets, octets;  ///< taken so far
+    BothWays<std::uint8_t> ended;
+    [[nodiscard]] bool saw_end() const { return (ended[0] | ended[1]) != 0; }
   };
 
   /// `exchange` nullptr: there is no tier X. `first_generation`: of the first flow that sinks, 0 is left out.

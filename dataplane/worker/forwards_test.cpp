@@ -154,6 +154,26 @@ TEST_F(ForwardsTest, what_the_program_counted_is_taken_once) {
   EXPECT_EQ(carried.octets, 0u);
 }
 
+TEST_F(ForwardsTest, an_end_is_told_once_and_forgotten_with_the_flow) {
+  PairIndex p = begin(1);
+  slot(p, 0).ended = 1;
+  EXPECT_EQ(forwards.take(p, 0).ended, 1u);
+  EXPECT_EQ(forwards.take(p, 0).ended, 0u);
+  slot(p, 0).ended = 1 | 4;
+  EXPECT_EQ(forwards.take(p, 0).ended, 4u);
+  EXPECT_EQ(forwards.take(p, 1).ended, 0u);
+  EXPECT_TRUE(forwards.pair(p).saw_end());
+  EXPECT_TRUE(forwards.same(p, content(1)));
+  forwards.end(p, kMs);
+  carry_out();
+  carry_out();
+  EXPECT_EQ(forwards.take_answers(kMs), std::nullopt);
+  forwards.release(p);
+  p = begin(2);
+  EXPECT_EQ(slot(p, 0).ended, 0u);
+  EXPECT_FALSE(forwards.pair(p).saw_end());
+}
+
 TEST_F(ForwardsTest, only_what_describes_a_direction_makes_slots_differ) {
   const PairIndex p = begin(1);
   slot(p, 0).packets = 5;

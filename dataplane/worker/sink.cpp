@@ -3,9 +3,9 @@
 //   down  at the fold, which comes twice a second: an established flow of a listener with kListenerForward that carried
 //         kForwardPackets since the last one, and that the program can translate: untagged, both ports can be
 //         redirected to.
-//   up    a SYN, FIN or RST of it comes by, it was silent for kForwardIdleMs, it ends, or a new view says something
-//   else
-//         than its slots. Its packets that come here meanwhile are forwarded as ever: the translation is the same.
+//   up    a SYN, FIN or RST of it comes by, or was forwarded while this worker did not beat; it was silent for
+//         kForwardIdleMs, it ends, or a new view says something else than its slots. Its packets that come here
+//         meanwhile are forwarded as ever: the translation is the same.
 #include "dataplane/worker/worker_state.h"
 
 namespace penstock::worker {
@@ -84,11 +84,25 @@ void Worker::State::lift_pair(PairIndex p) {
   counters.forwards_active.sub();
 }
 
+bool Worker::State::lives(const Forwards::Pair& pair) {
+  return table.used(pair.flow) && table.cold(pair.flow).generation == pair.flow_generation;
+}
+
+/// The program forwarded a FIN or RST while this worker did not beat: the flow moves on as if it had come here. Its
+/// timer is set right when the pair is released.
+void Worker::State::follow_end(FlowIndex flow, bool reverse, std::uint8_t flags) {
+  using enum l4::FlowEvent;
+  FlowState state = table.forward(flow).state;
+  if ((flags & wire::kTcpFin) != 0) state = l4::transition(state, reverse ? reverse_fin : forward_fin).to;
+  if ((flags & wire::kTcpRst) != 0) state = l4::transition(state, reverse ? reverse_rst : forward_rst).to;
+  table.forward(flow).state = table.reverse(flow).state = state;
+}
+
 /// Adds what the program counted since the last time to the flow, as long as there is one, and to its listener and
 /// endpoint. Not by way of FlowDirection: 32 bits of octets may wrap between two folds at this speed.
 void Worker::State::fold_pair(PairIndex p) {
   Forwards::Pair& pair = forwards.pair(p);
-  const bool lives = table.used(pair.flow) && table.cold(pair.flow).generation == pair.flow_generation;
+  const bool has_flow = lives(pair);
   for (std::size_t way = 0; way < 2; ++way) {
     const Carried carried = forwards.take(p, way);
     for (const std::uint32_t slot : pair.stat_slots) {
@@ -96,7 +110,8 @@ void Worker::State::fold_pair(PairIndex p) {
       (way == 0 ? sums.rx_packets : sums.tx_packets).add(carried.packets);
       (way == 0 ? sums.rx_octets : sums.tx_octets).add(carried.octets);
     }
-    if (!lives) continue;
+    if (!has_flow) continue;
+    if (carried.ended != 0) follow_end(pair.flow, way != 0, carried.ended);
     FlowCold& cold = table.cold(pair.flow);
     cold.packets[way] += carried.packets;
     cold.octets[way] += carried.octets;
@@ -116,12 +131,14 @@ void Worker::State::look_at(PairIndex p) {
     case Forwards::State::resting:
       if (now_ms.since({pair.resting_since_ms}) < static_cast<std::int32_t>(kForwardRestMs)) return;
       fold_pair(p);  // what was under way when it ended
+      if (pair.saw_end() && lives(pair)) wheel.rearm(pair.flow, deadline_of(pair.flow));
       return forwards.release(p);
     case Forwards::State::asked:
     case Forwards::State::held:
       break;
   }
   fold_pair(p);
+  if (pair.saw_end()) return lift_pair(p);
   const CoarseMs forward{table.forward(pair.flow).last_seen_ms};
   const CoarseMs reverse{table.reverse(pair.flow).last_seen_ms};
   constexpr auto kIdle = static_cast<std::int32_t>(control::kForwardIdleMs);

@@ -200,6 +200,8 @@ struct Worker::State final : private relay::Host {
   }
   void lift_pair(PairIndex pair);
   [[nodiscard]] bool describe(FlowIndex flow, BothWays<penstock_forward_slot>& into);
+  [[nodiscard]] bool lives(const Forwards::Pair& pair);
+  void follow_end(FlowIndex flow, bool reverse, std::uint8_t flags);
   void fold_pair(PairIndex pair);
   void look_at(PairIndex pair);
   [[nodiscard]] bool sweep_forwards();

@@ -207,14 +207,21 @@ TEST_F(Forward, data_needs_no_dataplane) {
 }
 
 TEST_F(Forward, the_end_of_a_connection_is_the_workers_while_it_lives) {
+  unsigned seen = 0;
   for (const char* flags : {"FA", "R", "RA", "FPA"}) {
     const Bytes frame = tcp(flags).build();
     bed_->beat(0, 0);
     expect(frame, PENSTOCK_STEER_REDIRECTED_SERVICE, flags);
+    EXPECT_EQ(bed_->slot(kSlot).ended, seen) << flags << ": the worker saw it";
     bed_->beat(0, 20 * static_cast<std::int64_t>(kSecond));
     expect(frame, PENSTOCK_STEER_FORWARDED, std::string{flags} + ", the worker is dead");
     EXPECT_EQ(bed_->output(), rewritten(frame, flow_.forward, flow_.reverse)) << flags;
+    seen |= flags[0] == 'F' ? wire::kTcpFin : wire::kTcpRst;
+    EXPECT_EQ(bed_->slot(kSlot).ended, seen) << flags;
+    EXPECT_EQ(bed_->slot(kSlot + 1).ended, 0u) << flags;
   }
+  expect(tcp("A").build(), PENSTOCK_STEER_FORWARDED, "data ends nothing");
+  EXPECT_EQ(bed_->slot(kSlot).ended, seen);
 }
 
 TEST_F(Forward, a_syn_is_never_forwarded) {

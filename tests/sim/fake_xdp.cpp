@@ -101,8 +101,9 @@ const penstock_forward* FakeXdp::find(const wire::PacketInfo& info) const {
 std::optional<Seen> FakeXdp::forward(const Bytes& frame) {
   wire::PacketInfo info{};
   if (wire::parse_packet_into(frame, info) != DropReason::none) return std::nullopt;
-  constexpr auto kOldWay = wire::kTcpSyn | wire::kTcpFin | wire::kTcpRst;
-  if (info.proto == IpProto::tcp && (info.tcp_flags & kOldWay) != 0) return std::nullopt;
+  const auto flags = info.proto == IpProto::tcp ? unsigned{info.tcp_flags} : 0u;
+  const auto ends = flags & (wire::kTcpFin | wire::kTcpRst);
+  if ((flags & wire::kTcpSyn) != 0 || (ends != 0 && beats_)) return std::nullopt;
   const penstock_forward* const entry = find(info);
   if (entry == nullptr || info.tagged() || info.ttl <= 1) return std::nullopt;
   penstock_forward_slot& slot = slots_.at(entry->slot);
@@ -111,6 +112,7 @@ std::optional<Seen> FakeXdp::forward(const Bytes& frame) {
   out.port = slot.out_port;
   out.bytes = frame;
   translate(out.bytes, info, slot);
+  slot.ended = static_cast<std::uint8_t>(slot.ended | ends);
   slot.last_seen_ns = to_nanoseconds(world_.now());
   ++slot.packets;
   slot.octets += info.ip_octets;

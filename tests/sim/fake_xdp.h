@@ -27,6 +27,8 @@ class FakeXdp {
   /// How many insertions the kernel refuses from now on.
   void refuse_insertions(std::size_t count) { refused_ = count; }
 
+  /// No worker beats any more: FIN and RST are forwarded.
+  void miss_heartbeats() { beats_ = false; }
   /// What the program sends in the frame's place, and by which port; nothing: the frame goes to the worker. Counts.
   std::optional<Seen> forward(const test::Bytes& frame);
 
@@ -40,6 +42,7 @@ class FakeXdp {
   World& world_;
   std::size_t workers_;
   std::size_t refused_{};
+  bool beats_{true};
   std::vector<penstock_forward_slot> slots_;
   std::map<Key, penstock_forward> entries_;
 };

@@ -150,6 +150,71 @@ TEST_F(Forwarding, a_fin_lifts_at_once_and_the_pair_is_free_after_the_answer_and
   EXPECT_TRUE(xdp.forward(request(40002)));
 }
 
+TEST_F(Forwarding, ends_that_the_program_forwarded_while_no_worker_beat_are_followed_at_the_next_fold) {
+  struct Case {
+    const char* there;
+    const char* back;  // nullptr: nothing
+    control::FlowState state;
+    std::uint32_t timeout_ms;
+  };
+  const control::NodeRecord& node = world.node;
+  for (const Case& c : {Case{"FA", "FA", control::FlowState::closing, node.tcp_closed_ms},
+                        Case{"FA", nullptr, control::FlowState::fin_forward, node.tcp_fin_ms},
+                        Case{"A", "RA", control::FlowState::reset, node.tcp_closed_ms}}) {
+    FakeXdp dead{world};
+    dead.open();
+    const Seen first = establish();
+    heat(first);
+    dead.serve();
+    ASSERT_EQ(active(), 1u);
+    dead.miss_heartbeats();
+    ASSERT_TRUE(dead.forward(from_client(shape, 40000, c.there).build()));
+    if (c.back != nullptr) {
+      ASSERT_TRUE(dead.forward(reply_to(first, c.back).build()));
+    }
+    world.advance(kFold);
+    EXPECT_EQ(active(), 0u);
+    auto arena = flow::ArenaView::open(world.arena(0));
+    flow::FlowRecord record;
+    ASSERT_EQ(arena->read(0, record), flow::ArenaView::Read::valid);
+    EXPECT_EQ(record.forward.state, c.state);
+    EXPECT_EQ(record.reverse.state, c.state);
+    dead.serve();
+    world.advance(milliseconds{c.timeout_ms - 1000});
+    EXPECT_EQ(world.flows(), 1u);
+    world.advance(seconds{2});
+    EXPECT_EQ(world.flows(), 0u) << "its timer was set right";
+    EXPECT_EQ(world.slot_sum(world.listener_slot(1), &SlotCounters::active), 0u);
+  }
+}
+
+TEST_F(Forwarding, a_connection_that_is_revived_after_a_forwarded_reset_stays) {
+  const Seen first = sunk();
+  xdp.miss_heartbeats();
+  ASSERT_TRUE(xdp.forward(from_client(shape, 40000, "R").build()));
+  world.advance(kFold);
+  world.pass(kUpstream, reply_to(first).build());  // the reset was forged
+  xdp.serve();
+  world.advance(milliseconds{world.node.tcp_closed_ms + 2000});
+  EXPECT_EQ(world.flows(), 1u) << "the mark counts once";
+}
+
+TEST_F(Forwarding, nothing_to_sweep_for_weeks_does_not_keep_pairs_or_counters_waiting) {
+  for (int i = 0; i < 8; ++i) world.advance(std::chrono::hours{5 * 24});  // more than half the range of CoarseMs
+  const Seen first = establish();
+  for (int i = 0; i < 6; ++i) world.pass(kDownstream, request());
+  world.advance(kFold);
+  EXPECT_EQ(active(), 1u) << "the counters were folded";
+  xdp.serve();
+  ASSERT_TRUE(xdp.forward(reply_to(first).build()));
+  world.advance(kFold);
+  EXPECT_EQ(cold().packets[1], 2u);
+  world.pass(kDownstream, from_client(shape, 40000, "FA").build());
+  xdp.serve();
+  world.advance(kFold);
+  EXPECT_GT(world.workers[0]->next_deadline() - world.now(), kFold) << "the pair is free again";
+}
+
 TEST_F(Forwarding, a_pair_is_not_used_again_before_its_deletion_is_answered) {
   sunk(40000);
   const Seen second = sunk(40001);
