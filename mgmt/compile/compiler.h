@@ -8,7 +8,7 @@
 // Not here  order of publication and who is drained when (mgmt/publish), map and nftables writes (mgmt/kernel).
 //
 // The daemon's loop: on reload
-//   draining = still_draining + removed_between(before, after); compile(after, draining); publish.
+//   draining = still_draining + removed_between(before, after, still_draining); compile(after, draining); publish.
 // Now and then: a listener of `draining` whose gauge is 0, or whose time is up, first loses its steering
 // (steered = false), then its place in `draining`; a slot of retired() whose gauges are 0 is released.
 #pragma once
@@ -64,7 +64,9 @@ struct Draining {
 
 /// Listeners, endpoints and DNAT sources of `before` that are not in `after`. A listener that changed its address, port
 /// or protocol counts as removed and added; one whose service another listener took over does not drain.
-[[nodiscard]] Draining removed_between(const config::Config& before, const config::Config& after);
+/// `already`: what drained before; its proxy listeners keep clusters that leave now.
+[[nodiscard]] Draining removed_between(const config::Config& before, const config::Config& after,
+                                       const Draining& already = {});
 /// Adds `more` to `to`; of two listeners with one service the later stays.
 void merge(Draining& to, const Draining& more);
 /// Takes out what `config` has again, and clusters that no draining listener names.

@@ -154,6 +154,13 @@ TEST(Compiler, a_cluster_that_leaves_with_its_proxy_listener_serves_until_that_h
   EXPECT_TRUE(c.endpoints[2].draining);
   EXPECT_EQ(c.fallback.services.size(), 2u);
 
+  config::Config between = before;  // the listener first, its cluster later
+  between.listeners.erase(between.listeners.begin() + 2);
+  Draining step = removed_between(before, between);
+  EXPECT_TRUE(step.clusters.empty());
+  merge(step, removed_between(between, after, step));
+  EXPECT_EQ(step.clusters, draining.clusters);
+
   Draining again = draining;
   drop_returned(again, before);
   EXPECT_TRUE(again.clusters.empty()) << "it is back";

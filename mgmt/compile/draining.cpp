@@ -80,11 +80,13 @@ void drop_unused_clusters(Draining& draining) {
   });
 }
 
-Draining removed_between(const config::Config& before, const config::Config& after) {
+Draining removed_between(const config::Config& before, const config::Config& after, const Draining& already) {
   Draining out;
   for (const config::Listener& listener : before.listeners)
     if (!has_service(after, listener)) out.listeners.push_back({listener, true});
-  out.clusters = gone_clusters(out.listeners, before, after);
+  std::vector<DrainingListener> drain = already.listeners;
+  drain.insert(drain.end(), out.listeners.begin(), out.listeners.end());
+  out.clusters = gone_clusters(drain, before, after);
   const std::set<EndpointKey> endpoints = endpoints_of(after);
   for (const config::Cluster& cluster : before.clusters)
     for (const config::Endpoint& endpoint : cluster.endpoints)

@@ -140,7 +140,7 @@ void Daemon::lost(const DataplaneClient::Pointer& client, const std::string& why
   dataplane_state_.Clear();
   adopted_warnings_.clear();
   forwards_told_.reset();
-  fresh_client_ = in_force_ = restored_ = false;
+  fresh_client_ = in_force_ = restored_ = knows_flows_ = false;
   if (ports_) ports_->dataplane_changed(nullptr);
   wakeup_.notify();
 }
@@ -228,13 +228,14 @@ Task<Problems> Daemon::put_in_force(DataplaneClient::Pointer client) {
 
 Task<void> Daemon::restore_flows(DataplaneClient& client) {
   restored_ = true;
-  const bool same_process = client.hello().message.boot_epoch() == predecessor_boot_epoch_;
-  if (predecessor_arenas_.empty() || same_process) co_return;
+  knows_flows_ = client.hello().message.boot_epoch() == predecessor_boot_epoch_;
+  if (predecessor_arenas_.empty() || knows_flows_) co_return;
   v1::Envelope envelope;
   envelope.mutable_restore_flows()->set_arenas(static_cast<std::uint32_t>(predecessor_arenas_.size()));
   std::vector<int> fds;
   for (const Fd& arena : predecessor_arenas_) fds.push_back(arena.get());
   const Status restored = co_await client.request(std::move(envelope), std::move(fds));
+  knows_flows_ = restored.ok();
   if (!restored) spdlog::error("flows of the previous dataplane are lost: {}", restored.error().text());
   predecessor_arenas_.clear();
 }
@@ -245,6 +246,8 @@ Task<Status> Daemon::bring_up(DataplaneClient::Pointer client) {
   co_await ports_->reconcile(client, false);
   Status done = co_await publisher_->resync(client);
   if (!done) co_return done;
+  // Flows in tier X whose records are lost would take packets of new flows with their keys.
+  if (!knows_flows_) co_await tell_forwards(client);
   v1::Envelope envelope;
   const auto limit = static_cast<std::uint32_t>(current_.config.node.heartbeat_limit.count());
   envelope.mutable_heartbeats()->set_interval_ms(std::max(1u, limit / kHeartbeatDivisor));
@@ -256,8 +259,8 @@ Task<Status> Daemon::bring_up(DataplaneClient::Pointer client) {
   in_force_ = true;
   done = publisher_->apply_kernel();
   co_await ports_->reconcile(client, true);
-  // Last, when packets already come to the new process: flows that a predecessor had in tier X are its own from then
-  // on.
+  // Last, when packets already come to the new process: flows that a predecessor had in tier X, and whose records it
+  // has restored, are its own from then on.
   co_await tell_forwards(client);
   co_return done;
 }

@@ -144,6 +144,7 @@ class Daemon : public api::Backend {
   bool fresh_client_{};  ///< connected, not brought up yet
   bool in_force_{};      ///< the connected dataplane has ports, snapshot and heartbeats
   bool restored_{};      ///< the connected dataplane has the predecessor's flows
+  bool knows_flows_{};   ///< ... or is that same process
   bool ticked_{};
   bool health_changed_{};
   std::size_t unhealthy_{};  ///< endpoints, as the log says

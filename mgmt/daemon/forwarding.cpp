@@ -23,6 +23,8 @@ void Daemon::watch_redirect_targets() {
   redirect_events_->async_wait(boost::asio::posix::descriptor_base::wait_read, [this](boost::system::error_code error) {
     if (error) return;  // stopping
     redirects_watched_ = false;
+    // At once, whatever the loop waits for: frames to a port that takes none any more are lost.
+    (void)kernel_->steering().refresh_redirect_targets();
     wakeup_.notify();
   });
 }

@@ -127,7 +127,7 @@ Task<ApplyOutcome> Publisher::apply(config::Config config, DataplaneClient::Poin
   const config::Config before = config_;
   const compile::Draining draining_before = draining_;
   compile::Draining draining = draining_;
-  if (has_config_) compile::merge(draining, compile::removed_between(before, config));
+  if (has_config_) compile::merge(draining, compile::removed_between(before, config, draining));
   compile::drop_returned(draining, config);
   std::optional<Result<compile::Compiled, Problems>> compiled;
   const std::function<void()> work = [&] { compiled.emplace(compiler_.compile(config, draining, health_)); };
