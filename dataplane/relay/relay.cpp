@@ -415,6 +415,7 @@ void Relay::close_all() {
   }
   while (flush()) {
   }
+  reset_splices();
   while (time_waits_.size() != 0) drop_time_wait(time_waits_.oldest());
   return_lent();
   while (spare_count_ > 0) host_.give_back(spares_[--spare_count_]);

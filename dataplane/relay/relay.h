@@ -215,6 +215,8 @@ class Relay {
                                       const tcp::SegmentIn& segment) const;
   void begin_splice(PairIndex index, Side side, const tcp::SegmentIn& segment);
   void end_splice(flow::FlowIndex flow);
+  void reset_splices();
+  void reset_spliced_end(Splices::Slot slot, Side side);
   [[nodiscard]] Splices::Slot slot_of_splice(flow::FlowIndex flow) const { return (of_flow_[flow] & ~kSpliceBit) - 1; }
 
   // relay_served.cpp

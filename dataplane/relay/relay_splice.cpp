@@ -151,6 +151,39 @@ void Relay::end_splice(flow::FlowIndex flow) {
   counters_.splices_active.set(splices_.size());
 }
 
+/// Nobody translates any more: the ends of all spliced flows are told, as those of pairs are.
+void Relay::reset_splices() {
+  for (Splices::Slot slot = 0; slot < splices_.high_water(); ++slot) {
+    const flow::FlowIndex flow = splices_.flow(slot);
+    if (flow == flow::kNoFlow) continue;
+    const control::FlowState state = table_.forward(flow).state;
+    if (state != control::FlowState::closing && state != control::FlowState::reset)
+      for (const Side side : {Side::downstream, Side::upstream}) reset_spliced_end(slot, side);
+    end_splice(flow);
+    host_.ended(flow);
+  }
+}
+
+/// A reset counts with the very number that its receiver expects (RFC 5961 s3): that behind everything sent to it, or,
+/// if some of it was lost, the one that it acknowledged last.
+void Relay::reset_spliced_end(Splices::Slot slot, Side side) {
+  const flow::FlowIndex flow = splices_.flow(slot);
+  const SpliceDirection& to = splices_.direction(slot, side == Side::upstream);
+  const SpliceDirection& from = splices_.direction(slot, side == Side::downstream);
+  control::NextHop path;
+  if (!host_.path(flow, side, path)) return;
+  const SeqNum behind_all = earlier_of(from.seq_end + SeqSpan{from.seq_delta}, to.edge);
+  tcp::SegmentOut reset;
+  reset.flags = tcp::kTcpRst | tcp::kTcpAck;
+  reset.ack = to.seq_end;
+  for (const SeqNum seq : {behind_all, to.ack}) {
+    if (!refill_spares()) return;
+    reset.seq = seq;
+    send_segment(path, key_of(flow, side), reset);
+    if (behind_all == to.ack) return;
+  }
+}
+
 std::uint32_t Relay::splice_lingers_ms(flow::FlowIndex flow) const {
   return splices_.by_cookie(slot_of_splice(flow)) ? kCookieLifeMs : 0;
 }

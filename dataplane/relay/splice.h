@@ -6,7 +6,9 @@
 //           after: in one direction seq + seq_delta, ack + ack_delta, in the other the same constants negated. The end
 //           hosts retransmit, acknowledge and time out; nothing here holds, makes or delays a segment.
 //             translate()   pure: header in, header out, and what that does to its checksum
-//             note()        remembers how far the sender has come: only resets and ICMP errors are judged by it
+//             note()        remembers how far the sender has come, by segments that fit what the other one said:
+//             resets,
+//                           ICMP errors and later segments are judged by it
 // Arithmetic is that of penstock_forward_slot (bpf/abi/steer.h): seq_delta, ack_delta, tsval_delta, tsecr_delta and
 //           window_shift mean the same there, so that a slot can be filled from a direction whose echoes are settled
 //           and whose options are at most timestamps.
@@ -106,22 +108,36 @@ inline constexpr std::uint32_t kTimestampWords = Be32::from_host(0x0101080a).wir
   return wire::fold(wire::add_sums(sum, translate_options(header.subspan(20), has_ack, d)));
 }
 
-/// Remembers what a segment says of its sender, before translate(). Not for SYN and RST.
-[[gnu::always_inline]] inline void note(SpliceDirection& d, ByteView header, std::uint32_t payload_octets) {
+/// The most that a host whose window field is shifted so can offer, and one octet.
+[[nodiscard]] constexpr SeqSpan above_largest_window(std::uint8_t shift) { return {std::uint32_t{0x10000} << shift}; }
+
+/// Remembers what a segment says of its sender, whose direction is `d`, before translate(). Not for SYN and RST.
+/// False, and nothing is remembered: the segment is none that the sender could have sent, as `other`, the direction of
+/// its receiver, has it. It continues neither from within a window of what the receiver acknowledged nor ends where the
+/// receiver allows (a probe of a closed window is one octet beyond it); or it acknowledges what was never sent, or what
+/// is older than a window (RFC 5961 s5.2), or nothing. Both hosts judge it themselves.
+[[nodiscard, gnu::always_inline]] inline bool note(SpliceDirection& d, const SpliceDirection& other, ByteView header,
+                                                   std::uint32_t payload_octets) {
   const auto flags = std::to_integer<std::uint8_t>(header[13]);
-  const SeqNum seq{load_be<std::uint32_t>(header, 4).host()};
-  d.seq_end = later_of(d.seq_end, seq + SeqSpan{payload_octets + ((flags & wire::kTcpFin) != 0 ? 1u : 0u)});
-  if ((flags & wire::kTcpAck) == 0) return;
-  const SeqNum ack{load_be<std::uint32_t>(header, 8).host()};
+  const SeqNum seq{load_be<std::uint32_t>(header, 4).host()}, ack{load_be<std::uint32_t>(header, 8).host()};
+  const SeqNum end = seq + SeqSpan{payload_octets};
+  const SeqSpan to_seq{other.ack_delta}, to_ack{other.seq_delta};
+  const SeqNum oldest_seq = other.ack + to_seq - above_largest_window(other.sender_shift);
+  const SeqNum oldest_ack = d.ack - above_largest_window(d.sender_shift);
+  if ((flags & wire::kTcpAck) == 0 || !oldest_seq.at_most(seq) || !end.at_most(other.edge + to_seq + SeqSpan{1}) ||
+      !oldest_ack.at_most(ack) || !ack.at_most(other.seq_end + to_ack)) [[unlikely]]
+    return false;
+  d.seq_end = later_of(d.seq_end, end + SeqSpan{(flags & wire::kTcpFin) != 0 ? 1u : 0u});
   d.ack = later_of(d.ack, ack);
   d.edge = later_of(d.edge, ack + SeqSpan{std::uint32_t{load_be<std::uint16_t>(header, 14).host()} << d.sender_shift});
   if ((d.flags & kSpliceOldEcho) == 0 || header.size() != kTimestampHeaderOctets ||
       load_be<std::uint32_t>(header, 20).wire() != kTimestampWords)
-    return;
+    return true;
   // Who has answered a translated value answers no older one any more: from here on the clocks may wrap.
   const std::uint32_t echo = load_be<std::uint32_t>(header, 28).host();
   if (echo != 0 && static_cast<std::int32_t>(echo - d.echo_from) >= 0)
     d.flags = static_cast<std::uint8_t>(d.flags & ~kSpliceOldEcho);
+  return true;
 }
 
 /// A reset with this sequence number, as received in `from`, lies in the window of its receiver, whose segments come in

@@ -28,6 +28,17 @@ constexpr SpliceDirection kBoth{.seq_delta = 1000,
                                 .ack = SeqNum{9000},
                                 .edge = SeqNum{9100}};
 
+/// The other direction: its sender has sent 500 octets that kBoth's has not acknowledged, and takes 1000 more.
+SpliceDirection peer_of(const SpliceDirection& d) {
+  SpliceDirection out = d;
+  out.seq_delta = 0u - d.ack_delta;
+  out.ack_delta = 0u - d.seq_delta;
+  out.seq_end = SeqNum{9500} + SeqSpan{d.ack_delta};
+  out.ack = SeqNum{400} + SeqSpan{d.seq_delta};
+  out.edge = SeqNum{1500} + SeqSpan{d.seq_delta};
+  return out;
+}
+
 /// A header with these options and a right checksum of its own octets.
 Bytes header(std::uint8_t flags, std::initializer_list<int> options = {}, std::uint16_t window = 500) {
   Bytes out(20 + options.size());
@@ -98,9 +109,9 @@ TEST(Splice, an_echo_of_our_own_clock_becomes_the_last_value_that_was_really_sen
   const Bytes now = header(wire::kTcpAck, {1, 1, 8, 10, 0, 0, 1, 0, 0, 0, 2, 0});
   EXPECT_EQ(options_of(translated(old, d)).ts_echo, 77u);
   EXPECT_EQ(options_of(translated(now, d)).ts_echo, 512u - 90u);
-  note(d, old, 0);
+  EXPECT_TRUE(note(d, peer_of(d), old, 0));
   EXPECT_TRUE(d.flags & kSpliceOldEcho);
-  note(d, now, 0);
+  EXPECT_TRUE(note(d, peer_of(d), now, 0));
   EXPECT_FALSE(d.flags & kSpliceOldEcho) << "and old ones are not looked for any more";
 }
 
@@ -147,13 +158,67 @@ TEST(Splice, a_reset_must_lie_in_the_window_of_its_receiver) {
 
 TEST(Splice, the_sender_is_followed_forward_only) {
   SpliceDirection d = kBoth;
-  note(d, header(wire::kTcpAck | wire::kTcpFin, {}, 100), 40);
+  EXPECT_TRUE(note(d, peer_of(d), header(wire::kTcpAck | wire::kTcpFin, {}, 100), 40));
   EXPECT_EQ(d.seq_end, SeqNum{541});
   EXPECT_EQ(d.ack, SeqNum{9000});
   EXPECT_EQ(d.edge, SeqNum{9400});
-  note(d, header(wire::kTcpAck, {}, 1), 0);
+  EXPECT_TRUE(note(d, peer_of(d), header(wire::kTcpAck, {}, 1), 0));
   EXPECT_EQ(d.seq_end, SeqNum{541});
   EXPECT_EQ(d.edge, SeqNum{9400});
+}
+
+/// What note() says of a segment with these numbers from kBoth's sender, whose peer has sent up to 9500 and takes up to
+/// 1500 in the sender's numbers. Nothing is remembered of what is not believed.
+bool believed(std::uint32_t seq, std::uint32_t ack, std::uint32_t payload = 0, std::uint8_t flags = wire::kTcpAck) {
+  SpliceDirection d = kBoth;
+  Bytes bytes = header(flags, {}, 65535);
+  store_be(ByteSpan{bytes}, 4, Be32::from_host(seq));
+  store_be(ByteSpan{bytes}, 8, Be32::from_host(ack));
+  const bool out = note(d, peer_of(d), bytes, payload);
+  const bool same = d.seq_end == kBoth.seq_end && d.ack == kBoth.ack && d.edge == kBoth.edge;
+  EXPECT_TRUE(out || same) << seq << ' ' << ack;
+  return out;
+}
+
+TEST(Splice, an_acknowledgement_of_what_was_never_sent_or_of_old_is_not_believed) {
+  constexpr std::uint32_t kWindow = 65536u << 2;
+  EXPECT_TRUE(believed(500, 9500)) << "all that the peer sent";
+  for (const std::uint32_t ahead : {1u, 1000u, 1u << 20, 1u << 30, 0x7fffffffu, 0x80000000u})
+    EXPECT_FALSE(believed(500, 9500 + ahead)) << ahead;
+  EXPECT_TRUE(believed(500, 9000 - kWindow)) << "overtaken on its way";
+  for (const std::uint32_t behind : {kWindow + 1, 1u << 30, 0x7fffffffu}) EXPECT_FALSE(believed(500, 9000 - behind));
+  EXPECT_FALSE(believed(500, 9000, 0, wire::kTcpPsh)) << "no connection has segments without ACK";
+}
+
+TEST(Splice, a_segment_outside_of_what_its_receiver_allows_is_not_believed) {
+  constexpr std::uint32_t kWindow = 65536u << 2;
+  EXPECT_TRUE(believed(1400, 9000, 100));
+  EXPECT_TRUE(believed(1500, 9000, 1)) << "probe of a closed window";
+  EXPECT_TRUE(believed(1500, 9000, 1, wire::kTcpAck | wire::kTcpFin));
+  EXPECT_FALSE(believed(1500, 9000, 2));
+  EXPECT_FALSE(believed(1400, 9000, 102, wire::kTcpAck | wire::kTcpFin));
+  for (const std::uint32_t ahead : {1u << 20, 1u << 30, 0x7fffffffu, 0x80000000u})
+    EXPECT_FALSE(believed(500 + ahead, 9000));
+  EXPECT_TRUE(believed(499, 9000)) << "keepalive";
+  EXPECT_TRUE(believed(400 - kWindow, 9000, 1460)) << "repeated, since acknowledgements were lost";
+  EXPECT_FALSE(believed(399 - kWindow, 9000));
+  EXPECT_FALSE(believed(500 - (1u << 30), 9000));
+}
+
+TEST(Splice, resets_and_errors_are_still_judged_right_after_forged_segments) {
+  SpliceDirection a = kBoth, b = peer_of(a);
+  test::Seeded random{11};
+  std::uint32_t taken = 0;
+  for (int round = 0; round < 100'000; ++round) {
+    Bytes bytes = header(wire::kTcpAck | (round % 3 == 0 ? wire::kTcpFin : 0), {}, 65535);
+    if (round % 2 == 0) store_be(ByteSpan{bytes}, 4, Be32::from_host(static_cast<std::uint32_t>(random.next())));
+    store_be(ByteSpan{bytes}, 8, Be32::from_host(static_cast<std::uint32_t>(random.next())));
+    taken += note(a, b, bytes, 1000) ? 1 : 0;
+  }
+  EXPECT_LT(taken, 20u) << "one of 16,000 with the right sequence number hits a window's worth";
+  // The peer resets with its next number, a router complains of its oldest octet not acknowledged.
+  EXPECT_TRUE(reset_in_window(b.seq_end, b, a));
+  EXPECT_TRUE(was_under_way(b.seq_end + SeqSpan{b.seq_delta - 1}, b, a));
 }
 
 TEST(Splice, a_quoted_header_gets_its_senders_numbers_back) {

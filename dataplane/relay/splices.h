@@ -52,7 +52,10 @@ class Splices {
   }
   /// Began with a cookie: for a while a copy of its first data could open it again.
   [[nodiscard]] bool by_cookie(Slot slot) const { return controls_[slot].by_cookie; }
+  /// kNoFlow for a free slot.
   [[nodiscard]] flow::FlowIndex flow(Slot slot) const { return controls_[slot].flow; }
+  /// Slots from here on were never used.
+  [[nodiscard]] Slot high_water() const { return high_water_; }
   [[nodiscard]] std::uint32_t size() const { return size_; }
   [[nodiscard]] bool full() const { return size_ == count_; }
 

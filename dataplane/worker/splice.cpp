@@ -43,14 +43,18 @@ bool Worker::State::track_splice(const wire::PacketInfo& info, DirectionIndex d)
 void Worker::State::forward_spliced(Frame& frame, const wire::PacketInfo& info, const FlowKey& key, DirectionIndex d) {
   FlowDirection& in = table.direction(d);
   relay::SpliceDirection& splice = relay.splice(d);
+  const relay::SpliceDirection& other = relay.splice(d ^ 1u);
   const ByteSpan header = frame.bytes().subspan(info.l4_offset, header_octets(info));
+  bool believed = true;  // else it is passed on for the ends to judge, and says nothing to us
   if ((info.tcp_flags & wire::kTcpRst) != 0) {
     const SeqNum seq{load_be<std::uint32_t>(header, 4).host()};
-    if (!relay::reset_in_window(seq, splice, relay.splice(d ^ 1u))) return drop_frame(frame, DropReason::splice_reset);
+    if (!relay::reset_in_window(seq, splice, other)) return drop_frame(frame, DropReason::splice_reset);
+  } else if ((info.tcp_flags & wire::kTcpSyn) == 0) {
+    believed = relay::note(splice, other, header, info.payload_octets);
   }
   if ((info.tcp_flags & kEventful) == 0 && table.forward(d / 2).state == FlowState::established) [[likely]]
     in.last_seen_ms = now_ms.ms;
-  else if (!track_splice(info, d))
+  else if (believed && !track_splice(info, d))
     return handle_unknown(frame, info, key, true);
   const bool reverse = (d & 1) != 0;
   const control::NextHop* const hop = reverse ? nullptr : next_hop_of(in, table.partner(d));
@@ -60,7 +64,6 @@ void Worker::State::forward_spliced(Frame& frame, const wire::PacketInfo& info, 
   if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
   if (info.ip_octets > port->mtu) return too_big(frame, info, d, port->mtu);
   if (info.ttl <= 1) return drop_frame(frame, DropReason::ttl_expired);
-  if ((info.tcp_flags & (wire::kTcpRst | wire::kTcpSyn)) == 0) relay::note(splice, header, info.payload_octets);
   const std::uint16_t delta = relay::translate(header, splice);
   l4::Translation to =
       info.family == IpFamily::v4 ? l4::stored_translation(in) : l4::translation_of(in, table.partner(d));

@@ -349,6 +349,70 @@ TEST_F(Splice, a_reset_goes_through_and_one_outside_the_window_goes_nowhere) {
   EXPECT_EQ(world.flows(), 0u);
 }
 
+TEST_F(Splice, forged_numbers_pass_and_change_nothing_that_genuine_segments_are_judged_by) {
+  const Seen request = sink();
+  say(1, "AP", 300);
+  for (const std::uint32_t far : {100'000u, 1u << 30, 0x7ffffff0u, 0x80000000u, 0xc0000000u}) {
+    for (std::size_t end = 0; end < 2; ++end) {
+      const PortIndex at = end == 0 ? kDownstream : kUpstream;
+      ASSERT_EQ(world.feed(at, segment(end, "A").ack(peer_next[end] + far).build()).size(), 1u) << far;
+      ASSERT_EQ(world.feed(at, segment(end, "AP", 10).seq(next[end] + far).build()).size(), 1u) << far;
+      ASSERT_EQ(world.feed(at, segment(end, "FA").seq(next[end] + far).build()).size(), 1u) << far;
+    }
+  }
+  const Seen more = say(1, "AP", 500).at(0);  // not acknowledged yet
+  PacketBuilder b;
+  b.from_to(client_address(IpFamily::v4), service_address(IpFamily::v4))
+      .icmp(3, 4, 1300)
+      .payload(test::Bytes{more.bytes.begin() + 14, more.bytes.begin() + 14 + 48});
+  EXPECT_EQ(world.pass(kDownstream, b.build()).port, kUpstream) << "too big: goes to the endpoint";
+  world.advance(seconds{130});
+  EXPECT_TRUE(world.settle().empty());
+  EXPECT_EQ(world.flows(), 1u) << "nobody has closed";
+  const auto reset = say(1, "R");
+  ASSERT_EQ(reset.size(), 1u);
+  EXPECT_EQ(seq_of(reset[0]), peer_next[0]);
+}
+
+TEST_F(Splice, both_ends_are_reset_when_the_worker_ends_in_order) {
+  sink();
+  say(1, "AP", 10);
+  say(0, "A");
+  static_cast<void>(world.settle());
+  world.workers[0]->drain();
+  auto sent = world.settle();
+  ASSERT_EQ(sent.size(), 2u);
+  for (const Seen& s : sent) {
+    const std::size_t end = s.port == kDownstream ? 0 : 1;
+    EXPECT_TRUE(has(s, wire::kTcpRst));
+    EXPECT_EQ(seq_of(s), peer_next[end]);
+    EXPECT_EQ(ack_of(s), next[end]);
+  }
+  EXPECT_NE(sent[0].port, sent[1].port);
+  EXPECT_EQ(world.flows(), 0u);
+  EXPECT_EQ(count(&ProxyCounters::splices_active), 0u);
+}
+
+TEST_F(Splice, an_end_that_may_have_lost_data_is_reset_by_both_numbers_it_may_expect) {
+  sink();
+  say(1, "AP", 10);
+  world.workers[0]->drain();
+  std::vector<std::uint32_t> at_client;
+  for (const Seen& s : world.settle())
+    if (s.port == kDownstream) at_client.push_back(seq_of(s));
+  EXPECT_EQ(at_client, (std::vector<std::uint32_t>{peer_next[0], peer_next[0] - 10}));
+}
+
+TEST_F(Splice, one_that_is_over_ends_with_its_worker_without_a_word) {
+  sink();
+  say(0, "FA");
+  say(1, "FA");
+  say(0, "A");
+  world.workers[0]->drain();
+  EXPECT_TRUE(world.settle().empty());
+  EXPECT_EQ(world.flows(), 0u);
+}
+
 TEST_F(Splice, a_syn_on_an_open_one_is_the_endpoints_to_challenge_and_on_a_closed_one_begins_anew) {
   sink();
   say(1, "AP", 10);
