@@ -121,7 +121,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz_header(in, d);
   fuzz_quote(in, d);
   const relay::SpliceDirection before = d;
-  relay::note(d, in.span(), static_cast<std::uint32_t>(size));
+  relay::SpliceDirection other = d;
+  other.seq_delta = 0u - d.ack_delta;
+  other.ack_delta = 0u - d.seq_delta;
+  other.seq_end += SeqSpan{d.ack_delta};
+  other.ack += SeqSpan{d.seq_delta};
+  other.edge += SeqSpan{d.seq_delta};
+  const bool believed = relay::note(d, other, in.span(), static_cast<std::uint32_t>(size));
+  require(believed || (before.seq_end == d.seq_end && before.ack == d.ack && before.edge == d.edge),
+          "what was not believed is remembered");
+  require(d.ack.at_most(other.seq_end + SeqSpan{other.seq_delta}), "an acknowledgement of what was not sent");
   require(before.seq_end.at_most(d.seq_end) && before.ack.at_most(d.ack) && before.edge.at_most(d.edge),
           "the sender went back");
   require((d.flags & ~before.flags) == 0, "a flag came from nowhere");
