@@ -463,6 +463,7 @@ TEST_F(Splice, it_ends_with_its_process_as_a_proxied_one_does) {
   sink();
   say(1, "AP", 10);
   world.crash_and_restore();
+  EXPECT_EQ(world.settle().size(), 3u) << "what its worker said when it ended, and the client did not hear";
   const Seen reset = world.pass(kDownstream, segment(0, "AP", 20).build());
   EXPECT_EQ(reset.port, kDownstream);
   EXPECT_TRUE(has(reset, wire::kTcpRst));
