@@ -2,16 +2,20 @@
 
 The sizes here fit an ordinary test run; proxy_long.py moves 1 GiB per cell of the same matrix.
 """
+import concurrent.futures
 import contextlib
 import hashlib
 import json
 import pathlib
+import socket
+import threading
 
 import case
 import duts
 from http_bodies import Bodies
-from lab import VIP4, VIP6, server4, wait_for
+from lab import VIP4, VIP6, server4, server6, wait_for
 from proxy_case import IPERF, TRANSFER, ProxyCase
+from traffic import connect, family_of
 from transfer import MIB, transfer
 
 LOSSES = (0, 0.1, 1, 5)  # percent of frames, each way
@@ -173,6 +177,77 @@ class WithoutAStage(ProxyCase):
 
     def test_endpoints_are_reached_directly_too(self):
         self.assert_all_arrived(transfer(self.lab.client, server4(1), TRANSFER, up=MIB, down=MIB))
+
+
+class Spliced(ProxyCase):
+    """Two kernels' TCPs talk in turns until their connection is spliced; then both send in bulk, and close."""
+
+    tag = "prxp"
+    stages = ()
+    port = 7200
+
+    def counted(self, name):
+        return sum(worker["proxy"][name] for worker in self.lab.api_json("GET", "/v1/counters")["workers"])
+
+    def talk(self, client, server):
+        """Requests and responses in turn, as long as it takes to come to rest."""
+        for n in range(50):
+            for one, other, words in ((client, server, b"request %d" % n), (server, client, b"response %d" % n)):
+                one.sendall(words)
+                self.assertEqual(other.recv(100), words)
+            if self.counted("splices_active") == 1:
+                return
+        self.fail(self.lab.api_json("GET", "/v1/counters")["workers"][0]["proxy"])
+
+    @staticmethod
+    def pour(end, octets):
+        """Sends while it receives; the digests of both streams."""
+        sent, received = hashlib.sha256(), hashlib.sha256()
+
+        def write():
+            block = hashlib.shake_128(b"%d" % octets).digest(MIB)
+            for _ in range(octets // MIB):
+                sent.update(block)
+                end.sendall(block)
+            end.shutdown(socket.SHUT_WR)
+        writer = threading.Thread(target=write)
+        writer.start()
+        while piece := end.recv(1 << 18):
+            received.update(piece)
+        writer.join()
+        return sent.hexdigest(), received.hexdigest()
+
+    def carry(self, address, endpoint):
+        with self.lab.servers.socket(family_of(address)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((endpoint, self.port))
+            listener.listen()
+            listener.settimeout(10)
+            with connect(self.lab.client, address, self.port, timeout=20) as client:
+                server, _ = listener.accept()
+                with server, concurrent.futures.ThreadPoolExecutor(2) as pool:
+                    server.settimeout(20)
+                    self.talk(client, server)
+                    self.assertIn("splice", [flow["tier"] for flow in self.lab.api_json("GET", "/v1/flows")["flows"]])
+                    at_client, at_server = [work.result() for work in [
+                        pool.submit(self.pour, client, 64 * MIB), pool.submit(self.pour, server, 65 * MIB)]]
+        self.assertEqual(at_client, tuple(reversed(at_server)))
+        wait_for(lambda: self.counted("splices_ended_total") == self.counted("splices_begun_total"), 20, "it ends")
+
+    def test_bulk_after_a_dialogue_arrives_both_ways(self):
+        if duts.chosen() != "proxy":
+            self.skipTest("of the proxy's splices")
+        self.dut.node["proxy"] = {"time_wait": "1s"}
+        clusters = [{"name": f"spliced{v}", "endpoints": [{"address": to, "port": self.port}]}
+                    for v, to in ((4, server4(1)), (6, server6(1)))]
+        listeners = [{"name": f"spliced{v}", "address": vip, "port": self.port, "protocol": "tcp", "cluster": f"spliced{v}",
+                      "mode": "proxy", "splice": True} for v, vip in ((4, VIP4), (6, VIP6))]
+        self.lab.apply(self.dut.configuration(clusters, listeners))
+        for address, endpoint in ((VIP4, server4(1)), (VIP6, server6(1))):
+            with self.subTest(address=address):
+                self.carry(address, endpoint)
+        self.assertEqual(self.counted("splices_begun_total"), 2)
+        self.assert_nothing_is_held()
 
 
 class LargeFrames(WithoutAStage):
