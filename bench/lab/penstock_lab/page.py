@@ -39,7 +39,7 @@ TIERS = (("kernel path", "the kernel, by nftables, while the dataplane is away",
          ("L4, packets", "a worker translates addresses and ports: FullNAT, DNAT", "penstock-fullnat, penstock-dnat"),
          ("P, connections", "a worker ends TCP on both sides (mode: proxy); lf: with large_frames", "penstock-proxy, penstock-proxy-lf"),
          ("P, requests", "and reads HTTP/1.1 (protocol: http)", "penstock-http, penstock-http-lf"),
-         ("S, splice", "two connections joined by translating sequence numbers", "does not exist"))
+         ("S, splice", "a worker joins two connections by translating sequence numbers (splice: true)", "penstock-splice"))
 
 # (target, wanted, experiment, what is known)
 ELSEWHERE = (

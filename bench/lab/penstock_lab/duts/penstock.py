@@ -95,6 +95,13 @@ class Proxy(FullNat):
         return config
 
 
+class Splice(Proxy):
+    """Connections begin in the proxy and are spliced when they are at rest."""
+
+    name, title = "penstock-splice", "Penstock, mode: proxy, splice: kept connections sink to tier S"
+    extra = {"mode": "proxy", "splice": True}
+
+
 class Http(Proxy):
     """HTTP/1.1 of our own on both legs; with set_routes() it routes by so many regular expressions."""
 
@@ -132,4 +139,4 @@ class HttpLarge(LargeFrames, Http):
     name, title = "penstock-http-lf", "Penstock, protocol: http, large_frames, one worker"
 
 
-DEVICES = (FullNat, Dnat, Forwarded, Fallback, Proxy, Http, ProxyLarge, HttpLarge)
+DEVICES = (FullNat, Dnat, Forwarded, Fallback, Proxy, Splice, Http, ProxyLarge, HttpLarge)
