@@ -16,6 +16,7 @@
 #include "bpf/lib/parse.h"
 #include "dataplane/wire/checksum.h"
 #include "tests/bpf/steer_bed.h"
+#include "tests/support/tsc.h"
 
 namespace penstock::test {
 namespace {
@@ -57,7 +58,8 @@ const Bytes& frame_of(const std::vector<SteerCase>& cases, std::string_view name
 }
 
 void row(const char* path, const Measured& measured, double empty) {
-  std::printf("%-44s %8.0f %6.0f %8.1f\n", path, measured.median, measured.deviation, measured.median / empty);
+  std::printf("%-44s %8.0f %6.0f %8.1f %8.0f\n", path, measured.median, measured.deviation, measured.median / empty,
+              measured.median * tsc_per_ns());
 }
 
 // The services are FullNAT from now on. Keys first: an update moves its entry, so that iteration meets it again.
@@ -177,7 +179,7 @@ int run(std::uint32_t repeat, std::uint32_t services) {
   };
   const Measured empty = measure([&] { return empty_program(cases.front().frame, repeat); });
   std::printf("%u other services, %u runs a round, %d rounds\n", services, repeat, kRounds);
-  std::printf("%-44s %8s %6s %8s\n", "path", "ns", "+-", "x empty");
+  std::printf("%-44s %8s %6s %8s %8s\n", "path", "ns", "+-", "x empty", "cycles");
   row("empty program", empty, empty.median);
   row("not IP", of("lldp"), empty.median);
   row("not mesh, TCP over IPv4, 4 lookups", of("tcp4_other_address"), empty.median);

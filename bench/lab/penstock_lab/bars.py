@@ -58,7 +58,7 @@ BARS = (
 
 def steer_values(text):
     """{row: seconds more than the empty program} of what steer_bench prints."""
-    rows = {name.strip(): float(ns) for name, ns in re.findall(r"^(\S.*?)\s{2,}([\d.]+)\s+[\d.]+\s+[\d.]+$", text, re.M)}
+    rows = {name.strip(): float(ns) for name, ns in re.findall(r"^(\S.*?)\s{2,}([\d.]+)\s+[\d.]+\s+[\d.]+\s+\d+$", text, re.M)}
     return {name: (ns - rows["empty program"]) * 1e-9 for name, ns in rows.items()}
 
 

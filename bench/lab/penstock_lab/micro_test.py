@@ -82,8 +82,8 @@ class Bars(unittest.TestCase):
             self.assertIn(f"{'add_executable' if bar.program == bars.STEER else 'penstock_bench'}({bar.program} ", text)
 
     def test_steering_is_read_as_more_than_an_empty_program(self):
-        text = ("1000 other services, 100000 runs a round, 21 rounds\npath                         ns     +-  x empty\n"
-                "empty program                      11      0      1.0\nservice, TCP over IPv4            104      2      9.5\n")
+        text = ("1000 other services, 100000 runs a round, 21 rounds\npath                         ns     +-  x empty   cycles\n"
+                "empty program                      11      0      1.0       29\nservice, TCP over IPv4            104      2      9.5      280\n")
         found = bars.steer_values(text)
         self.assertEqual(len(found), 2)
         self.assertAlmostEqual(found["service, TCP over IPv4"], 93e-9)
