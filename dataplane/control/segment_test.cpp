@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <string>
 
 namespace penstock::control {
 namespace {
@@ -56,11 +57,11 @@ TEST(Segment, memory_that_is_no_segment_of_this_build_is_refused_with_the_reason
   struct Row {
     const char* name;
     void (*damage)(SegmentHeader&);
-    const char* what;
+    std::string what;
   };
   const Row rows[] = {
       {"magic", [](SegmentHeader& h) { h.magic ^= 1; }, "magic"},
-      {"layout", [](SegmentHeader& h) { h.layout += 1; }, "layout 9"},
+      {"layout", [](SegmentHeader& h) { h.layout += 1; }, "layout " + std::to_string(kSegmentLayout + 1)},
       {"no workers", [](SegmentHeader& h) { h.worker_count = 0; }, "worker_count 0"},
       {"too many workers", [](SegmentHeader& h) { h.worker_count = kWorkerMax + 1; }, "worker_count 17"},
       {"one worker more than memory", [](SegmentHeader& h) { h.worker_count = 2; }, "needed"},
