@@ -295,6 +295,14 @@ class Guide(case.LabTest):
         self.sick("192.0.2.21")
         self.assertEqual(set(self.servers_of(f"{PUBLIC}/api/[1-10]", *shop)), {"192.0.2.22:9000"}, "tried again elsewhere")
 
+    def test_tiers(self):
+        self.show("tiers.md")
+        spliced = lambda: self.lab.api_json("GET", "/v1/counters")["workers"][0]["proxy"]["splices_begun_total"]
+        before = spliced()
+        for port in (80, 90):  # several requests on one connection
+            self.assertEqual(set(self.servers_of(f"{PUBLIC}:{port}/[1-10]")), {"192.0.2.11:8080"}, port)
+        self.assertGreater(spliced(), before)
+
     def test_z_every_example_has_been_applied(self):
         self.assertEqual({key for key in examples() if key[0] not in ELSEWHERE} - self.applied, set())
 
