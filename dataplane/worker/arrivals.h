@@ -1,13 +1,15 @@
 // arrivals.h - whether frames come so fast that a worker does better to let some gather than to look for each.
 //
 // Model     counts frames over periods of a millisecond, of four while fast. Fast begins behind eight periods in a row
-//           with at least kFastFrames each. A fast worker that finds its queues empty rests (PacketIo::rest) instead of
+//           with at least kFastFrames each, found less than kFull at a time: a worker that finds more has no idle time
+//           to rest in, and nothing to gather. A fast worker that finds its queues empty rests (PacketIo::rest) instead of
 //           polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and cache
 //           lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
 //           arrives than before the rests, since peers that wait for each answer now wait for the rest as well: much
 //           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. The first rests
 //           (kTrial) only show whether frames gather at all, so that a lone connection is held up a few times at most.
-//           After a vain try none is made for a pause, which doubles with each up to kPauseMax. A slow worker polls for
+//           After a vain try none is made for a pause, which doubles with each up to kPauseMax. What arrives without
+//           rests is looked at anew every kRenew periods, since the load may have changed. A slow worker polls for
 //           WorkerConfig::spin and then sleeps until a frame wakes it, which answers a lone request soonest.
 // Limits    a rest delays a frame by kRest and what the kernel's timer adds, 10 to 30 us on a virtual machine.
 #pragma once
@@ -20,6 +22,7 @@ namespace penstock::worker {
 
 inline constexpr Duration::rep kFastFrames = 64;
 inline constexpr Duration::rep kGathered = 5;
+inline constexpr Duration::rep kFull = 24;
 inline constexpr Duration::rep kKeptPercent = 80;
 inline constexpr Duration::rep kKeptLongPercent = 94;
 inline constexpr Duration kRest{std::chrono::microseconds{50}};
@@ -49,7 +52,7 @@ class Arrivals {
  private:
   /// Enough in each of kWatched periods: what arrived then is what rests must not lessen.
   void watch(Duration::rep rate, Instant now) {
-    if (rate < kFastFrames) {
+    if (rate < kFastFrames || frames_ >= kFull * rounds_) {
       watched_ = before_ = 0;
       return;
     }
@@ -68,25 +71,28 @@ class Arrivals {
     const bool pays = frames_ >= kGathered * rounds_ && rate * 100 >= before_ * kKeptPercent &&
                       (!all || long_rate_ * 100 >= before_ * kKeptLongPercent * kLong);
     if (!pays || all) long_rate_ = judged_ = 0;
-    if (pays) {
-      pause_ = std::max(pause_ / 2, kPauseMin);
-      return;
-    }
-    end(now);
+    if (!pays) return end(now);
+    pause_ = std::max(pause_ / 2, kPauseMin);
+    if (++paid_ == kRenew) watch_anew();
   }
   void end(Instant now) {
-    fast_ = false;
     not_before_ = now + pause_;
     pause_ = std::min(pause_ * 2, kPauseMax);
-    watched_ = before_ = 0;
+    watch_anew();
+  }
+  void watch_anew() {
+    fast_ = false;
+    watched_ = before_ = paid_ = 0;
   }
   static constexpr Duration kPeriod{std::chrono::milliseconds{1}};
   static constexpr Duration kTrial{std::chrono::microseconds{500}};
   static constexpr Duration kFastPeriod{std::chrono::milliseconds{4}};
   static constexpr Duration::rep kWatched = 8;
   static constexpr Duration::rep kLong = 4;
+  static constexpr Duration::rep kRenew = 128;
   Duration::rep frames_{}, rounds_{};
   Duration::rep before_{}, watched_{};    ///< frames per millisecond before the rests, and in how many periods in a row
+  Duration::rep paid_{};                  ///< periods in a row that paid
   Duration::rep long_rate_{}, judged_{};  ///< sum of the rates of that many periods while fast
   Duration pause_{kPauseMin};
   Instant since_{}, not_before_{};

@@ -216,6 +216,23 @@ TEST(Arrivals, whom_rests_slow_down_is_tried_ever_more_seldom) {
   EXPECT_LE(fast_after(arrivals, now, 2, 10us, 1s), worker::Arrivals::kPauseMax + 10ms);
 }
 
+TEST(Arrivals, full_bursts_need_no_rest) {
+  worker::Arrivals arrivals;
+  Instant now{100ms};
+  EXPECT_EQ(fast_after(arrivals, now, 64, 400us, 1s), Duration::max()) << "the worker is busy all the time, and they gather meanwhile";
+  EXPECT_LE(fast_after(arrivals, now, 16, 100us, 50ms), 10ms);
+}
+
+TEST(Arrivals, a_load_that_grows_to_full_bursts_ends_rests_that_seemed_to_pay) {
+  worker::Arrivals arrivals;
+  Instant now{100ms};
+  ASSERT_LE(fast_after(arrivals, now, 1, 10us, 50ms), 10ms);
+  const Instant grown = now;
+  while (arrivals.fast() && now - grown < 2s) arrivals.count(64, now += 600us);
+  EXPECT_FALSE(arrivals.fast()) << "as many as before the rests, and yet less than without them";
+  EXPECT_EQ(fast_after(arrivals, now, 64, 400us, 1s), Duration::max());
+}
+
 TEST(Arrivals, a_small_loss_ends_rests_only_when_it_lasts) {
   worker::Arrivals arrivals;
   Instant now{100ms};
