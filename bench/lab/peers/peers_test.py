@@ -9,8 +9,10 @@ import json
 import os
 import pathlib
 import socket
+import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import unittest
@@ -233,6 +235,25 @@ class HttpEnds(unittest.TestCase):
         finally:
             server.terminate()
             server.wait(5)
+
+
+class Pace(unittest.TestCase):
+    def test_every_core_named_is_timed_again_and_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder, "pace")
+            child = subprocess.Popen([BUILD / "pace", file, "0"], stdout=subprocess.PIPE)
+            try:
+                self.assertEqual(child.stdout.readline(), b"ready\n")
+                wait_for(lambda: struct.unpack("=QQ", file.read_bytes())[0] >= 20, 10, "20 pieces of work")
+                pieces, nanoseconds = struct.unpack("=QQ", file.read_bytes())
+            finally:
+                child.terminate()
+                child.communicate()
+        self.assertTrue(1_000 < nanoseconds / pieces < 1_000_000, f"{nanoseconds / pieces} ns each")
+
+    def test_words_that_are_no_cores_are_refused(self):
+        for words in ((), ("file",), ("file", "one"), ("file", "0", "1x")):
+            self.assertEqual(subprocess.run([BUILD / "pace", *words], stderr=subprocess.DEVNULL, check=False).returncode, 2)
 
 
 if __name__ == "__main__":

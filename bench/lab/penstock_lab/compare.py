@@ -23,8 +23,7 @@ def rows(a, b):
                 first, second = (one.samples(device, load, metric["name"]) if device in one.devices() else [] for one in (a, b))
                 if first and second:
                     yield (device, load, metric, stats.median(first), stats.median(second),
-                           judge(first, second, metric["better"], a.foreign(device, load), b.foreign(device, load),
-                                 a.steadiness(device, load, metric["name"]), b.steadiness(device, load, metric["name"])))
+                           judge(first, second, metric["better"], *(one.noise(device, load, metric["name"]) for one in (a, b))))
 
 
 def lines(a, b):

@@ -7,6 +7,7 @@ Model     machine   all cores, from /proc/stat: everything that is neither idle 
           foreign   every other process, from /proc/PID/stat; children that ended count with the parent that reaped them
           uncharged what is left: interrupts and softirqs that ran while a core was idle
           device    machine minus client, servers, lab and foreign; ours: machine minus lab and foreign
+          pace      how fast the cores were that were busy (pace.py), where that is known
 Units     seconds
 Limits    /proc/stat is sampled by the timer tick (10 ms or 4 ms); over 2 s on two cores that is half a percent. Softirq work
           that interrupts a process is charged to that process: on veth the sender pays for what receives. So `ours`, less
@@ -15,6 +16,8 @@ Not here  the cgroups' making (procs.py)
 """
 import os
 import pathlib
+
+from . import pace as paces
 
 TICK = os.sysconf("SC_CLK_TCK")
 PARTIES = ("client", "device", "servers", "lab")
@@ -26,6 +29,12 @@ def parse_stat(text):
     user, nice, system, idle, iowait, irq, softirq, steal = map(int, text.split("\n", 1)[0].split()[1:9])
     return {"busy": (user + nice + system + irq + softirq) / TICK, "softirq": (irq + softirq) / TICK,
             "idle": (idle + iowait) / TICK, "steal": steal / TICK}
+
+
+def parse_busy(text):
+    """{core: busy s}, from /proc/stat."""
+    rows = (line.split() for line in text.splitlines() if line.startswith("cpu") and not line.startswith("cpu "))
+    return {int(row[0][3:]): (sum(map(int, row[1:4])) + sum(map(int, row[6:8]))) / TICK for row in rows}
 
 
 def parse_cpu_stat(text):
@@ -78,19 +87,22 @@ def split(machine, parties, kernel, foreign, seconds, cores):
 class Meter:
     """CPU between its making and since(). `groups` are procs.Groups."""
 
-    def __init__(self, groups, clock):
-        self.groups, self.clock = groups, clock
+    def __init__(self, groups, clock, pace=None):
+        self.groups, self.clock, self.pace = groups, clock, pace
         self.first = self._look()
 
     def _look(self):
         ours = self.groups.pids()
         kernel, foreign = processes(ours)
-        return {"at": self.clock(), "machine": parse_stat(pathlib.Path("/proc/stat").read_text()),
+        stat = pathlib.Path("/proc/stat").read_text()
+        return {"at": self.clock(), "machine": parse_stat(stat), "busy": parse_busy(stat), "pace": self.pace.look() if self.pace else {},
                 "parties": {name: self.groups.seconds(name) for name in (*PARTIES, AWAKE)}, "kernel": kernel, "foreign": foreign}
 
     def since(self):
         now, then = self._look(), self.first
         machine = {name: now["machine"][name] - then["machine"][name] for name in now["machine"]}
         parties = {name: now["parties"][name] - then["parties"][name] for name in now["parties"]}
-        return split(machine, parties, grown(then["kernel"], now["kernel"]), grown(then["foreign"], now["foreign"]),
-                     now["at"] - then["at"], os.cpu_count())
+        found = split(machine, parties, grown(then["kernel"], now["kernel"]), grown(then["foreign"], now["foreign"]),
+                      now["at"] - then["at"], os.cpu_count())
+        busy = {core: seconds - then["busy"].get(core, 0.0) for core, seconds in now["busy"].items()}
+        return {**found, "pace": paces.between(then["pace"], now["pace"], busy)}

@@ -71,8 +71,10 @@ work in softirqs that are charged to whoever sent the packet, client and servers
 <i>added</i>: the whole machine's CPU per operation, less the same with a cable in the device's place in the same round.</p>
 <p><b>Verdicts</b>: medians over rounds; better or worse only if a two-sided Mann-Whitney test gives p below {stats.SIGNIFICANT:.0%} with at
 least {stats.ROUNDS_MIN} rounds on each side. None is given when the range (from {stats.TRIMMED_FROM} rounds on: without the
-farthest sample) exceeds {stats.SPREAD_MAX:.0%} of the median or others took more than {stats.FOREIGN_MAX:.0%} of the machine in any round; what others
-disturbed is played once more if the budget allows. One comparison in twenty of equal things looks significant by chance.</p>"""
+farthest sample) exceeds {stats.SPREAD_MAX:.0%} of the median or others took more than {stats.FOREIGN_MAX:.0%} of the machine in a round that counts. One comparison in twenty of equal things looks significant by chance.</p>
+<p><b>Pace</b>: what runs beside a virtual machine slows its cores at times, and no counter shows it. A piece of fixed work is timed on every core all the
+time; a measurement whose cores were more than {stats.SLOW_MAX:.0%} slower than usual in this run is made again at once if the budget allows. What is still
+disturbed, by slow cores or other processes, does not count where {stats.ROUNDS_MIN} other rounds are there.</p>"""
 
 CAVEATS = """<ul><li>Absolute figures belong to this machine. Ratios between rows of one run are what counts, and only between devices of
 one kind.</li>

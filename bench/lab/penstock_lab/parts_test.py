@@ -27,6 +27,9 @@ class Cpu(unittest.TestCase):
         self.assertAlmostEqual(found["steal"] * cpu.TICK, 7)
         self.assertAlmostEqual(found["softirq"] * cpu.TICK, 20)
 
+    def test_busy_by_core(self):
+        self.assertEqual({core: round(busy * cpu.TICK) for core, busy in cpu.parse_busy(STAT).items()}, {0: 5})
+
     def test_cgroup_seconds(self):
         self.assertAlmostEqual(cpu.parse_cpu_stat("usage_usec 1500000\nuser_usec 1\nsystem_usec 2\n"), 1.5)
 

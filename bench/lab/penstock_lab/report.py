@@ -78,9 +78,9 @@ def load_table(results, load, names):
     rows = []
     for name in names:
         head = results.samples(name, load, results.headline(load)["name"])
-        why = stats.noise(head, results.foreign(name, load)) if head else None
-        errors = results.errors(name, load)
-        note = esc("; ".join(filter(None, [why and f"noisy: {why}", errors and f"{len(errors)} failed: {errors[0][:160]}"])))
+        why = results.noise(name, load, results.headline(load)["name"]) if head else None
+        errors, out = results.errors(name, load), results.left_out(name, load)
+        note = esc("; ".join(filter(None, [why and f"noisy: {why}", out and f"{out} disturbed rounds left out", errors and f"{len(errors)} failed: {errors[0][:160]}"])))
         word = ("noisy" if why else "ok") if head else "failed"
         rows.append([esc(name), word, *(summary_of(results.samples(name, load, metric["name"]), metric["unit"]) for metric in metrics),
                      summary_of(results.samples(name, load, "frames"), ""), note])

@@ -6,10 +6,14 @@ Shape     {"format": 1, "created", "mode", "machine", "plan", "devices": {name: 
 Derived   CPU seconds per operation. cost_machine: all of it, without the lab and foreign processes; cost_added: that, less
           the same of the row without a device (`direct`) in the same round; cost_device: without client and servers;
           cost_softirq: the part of all that ran in softirqs, whoever was charged
+Rounds    a cell is disturbed when other processes took more than stats.FOREIGN_MAX of the machine, or its cores were slower than
+          usual in this run by more than stats.SLOW_MAX. Disturbed cells are left out where stats.ROUNDS_MIN others are there
 """
 import json
 import pathlib
 import statistics
+
+from . import stats
 
 FORMAT = 1
 BASE = "direct"
@@ -24,7 +28,7 @@ class Results:
     def __init__(self, data):
         if data.get("format") != FORMAT:
             raise ValueError(f"format {data.get('format')}: this lab reads {FORMAT}")
-        self.data = data
+        self.data, self._usual = data, (0, None)
 
     @classmethod
     def read(cls, path):
@@ -64,21 +68,69 @@ class Results:
     def errors(self, device, load):
         return [cell["error"] for cell in self.cells(device, load) if cell.get("error")]
 
+    def usual_pace(self):
+        """Nanoseconds of a piece of work (pace.py); None where it was not measured."""
+        cells = self.data["cells"]
+        if self._usual[0] != len(cells):
+            self._usual = len(cells), stats.usual(cell["cpu"]["pace"] for cell in cells if cell["cpu"].get("pace"))
+        return self._usual[1]
+
+    def trouble(self, cell):
+        """What disturbed this measurement; empty when nothing did."""
+        share, slower = self.foreign_of(cell), self.slower_by(cell)
+        if share > stats.FOREIGN_MAX:
+            return f"other processes took {share:.0%} of the machine"
+        return f"the machine's cores were {slower:.0%} slower" if slower > stats.SLOW_MAX else ""
+
+    @staticmethod
+    def foreign_of(cell):
+        """Share of the machine that foreign processes took."""
+        cpu = cell["cpu"]
+        return cpu["foreign"] / (cpu["seconds"] * cpu["cores"]) if cpu and cpu["seconds"] else 0.0
+
+    def slower_by(self, cell):
+        """How much slower than usual the machine's cores were; 0 where that is not known."""
+        pace, usual = cell["cpu"].get("pace"), self.usual_pace()
+        return pace / usual - 1 if pace and usual else 0.0
+
+    def counted(self, device, load):
+        """Cells that succeeded; without the disturbed ones, where enough are left."""
+        good = self.good(device, load)
+        quiet = [cell for cell in good if not self.trouble(cell)]
+        return quiet if len(quiet) >= stats.ROUNDS_MIN else good
+
+    def left_out(self, device, load):
+        """How many rounds do not count."""
+        return len(self.good(device, load)) - len(self.counted(device, load))
+
+    def troubles(self, device, load):
+        """What forbids a verdict: others at work in one of the rounds that count, or slow cores in half of them. Fewer such rounds show as spread."""
+        cells = self.counted(device, load)
+        share, slower = (max(map(self.foreign_of, cells)), stats.median([*map(self.slower_by, cells)])) if cells else (0.0, 0.0)
+        if share > stats.FOREIGN_MAX:
+            return f"other processes took {share:.0%} of the machine in a round"
+        return f"the machine's cores were {slower:.0%} slower than usual" if slower > stats.SLOW_MAX else ""
+
+    def noise(self, device, load, metric):
+        """Why nothing may be said about it; empty when something may."""
+        return stats.noise(self.steadiness(device, load, metric), self.troubles(device, load))
+
     def samples(self, device, load, metric):
-        """One figure per round that succeeded."""
+        """One figure per round that counts."""
         if metric.startswith("cost") and not self.tells_cpu(load):
             return []
         if metric == "cost_added":
             return self.added(device, load)
-        found = (value_of(cell, metric) for cell in self.good(device, load))
+        found = (value_of(cell, metric) for cell in self.counted(device, load))
         return [value for value in found if value is not None]
 
     def added(self, device, load):
-        base = {cell["round"]: value_of(cell, "cost_machine") for cell in self.good(BASE, load)}
-        if device == BASE:
+        base = {cell["round"]: cost for cell in self.counted(BASE, load) if (cost := value_of(cell, "cost_machine")) is not None}
+        if device == BASE or not base:
             return []
-        return [value_of(cell, "cost_machine") - base[cell["round"]] for cell in self.good(device, load)
-                if base.get(cell["round"]) is not None and cell["values"].get("operations")]
+        usual = stats.median(list(base.values()))  # in place of a round that does not count
+        return [value_of(cell, "cost_machine") - base.get(cell["round"], usual) for cell in self.counted(device, load)
+                if cell["values"].get("operations")]
 
     def steadiness(self, device, load, metric):
         """The samples whose spread tells how steady the run was. A small difference of two large figures has a large
@@ -89,19 +141,13 @@ class Results:
         """The fairest cost that this run has."""
         return "cost_added" if self.good(BASE, load) else "cost_machine"
 
-    def foreign(self, device, load):
-        """Share of the machine that foreign processes took, per round."""
-        return [cell["cpu"]["foreign"] / (cell["cpu"]["seconds"] * cell["cpu"]["cores"])
-                for cell in self.good(device, load) if cell["cpu"]["seconds"]]
-
     def measured(self, load):
         """Devices that have at least one cell of this load, in the plan's order."""
         return [name for name in self.devices() if self.cells(name, load)]
 
     def foreign_share(self):
         """Share of the machine that foreign processes took, median over all cells."""
-        shares = [cell["cpu"]["foreign"] / (cell["cpu"]["seconds"] * cell["cpu"]["cores"]) for cell in self.data["cells"]
-                  if cell["cpu"] and cell["cpu"]["seconds"]]
+        shares = [self.foreign_of(cell) for cell in self.data["cells"] if cell["cpu"]]
         return statistics.median(shares) if shares else 0.0
 
     def idle(self, device, name="device_percent"):

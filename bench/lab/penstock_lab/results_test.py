@@ -7,7 +7,7 @@ import tempfile
 import unittest
 import xml.etree.ElementTree as tree
 
-from penstock_lab import charts, cli, compare, made_up, page, report, summary, targets
+from penstock_lab import charts, cli, compare, made_up, page, report, stats, summary, targets
 from penstock_lab.results import FORMAT, Results
 from penstock_lab.verdict import beside_peers
 
@@ -68,6 +68,38 @@ class Reading(unittest.TestCase):
         self.assertNotIn("--again", "\n".join(summary.lines(run(COSTS))))
         self.assertEqual({row.word for row in targets.check_targets(results) if "CPU" in row.text and "idle" not in row.text},
                          {"refused"})
+
+    def test_rounds_on_slow_cores_do_not_count_where_enough_others_do(self):
+        results = run(COSTS, rounds=6, wobble=0)
+        for one in results.data["cells"]:
+            slow = one["device"] == "penstock-proxy" and one["round"] in (1, 4)
+            one["cpu"]["pace"] = 14000 if slow else 10000 + 100 * one["round"]
+            if slow:
+                one["cpu"]["ours"] *= 1.4
+        self.assertEqual(results.left_out("penstock-proxy", "keepalive"), 2)
+        self.assertEqual(results.left_out("haproxy-tcp", "keepalive"), 0)
+        self.assertEqual(len(results.samples("penstock-proxy", "keepalive", "cost_machine")), 4)
+        self.assertEqual(stats.spread(results.samples("penstock-proxy", "keepalive", "cost_added")), 0)
+        self.assertIn("2 disturbed rounds left out", "\n".join(summary.lines(results)))
+        self.assertIn("2 disturbed rounds left out", report.page(results))
+
+    def test_slow_cores_in_most_rounds_forbid_a_verdict_though_the_spread_is_small(self):
+        results = run(COSTS, wobble=0)
+        for one in results.data["cells"]:
+            one["cpu"]["pace"] = 14000 if one["device"] == "penstock-proxy" and one["round"] else 10000
+        self.assertEqual(results.left_out("penstock-proxy", "keepalive"), 0)
+        self.assertIn("slower", results.noise("penstock-proxy", "keepalive", "rate"))
+        self.assertEqual(results.noise("haproxy-tcp", "keepalive", "rate"), "")
+
+    def test_a_round_whose_cable_does_not_count_is_beside_the_usual_one(self):
+        results = run(COSTS, rounds=6, wobble=0)
+        for one in results.data["cells"]:
+            hurt = one["device"] == "direct" and one["round"] == 2
+            one["cpu"].update(pace=14000 if hurt else 10000, ours=one["cpu"]["ours"] * (1.5 if hurt else 1))
+        added = results.samples("haproxy-tcp", "keepalive", "cost_added")
+        self.assertEqual(len(added), 6)
+        for one in added:
+            self.assertAlmostEqual(one, 40e-6)
 
     def test_costs_and_route_tables_are_judged_by_limits_of_their_own(self):
         results = run({**COSTS, "penstock-http": 26e-6})

@@ -5,6 +5,7 @@ import unittest
 import unittest.mock
 
 from penstock_lab import duts, loads, plan, runner, targets
+from penstock_lab.loads.base import Metric
 from penstock_lab.results import Results
 
 CORES = {"client": {0}, "servers": {0}, "device": {1}, "lab": {0}}
@@ -107,6 +108,39 @@ class Sittings(unittest.TestCase):
         short = Disturbed(self.keep, planned)
         short.run(fresh(budget=7.5 * planned))
         self.assertEqual(short.turns[6:], [(0, "nft")])
+
+    def test_a_try_on_slow_cores_is_repeated_while_there_is_time_and_the_fastest_counts(self):
+        class Load:
+            name, late, overhead, metrics, tells_cpu = "keepalive", False, 0.5, (Metric("rate", "", headline=True),), True
+
+            def __init__(self, paces):
+                self.paces = list(paces)
+
+            def prepare(self, bed, device):
+                pass
+
+            def run(self, bed, device, seconds):
+                return {"operations": 1, "rate": len(self.paces),
+                        "cpu": {"seconds": 1.0, "cores": 2, "foreign": 0.0, "pace": self.paces.pop(0)}}
+
+        bed, turn = unittest.mock.Mock(frames=lambda: 0), plan.Turn(3, duts.make("nft"), ())
+        one = Played(self.keep)
+        one.data, one.seconds = fresh(), 1
+        one.data["cells"] = [{"device": "nft", "load": "keepalive", "round": turn, "error": None, "values": {"operations": 1},
+                              "cpu": {"seconds": 1.0, "cores": 2, "foreign": 0.0, "pace": 10000}} for turn in range(3)]
+
+        def measured(paces, spare=100.0, late=False):
+            load, one.spare = Load(paces), lambda: spare
+            load.late = late
+            one.cell(turn, bed, turn.device, load)
+            cell = one.data["cells"].pop()
+            return cell["tries"], cell["cpu"]["pace"]
+
+        self.assertEqual(measured([10900, 10000]), (1, 10900))
+        self.assertEqual(measured([14000, 10500, 10000]), (2, 10500))
+        self.assertEqual(measured([14000, 12000, 13000, 10000]), (runner.TRIES, 12000))
+        self.assertEqual(measured([14000, 10000], spare=1.4), (1, 14000))
+        self.assertEqual(measured([14000, 10000], late=True), (1, 14000))
 
     def test_a_round_that_would_end_late_does_not_begin(self):
         planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)

@@ -2,9 +2,9 @@
 
 Model     samples are one figure per round. Spread is (greatest - least) / median. Two sets differ when the Mann-Whitney
           test says so: exact for small sets without ties, by enumeration with ties, normal approximation above.
-Limits    ROUNDS_MIN: below it no test can reach 5 % (3 against 3 gives 10 % at best). SPREAD_MAX, FOREIGN_MAX: beyond
+Limits    ROUNDS_MIN: below it no test can reach 5 % (3 against 3 gives 10 % at best). SPREAD_MAX, FOREIGN_MAX, SLOW_MAX: beyond
           them a cell gets no verdict.
-Not here  what is compared with what (verdict.py)
+Not here  what is compared with what (verdict.py), which rounds count (results.py)
 """
 import functools
 import itertools
@@ -16,6 +16,8 @@ ROUNDS_MIN = 4
 SPREAD_MAX = 0.25   # of the median; a shared machine gives 5 to 15 % when it is quiet
 TRIMMED_FROM = 5    # rounds; from here on one outlier, the sample farthest from the median, refuses nothing
 FOREIGN_MAX = 0.10  # of the machine's time, taken by processes that are not the lab's, in any round
+SLOW_MAX = 0.10     # how much slower than usual in this run the machine's cores may have been (pace.py)
+USUAL = 0.2         # usual: this share of the run's measurements was faster
 SIGNIFICANT = 0.05
 ENUMERATION_MAX = 200_000
 
@@ -114,13 +116,17 @@ def _middle(ordered):
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def noise(samples, foreign):
-    """Why these samples may not be judged, or None. `foreign`: share of the machine that others took, per round."""
+def usual(paces):
+    """The pace that others are compared with; None without any."""
+    ordered = sorted(paces)
+    return ordered[int(len(ordered) * USUAL)] if ordered else None
+
+
+def noise(samples, trouble=""):
+    """Why these samples may not be judged; empty when they may. `trouble`: what disturbed a round of them."""
     if len(samples) < 2:
         return "fewer than 2 rounds"
     width = spread(steady_part(samples))
     if width > SPREAD_MAX:
         return f"spread {width:.0%} of the median"
-    if foreign and max(foreign) > FOREIGN_MAX:
-        return f"other processes took {max(foreign):.0%} of the machine in a round"
-    return None
+    return trouble

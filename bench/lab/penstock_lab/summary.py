@@ -19,7 +19,7 @@ def load_lines(results, load):
         if not samples:
             yield f"  {name:18}{'-':>22}  failed: {results.errors(name, load)[0][:90]}"
             continue
-        why = stats.noise(samples, results.foreign(name, load))
+        why = results.noise(name, load, head["name"])
         cells = [bare(stats.median(samples), head["unit"]).rjust(22), f"{stats.spread(samples):.0%}".rjust(10)]
         for metric in ("p50", "p99"):
             found = results.samples(name, load, metric)
@@ -27,7 +27,9 @@ def load_lines(results, load):
         for metric in ("cost_machine", "cost_added"):
             found = results.samples(name, load, metric)
             cells.append((seconds(stats.median(found)) if found else "-").rjust(13))
-        yield f"  {name:18}{''.join(cells)}  {'noisy: ' + why if why else 'ok'}"
+        out = results.left_out(name, load)
+        rest = f", {out} disturbed rounds left out" if out else ""
+        yield f"  {name:18}{''.join(cells)}  {'noisy: ' + why if why else 'ok'}{rest}"
 
 
 def lines(results):

@@ -102,7 +102,7 @@ def check_ratio(results, text, load, metric, device, peer, bound, limit, why):
     if not a or not b:
         return refuse(text, wanted, "no figures")
     for name in (peer, device):
-        noisy = stats.noise(results.steadiness(name, load, metric), results.foreign(name, load))
+        noisy = results.noise(name, load, metric)
         if noisy:
             return refuse(text, wanted, f"{name}: {noisy}")
     if min(a) <= 0:
@@ -120,7 +120,7 @@ def check_cost(results, text, load, device, limit, why):
     if load not in results.loads() or device not in results.devices():
         return None
     samples = results.samples(device, load, "cost_added")
-    noisy = stats.noise(results.steadiness(device, load, "cost_added"), results.foreign(device, load)) if samples else "no figures"
+    noisy = results.noise(device, load, "cost_added") if samples else "no figures"
     if noisy:
         return refuse(text, wanted, noisy)
     found = f"{seconds(stats.median(samples))} ({seconds(min(samples))} to {seconds(max(samples))})"
@@ -135,7 +135,7 @@ def check_routes(results, load, routes):
         return None
     a, b = (results.samples(device, name, "cost_machine") for name in (base, load))
     for name, samples in ((base, a), (load, b)):
-        noisy = stats.noise(samples, results.foreign(device, name)) if samples else "no figures"
+        noisy = results.noise(device, name, "cost_machine") if samples else "no figures"
         if noisy:
             return refuse(text, wanted, f"{name}: {noisy}")
     low, high = stats.bootstrap_ratio(a, b)
@@ -147,7 +147,7 @@ def check_routes(results, load, routes):
 
 def added_p50(results, device, load):
     """Microseconds more than a cable, round by round, since a quiet minute helps both."""
-    a, b = ({cell["round"]: cell["values"]["p50"] for cell in results.good(name, load)} for name in (BASE, device))
+    a, b = ({cell["round"]: cell["values"]["p50"] for cell in results.counted(name, load)} for name in (BASE, device))
     return [b[turn] - a[turn] for turn in b if turn in a]
 
 
@@ -160,7 +160,7 @@ def check_added(results, device, load):
     if not added:
         return refuse(text, wanted, "no figures")
     for name in (BASE, device):
-        noisy = stats.noise(results.samples(name, load, "p50"), results.foreign(name, load))
+        noisy = results.noise(name, load, "p50")
         if noisy:
             return refuse(text, wanted, f"{name}: {noisy}")
     found = f"{seconds(stats.median(added) / 1e6)} ({seconds(min(added) / 1e6)} to {seconds(max(added) / 1e6)})"

@@ -17,6 +17,7 @@ from lab import CLIENT4, NODE_CLIENT4, NODE_SERVERS4, VIP4, Lab, run, server4, w
 
 from . import ROOT, awake
 from .cpu import AWAKE, Meter
+from .pace import Pace
 from .procs import LoadError
 
 WIRE = ("tx", "off", "tso", "off", "gso", "off", "gro", "off")
@@ -61,6 +62,7 @@ class Bed:
         try:
             self._cable()
             self._servers()
+            self.pace = self._pace()
         except BaseException:
             self.lab.close()
             raise
@@ -122,6 +124,12 @@ class Bed:
         for child, port in ((bulk, BULK), (rpc, RPC)):
             wait_for(lambda: child.poll() is None and self.listens(lab.servers, port), 10, f"port {port} is served")
 
+    def _pace(self):
+        cores = sorted(set().union(*self.parties.cores.values()))
+        file, log = self.lab.directory / "pace", self.lab.directory / "pace.log"
+        self.ready(self.parties.start(self.lab, "lab", self.lab.node, peer("pace"), file, *cores, log=log, cores=set(cores)), log, "ready")
+        return Pace(file, cores)
+
     def frames(self):
         """Frames that went in and out of the node so far; with offloads, one may be of 64 KiB."""
         rows = [json.loads(self.lab.node.run("ip", "-s", "-j", "link", "show", "dev", name).stdout)[0]["stats64"]
@@ -130,7 +138,7 @@ class Bed:
 
     def meter(self):
         """CPU from now on."""
-        return Meter(self.parties.groups, time.monotonic)
+        return Meter(self.parties.groups, time.monotonic, self.pace)
 
     def ready(self, child, log, word, timeout=10):
         """Waits until a child of ours says so in its log."""

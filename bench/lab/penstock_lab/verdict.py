@@ -18,13 +18,13 @@ class Verdict:
     why: str = ""
 
 
-def judge(a, b, better="higher", foreign_a=(), foreign_b=(), steady_a=None, steady_b=None):
-    """Is b better than a? `steady`: samples whose spread counts, where they are not the same."""
+def judge(a, b, better="higher", noise_a=None, noise_b=None):
+    """Is b better than a? `noise`: why nothing may be said about a side, or empty; None: as its samples tell."""
     if not a or not b:
         return Verdict("refused", why="no figures")
     ratio = stats.median(b) / stats.median(a) if stats.median(a) else None
-    for name, samples, foreign in (("first", steady_a or a, foreign_a), ("second", steady_b or b, foreign_b)):
-        why = stats.noise(list(samples), list(foreign))
+    for name, samples, noise in (("first", a, noise_a), ("second", b, noise_b)):
+        why = stats.noise(list(samples)) if noise is None else noise
         if why:
             return Verdict("refused", ratio, why=f"{name}: {why}")
     if min(len(a), len(b)) < stats.ROUNDS_MIN:
@@ -48,10 +48,11 @@ def peers_of(results, load, device):
 def quietness(results, rows):
     """One sentence about how far this run may be trusted; `rows` of beside_peers()."""
     refused = sum(row["verdict"].word == "refused" for row in rows)
-    share = results.foreign_share()
+    share, cells = results.foreign_share(), [cell for cell in results.data["cells"] if not cell.get("error")]
+    disturbed = sum(bool(results.trouble(cell)) for cell in cells)
     remedy = " End what else runs here; scripts/lab resume RESULTS.json --again plays once more what it disturbed." if share > stats.FOREIGN_MAX else ""
-    return (f"Other processes took {share:.0%} of the machine (median of all measurements); "
-            f"{refused} of {len(rows)} comparisons got no verdict.{remedy}")
+    return (f"Other processes took {share:.0%} of the machine (median of all measurements); {disturbed} of {len(cells)} measurements were disturbed, by "
+            f"them or by slow cores, and count only where too few others are there. {refused} of {len(rows)} comparisons got no verdict.{remedy}")
 
 
 def pairs(rows):
@@ -74,8 +75,7 @@ def beside_peers(results):
                 costs = [{"name": results.cost_metric(load), "better": "lower"}] * results.tells_cpu(load)
                 for metric in (results.headline(load), *costs):
                     a, b = (results.samples(name, load, metric["name"]) for name in (peer, device))
-                    steady = [results.steadiness(name, load, metric["name"]) for name in (peer, device)]
+                    noises = [results.noise(name, load, metric["name"]) if samples else "" for name, samples in ((peer, a), (device, b))]
                     rows.append({"load": load, "device": device, "peer": peer, "metric": metric["name"],
-                                 "verdict": judge(a, b, metric["better"], results.foreign(peer, load),
-                                                  results.foreign(device, load), *steady)})
+                                 "verdict": judge(a, b, metric["better"], *noises)})
     return rows
