@@ -2,9 +2,9 @@
 //
 // Model     counts frames over periods of a millisecond, of four while fast. Fast begins behind eight periods in a row
 //           with at least kFastFrames each, found less than kFull at a time: a worker that finds more has no idle time
-//           to rest in, and nothing to gather. A fast worker that finds its queues empty rests (PacketIo::rest) instead of
-//           polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and cache
-//           lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
+//           to rest in, and nothing to gather. A fast worker that finds its queues empty rests (PacketIo::rest) instead
+//           of polling: polls cost as much as work, and larger bursts share system calls, wake-ups of the peers and
+//           cache lines. Fast ends when that does not pay: bursts hold fewer than kGathered frames on average, or less
 //           arrives than before the rests, since peers that wait for each answer now wait for the rest as well: much
 //           less (kKeptPercent) in one period, or a little (kKeptLongPercent) over kLong of them. The first rests
 //           (kTrial) only show whether frames gather at all, so that a lone connection is held up a few times at most.

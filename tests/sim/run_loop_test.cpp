@@ -219,7 +219,8 @@ TEST(Arrivals, whom_rests_slow_down_is_tried_ever_more_seldom) {
 TEST(Arrivals, full_bursts_need_no_rest) {
   worker::Arrivals arrivals;
   Instant now{100ms};
-  EXPECT_EQ(fast_after(arrivals, now, 64, 400us, 1s), Duration::max()) << "the worker is busy all the time, and they gather meanwhile";
+  EXPECT_EQ(fast_after(arrivals, now, 64, 400us, 1s), Duration::max())
+      << "the worker is busy all the time, and they gather meanwhile";
   EXPECT_LE(fast_after(arrivals, now, 16, 100us, 50ms), 10ms);
 }
 

@@ -2,10 +2,13 @@
 //
 // Usage   pace FILE CORE...     writes FILE until SIGTERM; says "ready" when it is there
 // File    per core, in the order named: unsigned 64 bits pieces of work done, and nanoseconds that they took
-// Why     a virtual core is often one of two threads of a real one. What runs on the other belongs to another machine, makes this
+// Why     a virtual core is often one of two threads of a real one. What runs on the other belongs to another machine,
+// makes this
 //         one slower by a third, and is seen in no counter: the time is not stolen, the core just does less in it
-// Model   independent integer operations in registers: no cache, no memory. The least of kBlocks in a row counts, so that an
-//         interrupt does not. Half a thousandth of a second apart from 5 to 15 ms, at random, so as not to keep step with the tick
+// Model   independent integer operations in registers: no cache, no memory. The least of kBlocks in a row counts, so
+// that an
+//         interrupt does not. Half a thousandth of a second apart from 5 to 15 ms, at random, so as not to keep step
+//         with the tick
 // Limits  above all others (SCHED_FIFO) where that is allowed; half a percent of a core
 #include <fcntl.h>
 #include <pthread.h>
@@ -73,8 +76,11 @@ int main(int argc, char** argv) {
   for (std::size_t i = 2; i < words.size(); ++i) {
     const std::string_view word = words[i];
     unsigned core{};
-    if (const auto [end, error] = std::from_chars(word.begin(), word.end(), core); error != std::errc{} || end != word.end()) cores.clear(), i = words.size();
-    else cores.push_back(core);
+    if (const auto [end, error] = std::from_chars(word.begin(), word.end(), core);
+        error != std::errc{} || end != word.end())
+      cores.clear(), i = words.size();
+    else
+      cores.push_back(core);
   }
   if (cores.empty()) return std::fputs("usage: pace FILE CORE...\n", stderr), 2;
   const std::size_t octets = cores.size() * sizeof(Row);
