@@ -2,8 +2,8 @@
 
 Model     rounds x devices; a turn is one device in one round, with all its loads. Every device has its turn before a second
           round begins, FIRST at first, so that a run that ends early has the rows that most readers look for; from round to
-          round the order is rotated, so that nobody has always the same place. Loads with offloads come before those without,
-          since a turn's bed changes only once; what leaves something behind comes late, and what that would disturb early.
+          round the order is rotated, so that nobody has always the same place. What leaves something behind comes
+          late, and what that would disturb early; otherwise loads with offloads precede those without, since changing them takes time.
 Time      the measured seconds of a load follow from the budget; a round begins only if it will end within it.
 """
 import dataclasses
@@ -27,7 +27,7 @@ class Turn:
 def loads_for(device, loads):
     """The loads that fit, in the order of a turn."""
     fitting = [load for load in loads if load.why_not(device) is None]
-    return tuple(sorted(fitting, key=lambda load: (load.offloads == "off", load.late, not load.early)))
+    return tuple(sorted(fitting, key=lambda load: (load.late, load.offloads == "off", not load.early)))
 
 
 def skipped(devices, loads):

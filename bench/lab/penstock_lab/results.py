@@ -3,7 +3,8 @@
 Shape     {"format": 1, "created", "mode", "machine", "plan", "devices": {name: {title, kind, notes}},
            "loads": {name: {title, operation, metrics, curve}}, "cells": [{device, load, round, values, cpu, error}],
            "idle": [{device, round, percent..}], "profiles": [...]}
-Derived   CPU seconds per operation. cost_machine: all of it, without the lab and foreign processes; cost_added: that, less
+Derived   CPU seconds per operation, at the run's usual pace (pace.py): a second on cores that were slower by a third counts three quarters of
+          one. cost_machine: all of it, without the lab and foreign processes; cost_added: that, less
           the same of the row without a device (`direct`) in the same round; cost_device: without client and servers;
           cost_softirq: the part of all that ran in softirqs, whoever was charged
 Rounds    a cell is disturbed when other processes took more than stats.FOREIGN_MAX of the machine, or its cores were slower than
@@ -103,17 +104,19 @@ class Results:
         """How many rounds do not count."""
         return len(self.good(device, load)) - len(self.counted(device, load))
 
-    def troubles(self, device, load):
-        """What forbids a verdict: others at work in one of the rounds that count, or slow cores in half of them. Fewer such rounds show as spread."""
+    def troubles(self, device, load, metric):
+        """What forbids a verdict: others at work in one of the rounds that count, or slow cores in half of them, unless the metric allows
+        for their pace. Fewer such rounds show as spread."""
         cells = self.counted(device, load)
         share, slower = (max(map(self.foreign_of, cells)), stats.median([*map(self.slower_by, cells)])) if cells else (0.0, 0.0)
         if share > stats.FOREIGN_MAX:
             return f"other processes took {share:.0%} of the machine in a round"
-        return f"the machine's cores were {slower:.0%} slower than usual" if slower > stats.SLOW_MAX else ""
+        slow = slower > stats.SLOW_MAX and not metric.startswith("cost")
+        return f"the machine's cores were {slower:.0%} slower than usual" if slow else ""
 
     def noise(self, device, load, metric):
         """Why nothing may be said about it; empty when something may."""
-        return stats.noise(self.steadiness(device, load, metric), self.troubles(device, load))
+        return stats.noise(self.steadiness(device, load, metric), self.troubles(device, load, metric))
 
     def samples(self, device, load, metric):
         """One figure per round that counts."""
@@ -121,15 +124,15 @@ class Results:
             return []
         if metric == "cost_added":
             return self.added(device, load)
-        found = (value_of(cell, metric) for cell in self.counted(device, load))
+        found = (self.value(cell, metric) for cell in self.counted(device, load))
         return [value for value in found if value is not None]
 
     def added(self, device, load):
-        base = {cell["round"]: cost for cell in self.counted(BASE, load) if (cost := value_of(cell, "cost_machine")) is not None}
+        base = {cell["round"]: cost for cell in self.counted(BASE, load) if (cost := self.value(cell, "cost_machine")) is not None}
         if device == BASE or not base:
             return []
         usual = stats.median(list(base.values()))  # in place of a round that does not count
-        return [value_of(cell, "cost_machine") - base.get(cell["round"], usual) for cell in self.counted(device, load)
+        return [self.value(cell, "cost_machine") - base.get(cell["round"], usual) for cell in self.counted(device, load)
                 if cell["values"].get("operations")]
 
     def steadiness(self, device, load, metric):
@@ -150,12 +153,11 @@ class Results:
         shares = [self.foreign_of(cell) for cell in self.data["cells"] if cell["cpu"]]
         return statistics.median(shares) if shares else 0.0
 
+    def value(self, cell, metric):
+        if metric not in COSTS:
+            return cell["values"].get(metric)
+        operations = cell["values"].get("operations")
+        return cell["cpu"][COSTS[metric]] / operations / (1 + self.slower_by(cell)) if operations else None
+
     def idle(self, device, name="device_percent"):
         return [row[name] for row in self.data["idle"] if row["device"] == device and name in row]
-
-
-def value_of(cell, metric):
-    if metric in COSTS:
-        operations = cell["values"].get("operations")
-        return cell["cpu"][COSTS[metric]] / operations if operations else None
-    return cell["values"].get(metric)

@@ -73,7 +73,7 @@ class Reading(unittest.TestCase):
         results = run(COSTS, rounds=6, wobble=0)
         for one in results.data["cells"]:
             slow = one["device"] == "penstock-proxy" and one["round"] in (1, 4)
-            one["cpu"]["pace"] = 14000 if slow else 10000 + 100 * one["round"]
+            one["cpu"]["pace"] = 14000 if slow else 10000
             if slow:
                 one["cpu"]["ours"] *= 1.4
         self.assertEqual(results.left_out("penstock-proxy", "keepalive"), 2)
@@ -86,10 +86,20 @@ class Reading(unittest.TestCase):
     def test_slow_cores_in_most_rounds_forbid_a_verdict_though_the_spread_is_small(self):
         results = run(COSTS, wobble=0)
         for one in results.data["cells"]:
-            one["cpu"]["pace"] = 14000 if one["device"] == "penstock-proxy" and one["round"] else 10000
+            slow = 1.4 if one["device"] == "penstock-proxy" and one["round"] else 1
+            one["cpu"].update(pace=10000 * slow, ours=one["cpu"]["ours"] * slow)
         self.assertEqual(results.left_out("penstock-proxy", "keepalive"), 0)
         self.assertIn("slower", results.noise("penstock-proxy", "keepalive", "rate"))
+        self.assertEqual(results.noise("penstock-proxy", "keepalive", "cost_added"), "", "seconds allow for it")
         self.assertEqual(results.noise("haproxy-tcp", "keepalive", "rate"), "")
+
+    def test_a_second_on_slow_cores_counts_less(self):
+        results = run(COSTS, wobble=0)
+        for one in results.data["cells"]:
+            slow = 1.4 if one["device"] == "penstock-proxy" and one["round"] > 1 else 1
+            one["cpu"].update(pace=10000 * slow, ours=one["cpu"]["ours"] * slow)
+        for cost in results.samples("penstock-proxy", "keepalive", "cost_machine"):
+            self.assertAlmostEqual(cost, COSTS["penstock-proxy"])
 
     def test_a_round_whose_cable_does_not_count_is_beside_the_usual_one(self):
         results = run(COSTS, rounds=6, wobble=0)

@@ -214,7 +214,7 @@ class Runner:
         try:
             while True:
                 tries.append(self.measured(turn, bed, device, load))
-                if load.late or len(tries) == TRIES or not results.trouble(tries[-1]) or self.spare() < load.overhead + self.seconds:
+                if load.once or len(tries) == TRIES or not results.trouble(tries[-1]) or self.spare() < load.overhead + self.seconds:
                     break
             best = min(tries, key=lambda cell: (bool(results.trouble(cell)), cell["cpu"].get("pace") or 0.0))
         except FAILURES as error:

@@ -111,7 +111,7 @@ class Sittings(unittest.TestCase):
 
     def test_a_try_on_slow_cores_is_repeated_while_there_is_time_and_the_fastest_counts(self):
         class Load:
-            name, late, overhead, metrics, tells_cpu = "keepalive", False, 0.5, (Metric("rate", "", headline=True),), True
+            name, once, overhead, metrics, tells_cpu = "keepalive", False, 0.5, (Metric("rate", "", headline=True),), True
 
             def __init__(self, paces):
                 self.paces = list(paces)
@@ -129,9 +129,9 @@ class Sittings(unittest.TestCase):
         one.data["cells"] = [{"device": "nft", "load": "keepalive", "round": turn, "error": None, "values": {"operations": 1},
                               "cpu": {"seconds": 1.0, "cores": 2, "foreign": 0.0, "pace": 10000}} for turn in range(3)]
 
-        def measured(paces, spare=100.0, late=False):
+        def measured(paces, spare=100.0, once=False):
             load, one.spare = Load(paces), lambda: spare
-            load.late = late
+            load.once = once
             one.cell(turn, bed, turn.device, load)
             cell = one.data["cells"].pop()
             return cell["tries"], cell["cpu"]["pace"]
@@ -140,7 +140,7 @@ class Sittings(unittest.TestCase):
         self.assertEqual(measured([14000, 10500, 10000]), (2, 10500))
         self.assertEqual(measured([14000, 12000, 13000, 10000]), (runner.TRIES, 12000))
         self.assertEqual(measured([14000, 10000], spare=1.4), (1, 14000))
-        self.assertEqual(measured([14000, 10000], late=True), (1, 14000))
+        self.assertEqual(measured([14000, 10000], once=True), (1, 14000))
 
     def test_a_round_that_would_end_late_does_not_begin(self):
         planned = plan.turn_seconds(runner.turns_of(fresh())[0][0], 1)

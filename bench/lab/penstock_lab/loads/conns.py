@@ -124,7 +124,7 @@ class Calls(Heartbeats):
 class Churn(Web):
     """Reloads as fast as the device takes them, by a thread of the lab, while requests run."""
 
-    late = True
+    late = once = True
     errors_max = 1.0  # what a change loses is a figure
 
     def __init__(self):

@@ -184,7 +184,7 @@ class LossFree(Saturate):
 
 
 class Flood(Load):
-    operation, offloads, late, closes = "connection", "off", True, True  # off: after every load that its half-open flows would disturb
+    operation, offloads, late, once, closes = "connection", "off", True, True, True  # off: after every load that its half-open flows would disturb
     name, title = "flood", f"new connections while {FLOOD_RATE:,} SYNs/s of unknown addresses arrive"
     metrics = (Metric("rate", "connections/s", headline=True), Metric("p50", "us", "lower"), Metric("p90", "us", "lower"),
                Metric("p99", "us", "lower"), Metric("failed", "%", "lower"))
