@@ -94,6 +94,13 @@ class Plan(unittest.TestCase):
         self.assertEqual([load.name for load in plan.loads_for(FakeDevice("b", ("web",)), self.loads)], ["keepalive"])
         self.assertNotIn("bulk-offload", [load.name for load in plan.loads_for(FakeDevice("c", offloads="off"), self.loads)])
 
+    def test_loads_that_are_apart_have_a_bed_of_their_own(self):
+        chosen = plan.loads_for(FakeDevice("a"), [loads.find(name) for name in ("ends", "keepalive", "ends-64", "bulk")])
+        self.assertEqual([[load.name for load in bed] for bed in plan.beds(chosen)], [["keepalive", "bulk"], ["ends", "ends-64"]])
+        self.assertEqual([[load.name for load in bed] for bed in plan.beds(chosen[:1])], [["ends"]])
+        alone, both = (plan.turn_seconds(plan.Turn(0, None, one), 1) for one in (chosen[1:2], chosen[:2]))
+        self.assertAlmostEqual(both - alone, plan.SETUP_SECONDS + 1 + chosen[0].overhead)
+
     def test_ten_thousand_connections_come_before_what_uses_up_ports(self):
         names = [load.name for load in plan.loads_for(FakeDevice("a"), [*web.LOADS, conns.Idle()])]
         self.assertEqual(names[0], "idle")

@@ -2,8 +2,9 @@
 
 Model     rounds x devices; a turn is one device in one round, with all its loads. Every device has its turn before a second
           round begins, FIRST at first, so that a run that ends early has the rows that most readers look for; from round to
-          round the order is rotated, so that nobody has always the same place. What leaves something behind comes
-          late, and what that would disturb early; otherwise loads with offloads precede those without, since changing them takes time.
+          round the order is rotated, so that nobody has always the same place. Loads with offloads come before those without,
+          since a turn's bed changes only once; what leaves something behind comes late, and what that would disturb early. Loads that
+          are apart have a bed of their own, and the device begins anew on it.
 Time      the measured seconds of a load follow from the budget; a round begins only if it will end within it.
 """
 import dataclasses
@@ -27,7 +28,12 @@ class Turn:
 def loads_for(device, loads):
     """The loads that fit, in the order of a turn."""
     fitting = [load for load in loads if load.why_not(device) is None]
-    return tuple(sorted(fitting, key=lambda load: (load.late, load.offloads == "off", not load.early)))
+    return tuple(sorted(fitting, key=lambda load: (load.offloads == "off", load.late, not load.early)))
+
+
+def beds(loads):
+    """Loads that share a bed, each with the others of its kind, in order."""
+    return [tuple(chosen) for apart in (False, True) if (chosen := [load for load in loads if load.apart == apart])]
 
 
 def skipped(devices, loads):
@@ -37,10 +43,11 @@ def skipped(devices, loads):
 
 def seconds_for(budget, devices, loads, rounds):
     """Measured seconds per load, so that all of it fits into the budget."""
-    cells = [load for device in devices for load in loads_for(device, loads)]
+    chosen = [loads_for(device, loads) for device in devices]
+    cells = [load for one in chosen for load in one]
     if not cells:
         return SECONDS_MIN
-    fixed = rounds * (len(devices) * (SETUP_SECONDS + IDLE_SECONDS) + sum(load.overhead for load in cells))
+    fixed = rounds * (len(devices) * IDLE_SECONDS + SETUP_SECONDS * sum(len(beds(one)) for one in chosen) + sum(load.overhead for load in cells))
     free = (budget - REPORT_SECONDS - fixed) / (rounds * len(cells))
     return max(SECONDS_MIN, min(SECONDS_MAX, free // 1))
 
@@ -59,7 +66,7 @@ def turns(devices, loads, rounds):
 
 
 def turn_seconds(turn, seconds):
-    return SETUP_SECONDS + IDLE_SECONDS + sum(seconds + load.overhead for load in turn.loads)
+    return SETUP_SECONDS * len(beds(turn.loads)) + IDLE_SECONDS + sum(seconds + load.overhead for load in turn.loads)
 
 
 class Progress:

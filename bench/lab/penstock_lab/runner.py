@@ -151,19 +151,24 @@ class Runner:
         return turn.round > 0 and not begun and not progress.round_fits(in_round, self.plan["budget"] - before)
 
     def turn(self, turn):
-        device = duts.make(turn.device.name)  # a fresh one: no state from the round before
+        for index, loads in enumerate(plan.beds(turn.loads)):
+            self.on_a_bed(turn, loads, idle=index == 0)
+
+    def on_a_bed(self, turn, loads, idle):
+        device = duts.make(turn.device.name)  # a fresh one: no state from the bed before
         try:
             with Bed(self.parties, name="lab") as bed:
                 self.stand(bed, device)
-                self.idle(turn, bed, device)
-                for load in turn.loads:
+                if idle:
+                    self.idle(turn, bed, device)
+                for load in loads:
                     if device.offloads is None:
                         bed.use_offloads(load.offloads)
                     self.cell(turn, bed, device, load)
         except FAILURES as error:
             done = {cell["load"] for cell in self.data["cells"]
                     if cell["round"] == turn.round and cell["device"] == device.name}
-            for load in turn.loads:
+            for load in loads:
                 if load.name not in done:
                     self.data["cells"].append(self.row(turn, load, error=f"{type(error).__name__}: {error}"[:500]))
             self.say(f"    {device.name}: {type(error).__name__}: {str(error)[:200]}")

@@ -1,7 +1,7 @@
 """loads - what clients do, and the figures that come of it. One file per family."""
 from . import bulk, conns, ends, packets, routes, web
 
-ALL = {load.name: load for module in (web, bulk, conns, ends, packets, routes) for load in module.LOADS}
+ALL = {load.name: load for module in (web, ends, bulk, conns, packets, routes) for load in module.LOADS}
 
 
 def find(name):

@@ -36,6 +36,7 @@ class Load:
     closes = False    # connections end while payload may be under way
     early = False     # before what leaves connections in TIME_WAIT
     late = False      # leaves something behind: after the turn's other loads
+    apart = False     # on a bed of its own, or of others that are apart
     once = False      # leaves so much behind that a second time would be another load
 
     def why_not(self, device):

@@ -21,7 +21,7 @@ WARM_SECONDS = 0.3
 
 class Ends(Load):
     overhead = 0.8
-    late = True  # a proxy keeps connections to a server that is gone
+    apart = True  # kept connections of other loads know another server, and the other way round
     metrics = (Metric("rate", "requests/s", headline=True),)
 
     def __init__(self, name, title, connections):
