@@ -51,6 +51,7 @@ struct Pair {
   bool attached{};   ///< the application wants to hear of it; else it lingers
   bool blocked{};    ///< the application could not write
   bool app_timed{};  ///< app_deadline counts
+  bool resting{};    ///< Relay::rest(), and not yet turned
   CoarseMs app_deadline;
   std::uint32_t token{0xffffffff};
   PairIndex peer{kNoPair};  ///< coupled leg: where its octets go and come from

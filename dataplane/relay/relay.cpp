@@ -98,7 +98,7 @@ PairIndex Relay::acquire(flow::FlowIndex flow) {
   pair.may_splice = false;
   pair.rests = 0;
   pair.serving = Serving::pair;
-  pair.attached = pair.blocked = pair.app_timed = false;
+  pair.attached = pair.blocked = pair.app_timed = pair.resting = false;
   pair.token = kNoToken;
   pair.peer = kNoPair;
   pair.inbox_head = pair.inbox_tail = tcp::kNoIndex;

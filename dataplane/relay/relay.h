@@ -136,6 +136,8 @@ class Relay {
   void decouple(LegId leg);
   /// At that moment on_leg(expired), once.
   void set_deadline(LegId leg, CoarseMs at);
+  /// A message has come whole, and the peer sends nothing before it gets one: what is owed to it may ride on that.
+  void rest(LegId leg);
   void clear_deadline(LegId leg) { pairs_[leg].app_timed = false; }
   /// What was written is delivered, then the stream ends; what still comes is dropped. The application hears no more.
   void finish(LegId leg);

@@ -355,6 +355,12 @@ void Relay::settle_served(Pair& pair) {
   if (pair.peer != kNoPair) held += queued(pair.peer);
   const std::uint32_t unconsumed = leg.receive_window.unconsumed();
   if (unconsumed > held) engine_.consume(leg, unconsumed - held);
+  if (std::exchange(pair.resting, false)) engine_.postpone_ack(leg, now_ + kRestAck);
+}
+
+void Relay::rest(LegId leg) {
+  pairs_[leg].resting = true;
+  touch(leg);
 }
 
 void Relay::set_deadline(LegId leg, CoarseMs at) {

@@ -213,5 +213,43 @@ TEST_F(Served, a_body_that_fits_behind_its_head_leaves_in_the_same_segment) {
   }
 }
 
+TEST_F(Served, what_is_owed_behind_a_message_rides_on_the_next_one_or_leaves_soon) {
+  const LegId leg = connect(0);
+  std::uint32_t seq = kPeerIss + 1, acked = iss_[0] + 1;
+  bool whole = false;
+  application_.received = [&](LegId of) {
+    relay_.skip(of, relay_.inbox_octets(of));
+    if (whole) relay_.rest(of);
+  };
+  const auto answers = [&](Bytes octets) {
+    host_.sent.clear();
+    peer(0, "PA", seq, acked, octets);
+    seq += static_cast<std::uint32_t>(octets.size());
+    return host_.sent.size();
+  };
+  const auto last_ack = [&] { return load_be<std::uint32_t>(host_.sent.back(), 14 + 20 + 8).host(); };
+  EXPECT_EQ(answers(message_) + answers(message_), 1u) << "every second full segment at once";
+  whole = true;
+  EXPECT_EQ(answers(message_) + answers(message_), 0u);
+  round(kRestAck);
+  ASSERT_EQ(host_.sent.size(), 1u);
+  EXPECT_EQ(last_ack(), seq);
+
+  EXPECT_EQ(answers(message_) + answers(message_), 0u);
+  const Bytes request(500, std::byte{'r'});
+  ASSERT_TRUE(relay_.write(leg, request));
+  round();
+  ASSERT_EQ(host_.sent.size(), 1u);
+  EXPECT_EQ(last_ack(), seq);
+  acked += static_cast<std::uint32_t>(request.size());
+  peer(0, "A", seq, acked);
+  round(kRestAck);
+  EXPECT_EQ(host_.sent.size(), 1u) << "nothing is owed any more";
+
+  EXPECT_EQ(answers(message_) + answers(message_), 0u);
+  whole = false;
+  EXPECT_EQ(answers(message_), 1u) << "more than the message: at once";
+}
+
 }  // namespace
 }  // namespace penstock::relay

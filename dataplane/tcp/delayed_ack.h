@@ -34,6 +34,12 @@ class DelayedAck {
     duplicates_ = 0;
     now_ = true;
   }
+  /// What is owed for data waits until `at` for something to ride on; more data ends that.
+  void postpone(Instant at) {
+    if (!now_ || duplicates_ > 0) return;
+    now_ = false;
+    deadline_ = std::min(deadline_, at);
+  }
   void expire(Instant now) {
     if (now >= deadline_) now_ = true;
   }

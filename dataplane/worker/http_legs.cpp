@@ -35,6 +35,7 @@ void HttpLegs::couple(proxy::Leg downstream, proxy::Leg upstream) { worker_.rela
 void HttpLegs::decouple(proxy::Leg leg) { worker_.relay.decouple(leg); }
 void HttpLegs::set_deadline(proxy::Leg leg, CoarseMs at) { worker_.relay.set_deadline(leg, at); }
 void HttpLegs::clear_deadline(proxy::Leg leg) { worker_.relay.clear_deadline(leg); }
+void HttpLegs::rest(proxy::Leg leg) { worker_.relay.rest(leg); }
 void HttpLegs::shut_down(proxy::Leg leg) { worker_.relay.shut_down(leg); }
 void HttpLegs::finish(proxy::Leg leg) { worker_.relay.finish(leg); }
 void HttpLegs::reset(proxy::Leg leg) { worker_.relay.reset(leg); }

@@ -30,6 +30,7 @@ class HttpLegs final : public proxy::Legs, public relay::Application {
   void decouple(proxy::Leg leg) override;
   void set_deadline(proxy::Leg leg, CoarseMs at) override;
   void clear_deadline(proxy::Leg leg) override;
+  void rest(proxy::Leg leg) override;
   void shut_down(proxy::Leg leg) override;
   void finish(proxy::Leg leg) override;
   void reset(proxy::Leg leg) override;

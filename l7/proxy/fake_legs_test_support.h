@@ -73,6 +73,7 @@ class FakeLegs final : public Legs {
   }
   void couple(Leg a, Leg b) override { static_cast<void>(at(a)), static_cast<void>(at(b)); }
   void decouple(Leg) override {}
+  void rest(Leg leg) override { static_cast<void>(at(leg)); }
   void set_deadline(Leg leg, CoarseMs when) override {
     at(leg).timed = true;
     at(leg).deadline = when;

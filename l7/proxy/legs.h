@@ -49,6 +49,8 @@ class Legs {
   virtual void decouple(Leg leg) = 0;
   virtual void set_deadline(Leg leg, CoarseMs at) = 0;
   virtual void clear_deadline(Leg leg) = 0;
+  /// A message has come whole, and the peer waits for one.
+  virtual void rest(Leg leg) = 0;
   virtual void shut_down(Leg leg) = 0;
   virtual void finish(Leg leg) = 0;
   virtual void reset(Leg leg) = 0;

@@ -199,6 +199,7 @@ void HttpProxy::release_upstream(std::uint32_t index) {
   }
   counters_.http.upstream_idle.add();
   legs_.set_deadline(up.leg, CoarseMs{now_ms_.ms + view->policy->idle_timeout_ms});
+  legs_.rest(up.leg);
   serve_waiting(cluster);
 }
 
