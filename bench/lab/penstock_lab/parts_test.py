@@ -159,6 +159,10 @@ class Plan(unittest.TestCase):
         self.assertAlmostEqual(progress.left(), 6 * one)
         self.assertTrue(progress.round_fits(2, 6.1 * one))
         self.assertFalse(progress.round_fits(2, 5.9 * one))
+        progress.repeated = one  # a measurement was made once more: the turns themselves are as slow as planned
+        self.assertAlmostEqual(progress.left(), 3 * one)
+        self.assertTrue(progress.round_fits(2, 4.1 * one))
+        self.assertFalse(progress.round_fits(2, 3.9 * one))
 
 
 class Texts(unittest.TestCase):

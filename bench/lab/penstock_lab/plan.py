@@ -75,6 +75,7 @@ class Progress:
     def __init__(self, all_turns, seconds, clock):
         self.planned = [turn_seconds(turn, seconds) for turn in all_turns]
         self.clock, self.start, self.done = clock, clock(), 0
+        self.repeated = 0.0  # seconds of what was measured more often than planned
 
     def finished(self):
         self.done += 1
@@ -82,7 +83,7 @@ class Progress:
     def pace(self):
         """Real seconds per planned second so far; 1 before the first turn ended."""
         planned = sum(self.planned[:self.done])
-        return (self.clock() - self.start) / planned if planned else 1.0
+        return (self.clock() - self.start - self.repeated) / planned if planned else 1.0
 
     def next_seconds(self):
         """What the next turn will take."""

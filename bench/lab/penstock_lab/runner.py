@@ -82,6 +82,7 @@ class Runner:
         self.plan["sittings"].append(now())
         every, left = turns_of(data)
         progress = plan.Progress(left, self.seconds, self.clock)
+        self.progress = progress
         self.spare = lambda: self.plan["budget"] - before - (self.clock() - begun) - progress.left()
         for turn in left:
             number = len(self.plan["turns_done"]) + 1
@@ -218,7 +219,9 @@ class Runner:
         results, tries = Results(self.data), []
         try:
             while True:
+                begun = self.clock()
                 tries.append(self.measured(turn, bed, device, load))
+                self.progress.repeated += self.clock() - begun if len(tries) > 1 else 0
                 if load.once or len(tries) == TRIES or not results.trouble(tries[-1]) or self.spare() < load.overhead + self.seconds:
                     break
             best = min(tries, key=lambda cell: (bool(results.trouble(cell)), cell["cpu"].get("pace") or 0.0))

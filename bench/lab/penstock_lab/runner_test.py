@@ -125,7 +125,7 @@ class Sittings(unittest.TestCase):
 
         bed, turn = unittest.mock.Mock(frames=lambda: 0), plan.Turn(3, duts.make("nft"), ())
         one = Played(self.keep)
-        one.data, one.seconds = fresh(), 1
+        one.data, one.seconds, one.progress = fresh(), 1, plan.Progress([], 1, one.clock)
         one.data["cells"] = [{"device": "nft", "load": "keepalive", "round": turn, "error": None, "values": {"operations": 1},
                               "cpu": {"seconds": 1.0, "cores": 2, "foreign": 0.0, "pace": 10000}} for turn in range(3)]
 
