@@ -24,9 +24,9 @@ inline constexpr std::size_t kSpareFrames = 64;
 /// Pairs whose record is published per round while a sweep is under way.
 inline constexpr std::uint32_t kRecordsPerRound = 32;
 inline constexpr std::uint32_t kRecordPeriodMs = 500;
-/// How long the acknowledgement of a message's end waits for the next message the other way (Relay::rest). Less than a
-/// peer waits until it probes its tail (RFC 8985 s7.2: twice the round trip, and on Linux two ticks more).
-inline constexpr Duration kRestAck{std::chrono::milliseconds{2}};
+/// How long the acknowledgement of a message's end waits for the next message the other way (Relay::rest); timers add
+/// up to a millisecond. Linux and our own TCP probe their tail two round trips and 2 ms after it was sent.
+inline constexpr Duration kRestAck{std::chrono::milliseconds{1}};
 /// Pairs per round whose listener is looked for after a change of configuration.
 inline constexpr std::uint32_t kRechecksPerRound = 128;
 /// Until the endpoint has sent its first octet a client may fill this much, so that many clients of a slow endpoint

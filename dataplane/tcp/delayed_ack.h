@@ -26,17 +26,19 @@ class DelayedAck {
     else if (deadline_ == kNever)
       deadline_ = now + limits.delayed_ack;
   }
-  void ack_now() { now_ = true; }
+  void ack_now() { now_ = urgent_ = true; }
+  /// The window has grown enough to be told.
+  void window_grew() { now_ = true; }
   void owe_duplicate() { duplicates_ = std::min<std::uint8_t>(static_cast<std::uint8_t>(duplicates_ + 1), 64); }
   /// What is owed would now repeat a number behind which nothing is missing: the peer would take it for a loss.
   void nothing_missing() {
     if (duplicates_ == 0) return;
     duplicates_ = 0;
-    now_ = true;
+    ack_now();
   }
-  /// What is owed for data waits until `at` for something to ride on; more data ends that.
+  /// What is owed for data in order, or for the window, waits until `at` for something to ride on; more data ends that.
   void postpone(Instant at) {
-    if (!now_ || duplicates_ > 0) return;
+    if (!now_ || urgent_ || duplicates_ > 0) return;
     now_ = false;
     deadline_ = std::min(deadline_, at);
   }
@@ -46,7 +48,7 @@ class DelayedAck {
   /// A segment with an acknowledgement leaves; `pure` when it carries nothing else.
   void sent(bool pure) {
     if (pure && duplicates_ > 0) --duplicates_;
-    now_ = false;
+    now_ = urgent_ = false;
     pending_octets_ = 0;
     deadline_ = kNever;
   }
@@ -59,7 +61,8 @@ class DelayedAck {
   std::uint32_t pending_octets_{};
   std::uint16_t segment_octets_{1};
   std::uint8_t duplicates_{};
-  bool now_{};
+  bool now_ : 1 {};
+  bool urgent_ : 1 {};  ///< not for data in order or the window alone
 };
 static_assert(sizeof(DelayedAck) == 16);
 

@@ -172,7 +172,7 @@ void Engine::consume(Endpoint& ep, std::uint32_t octets) {
 
 void Engine::announce_window(Endpoint& ep) {
   if (!is_synchronized(ep.state) || peer_has_closed(ep.state)) return;
-  if (ep.receive_window.update_due(ep.rcv_nxt, ep.receive_budget, ep.payload_max())) ep.acks.ack_now();
+  if (ep.receive_window.update_due(ep.rcv_nxt, ep.receive_budget, ep.payload_max())) ep.acks.window_grew();
 }
 
 void Engine::set_receive_budget(Endpoint& ep, std::uint32_t octets) {

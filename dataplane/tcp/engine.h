@@ -104,7 +104,9 @@ class Engine {
   std::uint32_t unlend(Endpoint& ep, std::uint32_t octets_max);
   void consume(Endpoint& ep, std::uint32_t octets);
   /// Acknowledgement and window may wait until `at`: a message of ours is likely to leave before.
-  void postpone_ack(Endpoint& ep, Instant at) { ep.acks.postpone(at); }
+  void postpone_ack(Endpoint& ep, Instant at) {
+    if (!ep.has_dsack) ep.acks.postpone(at);
+  }
   /// What was promised to the peer stays promised; a larger budget is told at once when it is worth a segment.
   void set_receive_budget(Endpoint& ep, std::uint32_t octets);
   /// Bounds what the peer may have under way, whatever was consumed; a larger one is told at once likewise.

@@ -47,6 +47,27 @@ TEST(Receive, duplicates_owed_are_forgotten_once_nothing_is_missing) {
   EXPECT_EQ(d.all(), "A 1+0 ack 61; A 1+0 ack 61");
 }
 
+TEST(Receive, what_is_owed_for_data_in_order_may_wait_for_company_and_nothing_else) {
+  constexpr auto kAwhile = std::chrono::milliseconds{1};
+  const std::string full(100, 'x');
+  Dialogue d;
+  d.establish();
+  d.in({.seq = 1, .data = full});
+  d.in({.seq = 101, .data = full});
+  d.engine.postpone_ack(d.ep, d.now + kAwhile);
+  EXPECT_EQ(d.all(), "nothing");
+  EXPECT_EQ(d.wait(1), Lines{"+1: A 1+0 ack 201"});
+  d.in({.seq = 301, .data = full});
+  d.engine.postpone_ack(d.ep, d.now + kAwhile);
+  EXPECT_EQ(d.all(), "A 1+0 ack 201") << "the duplicate that tells of a gap";
+  d.in({.seq = 201, .data = full});
+  d.engine.postpone_ack(d.ep, d.now + kAwhile);
+  EXPECT_EQ(d.all(), "A 1+0 ack 401") << "the gap is filled (RFC 5681 s4.2)";
+  d.in({.flags = "FA", .seq = 401, .data = ""});
+  d.engine.postpone_ack(d.ep, d.now + kAwhile);
+  EXPECT_EQ(d.all(), "A 1+0 ack 402");
+}
+
 TEST(Receive, a_part_of_a_gap_behind_which_only_a_fin_waits_is_acknowledged_at_once) {
   Dialogue d;
   d.establish();

@@ -158,7 +158,10 @@ TEST(Drain, kept_connections_to_an_endpoint_that_is_removed_or_drained_are_close
     for (int n = 0; n < 4; ++n) ups.push_back(s.served().second);
     ASSERT_EQ(s.legs.dialled, (std::vector<std::uint32_t>{1, 2, 3, 4}));
     s.reload();
-    for (const Leg up : ups) EXPECT_TRUE(s.legs.legs[up].alive) << "a reload alone closes nothing";
+    for (const Leg up : ups) {
+      EXPECT_TRUE(s.legs.legs[up].alive) << "a reload alone closes nothing";
+      EXPECT_TRUE(s.legs.legs[up].resting) << "its answer was whole, and it is kept";
+    }
     if (removed)
       s.config.clusters[0].endpoints = std::span{s.endpoints}.subspan(1);
     else
@@ -184,6 +187,7 @@ TEST(Drain, a_busy_connection_to_a_drained_endpoint_is_closed_behind_its_answer)
     s.reload();
     ASSERT_TRUE(s.legs.legs[up].alive);
     s.respond(up);
+    EXPECT_FALSE(s.legs.legs[up].resting) << "nothing of ours will follow";
     EXPECT_EQ(s.legs.at(client).out, kKept) << "the client's connection goes on";
     EXPECT_TRUE(s.legs.legs[up].shut && !s.legs.legs[up].reset);
     EXPECT_EQ(s.proxy.upstreams(), 0u);

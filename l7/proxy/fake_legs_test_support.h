@@ -18,7 +18,7 @@ class FakeLegs final : public Legs {
   struct State {
     std::string in, out;
     std::uint32_t token{kNoToken};
-    bool alive{true}, upstream{}, connected{}, shut{}, reset{}, blocked{}, timed{};
+    bool alive{true}, upstream{}, connected{}, shut{}, reset{}, resting{}, blocked{}, timed{};
     std::size_t room{1u << 20};  ///< octets that write() and pass() still take
     CoarseMs deadline;
   };
@@ -73,7 +73,7 @@ class FakeLegs final : public Legs {
   }
   void couple(Leg a, Leg b) override { static_cast<void>(at(a)), static_cast<void>(at(b)); }
   void decouple(Leg) override {}
-  void rest(Leg leg) override { static_cast<void>(at(leg)); }
+  void rest(Leg leg) override { at(leg).resting = true; }
   void set_deadline(Leg leg, CoarseMs when) override {
     at(leg).timed = true;
     at(leg).deadline = when;

@@ -2,14 +2,13 @@
 //
 // Usage   pace FILE CORE...     writes FILE until SIGTERM; says "ready" when it is there
 // File    per core, in the order named: unsigned 64 bits pieces of work done, and nanoseconds that they took
-// Why     a virtual core is often one of two threads of a real one. What runs on the other belongs to another machine,
-// makes this
-//         one slower by a third, and is seen in no counter: the time is not stolen, the core just does less in it
+// Why     a virtual core is often one of two threads of a real one. What runs on the other, on another machine or on
+//         this one, makes it slower by a third, and is seen in no counter: the time is not stolen, less is done in it
 // Model   independent integer operations in registers: no cache, no memory. The least of kBlocks in a row counts, so
-// that an
-//         interrupt does not. Half a thousandth of a second apart from 5 to 15 ms, at random, so as not to keep step
-//         with the tick
-// Limits  above all others (SCHED_FIFO) where that is allowed; half a percent of a core
+// that
+//         an interrupt does not. 20 to 60 ms apart, at random, so as not to keep step with the tick
+// Limits  above all others (SCHED_FIFO) where that is allowed; a tenth of a percent of a core, which a request in a
+//         thousand waits for
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -32,7 +31,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kBlocks = 4, kSteps = 12'000;
+constexpr int kBlocks = 3, kSteps = 12'000;
 
 struct Row {
   std::atomic<std::uint64_t> pieces, nanoseconds;
@@ -53,11 +52,11 @@ void keep_pace(unsigned core, Row& row) {
   cpu_set_t only;
   CPU_ZERO(&only);
   CPU_SET(core, &only);
-  if (sched_setaffinity(0, sizeof only, &only) != 0) std::perror("pace: sched_setaffinity");
+  if (sched_setaffinity(0, sizeof only, &only) != 0) return std::perror("pace: sched_setaffinity");
   const sched_param first{1};
   pthread_setschedparam(pthread_self(), SCHED_FIFO, &first);  // without it, samples are fewer
   std::minstd_rand random{core + 1};
-  std::uniform_int_distribution<int> microseconds{5'000, 15'000};
+  std::uniform_int_distribution<int> microseconds{20'000, 60'000};
   for (;;) {
     std::this_thread::sleep_for(std::chrono::microseconds{microseconds(random)});
     block();  // awake, and up to speed

@@ -25,7 +25,7 @@ QUICK_DEVICES = ("direct", "nft", "haproxy-tcp", "nginx-http", "penstock-fullnat
                  "penstock-http")
 QUICK_LOADS = ("keepalive", "oneshot", "latency-awake", "bulk", "packets")
 QUICK_BUDGET, QUICK_ROUNDS, QUICK_PROFILES = 300, 4, 2
-FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3.5 * 3600, 6, 3
+FULL_BUDGET, FULL_ROUNDS, FULL_SECONDS = 3.5 * 3600, 6, 2
 UNFINISHED = 3
 PROGRAMS = ("penstockd", "penstock", "penstock-dataplane", "lab_peers")
 
@@ -82,7 +82,7 @@ def resume(options):
     """Goes on with a run that was stopped or interrupted, on the same machine and the same tree."""
     data = Results.read(options.results).data
     if options.again:
-        print(f"{runner.forget_disturbed(data)} turns that others disturbed are played again")
+        print(f"{runner.forget_disturbed(data)} disturbed turns are played again")
     begin(options, parts.programs() if data["plan"].get("parts") else ())
     here = machine.describe()
     for key in (*compare.SAME, "commit"):

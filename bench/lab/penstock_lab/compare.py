@@ -23,7 +23,15 @@ def rows(a, b):
                 first, second = (one.samples(device, load, metric["name"]) if device in one.devices() else [] for one in (a, b))
                 if first and second:
                     yield (device, load, metric, stats.median(first), stats.median(second),
-                           judge(first, second, metric["better"], *(one.noise(device, load, metric["name"]) for one in (a, b))))
+                           judge(first, second, metric["better"], *noises(a, b, device, load, metric["name"])))
+
+
+def noises(a, b, device, load, metric):
+    """Why nothing may be said about either side; costs are told at each run's own pace, so that must be alike."""
+    one, two = (results.usual_pace(device, load) for results in (a, b))
+    away = max(one, two) / min(one, two) - 1 if one and two else 0.0
+    apart = f"the machine's cores were {away:.0%} slower in one of the runs" if away > stats.SLOW_MAX else ""
+    return [results.noise(device, load, metric) or apart for results in (a, b)]
 
 
 def lines(a, b):

@@ -1,6 +1,6 @@
 """pace.py - how fast this machine's cores were meanwhile (bench/lab/peers/pace), as what runs beside this machine makes them slower.
 
-Model     a piece of fixed work is timed on every core, every 10 ms or so. The pace of an interval is the mean of it, each core
+Model     a piece of fixed work is timed on every core, every 40 ms or so. The pace of an interval is the mean of it, each core
           counted by how busy it was: what a core without work could have done says nothing.
 Units     nanoseconds for a piece of work; less is faster. Compare with other intervals of the same run only.
 Not here  what is made of it (results.py)

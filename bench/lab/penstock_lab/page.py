@@ -73,7 +73,7 @@ work in softirqs that are charged to whoever sent the packet, client and servers
 least {stats.ROUNDS_MIN} rounds on each side. None is given when the range (from {stats.TRIMMED_FROM} rounds on: without the
 farthest sample) exceeds {stats.SPREAD_MAX:.0%} of the median or others took more than {stats.FOREIGN_MAX:.0%} of the machine in a round that counts. One comparison in twenty of equal things looks significant by chance.</p>
 <p><b>Pace</b>: what runs beside a virtual machine slows its cores at times, and no counter shows it. A piece of fixed work is timed on every core all the
-time; CPU seconds are told at the run's usual pace: one on cores that were slower by a third counts as three quarters of a second. A measurement
+time; CPU seconds are told at the usual pace of each device under each load: one on cores that were slower by a third counts as three quarters of a second. A measurement
 whose cores were more than {stats.SLOW_MAX:.0%} slower than usual is made again at once if the budget allows. What is still disturbed, by slow cores or other processes, does not count where {stats.ROUNDS_MIN} other rounds are there.</p>"""
 
 CAVEATS = """<ul><li>Absolute figures belong to this machine. Ratios between rows of one run are what counts, and only between devices of

@@ -154,12 +154,22 @@ class Plan(unittest.TestCase):
         progress = plan.Progress(turns, 1, lambda: now[0])
         one = plan.turn_seconds(turns[0], 1)
         self.assertAlmostEqual(progress.left(), 4 * one)
+        now[0] = one / 2
+        self.assertAlmostEqual(progress.turn_left(), one / 2)
+        self.assertAlmostEqual(progress.left(), 3.5 * one)
         now[0] = 2 * one  # twice as slow as planned
+        self.assertAlmostEqual(progress.left(), 3 * one)
         progress.finished()
         self.assertAlmostEqual(progress.left(), 6 * one)
         self.assertTrue(progress.round_fits(2, 6.1 * one))
         self.assertFalse(progress.round_fits(2, 5.9 * one))
-        progress.repeated = one  # a measurement was made once more: the turns themselves are as slow as planned
+
+    def test_what_is_measured_again_is_no_slowness(self):
+        now = [0.0]
+        turns = plan.turns([FakeDevice("a"), FakeDevice("b")], self.loads, 2)
+        progress, one = plan.Progress(turns, 1, lambda: now[0]), plan.turn_seconds(turns[0], 1)
+        now[0], progress.repeated = 2 * one, one
+        progress.finished()
         self.assertAlmostEqual(progress.left(), 3 * one)
         self.assertTrue(progress.round_fits(2, 4.1 * one))
         self.assertFalse(progress.round_fits(2, 3.9 * one))

@@ -76,21 +76,29 @@ class Progress:
         self.planned = [turn_seconds(turn, seconds) for turn in all_turns]
         self.clock, self.start, self.done = clock, clock(), 0
         self.repeated = 0.0  # seconds of what was measured more often than planned
+        self.ended = 0.0     # when the last turn ended, without those
+
+    def _gone(self):
+        return self.clock() - self.start - self.repeated
 
     def finished(self):
-        self.done += 1
+        self.done, self.ended = self.done + 1, self._gone()
 
     def pace(self):
         """Real seconds per planned second so far; 1 before the first turn ended."""
         planned = sum(self.planned[:self.done])
-        return (self.clock() - self.start - self.repeated) / planned if planned else 1.0
+        return self.ended / planned if planned else 1.0
 
     def next_seconds(self):
         """What the next turn will take."""
         return self.planned[self.done] * max(1.0, self.pace())
 
+    def turn_left(self):
+        """What is left of the turn that is being played."""
+        return max(0.0, sum(self.planned[self.done:self.done + 1]) * self.pace() - (self._gone() - self.ended))
+
     def left(self):
-        return sum(self.planned[self.done:]) * self.pace()
+        return self.turn_left() + sum(self.planned[self.done + 1:]) * self.pace()
 
     def round_fits(self, turns_of_round, budget):
         """Will the next so many turns end within the budget?"""

@@ -41,7 +41,7 @@ def title_of(metric, operation):
 
 
 def split_of(results, device, load):
-    """Median CPU seconds per operation of each part, at the run's usual pace."""
+    """Median CPU seconds per operation of each part, at the usual pace."""
     cells = results.counted(device, load)
     return [stats.median([cell["cpu"][name] / cell["values"]["operations"] / (1 + results.slower_by(cell)) for cell in cells]) for name, _text in SPLIT]
 

@@ -1,14 +1,15 @@
 """results.py - the result file: one JSON object, raw figures of every round, and how to read them.
 
 Shape     {"format": 1, "created", "mode", "machine", "plan", "devices": {name: {title, kind, notes}},
-           "loads": {name: {title, operation, metrics, curve}}, "cells": [{device, load, round, values, cpu, error}],
+           "loads": {name: {title, operation, metrics, curve}}, "cells": [{device, load, round, values, cpu, error, tries}],
            "idle": [{device, round, percent..}], "profiles": [...]}
-Derived   CPU seconds per operation, at the run's usual pace (pace.py): a second on cores that were slower by a third counts three quarters of
-          one. cost_machine: all of it, without the lab and foreign processes; cost_added: that, less
-          the same of the row without a device (`direct`) in the same round; cost_device: without client and servers;
+Derived   CPU seconds per operation, at the usual pace of this device under this load (pace.py): a second on cores that were slower by
+          a third counts three quarters of one. cost_machine: all of it, without the lab and foreign processes; cost_added: that, less
+          the same of the row without a device (`direct`) in the same round, or the usual one where that round does not count; cost_device: without client and servers;
           cost_softirq: the part of all that ran in softirqs, whoever was charged
 Rounds    a cell is disturbed when other processes took more than stats.FOREIGN_MAX of the machine, or its cores were slower than
-          usual in this run by more than stats.SLOW_MAX. Disturbed cells are left out where stats.ROUNDS_MIN others are there
+          usual by more than stats.SLOW_MAX. Usual is one device's under one load: what a device does slows cores as well, where two of
+          them share a real one. Disturbed cells are left out where stats.ROUNDS_MIN others are there
 """
 import json
 import pathlib
@@ -29,7 +30,7 @@ class Results:
     def __init__(self, data):
         if data.get("format") != FORMAT:
             raise ValueError(f"format {data.get('format')}: this lab reads {FORMAT}")
-        self.data, self._usual = data, (0, None)
+        self.data, self._usual = data, (0, {})
 
     @classmethod
     def read(cls, path):
@@ -69,12 +70,16 @@ class Results:
     def errors(self, device, load):
         return [cell["error"] for cell in self.cells(device, load) if cell.get("error")]
 
-    def usual_pace(self):
+    def usual_pace(self, device, load):
         """Nanoseconds of a piece of work (pace.py); None where it was not measured."""
         cells = self.data["cells"]
         if self._usual[0] != len(cells):
-            self._usual = len(cells), stats.usual(cell["cpu"]["pace"] for cell in cells if cell["cpu"].get("pace"))
-        return self._usual[1]
+            paces = {}
+            for cell in cells:
+                if cell["cpu"].get("pace"):
+                    paces.setdefault((cell["device"], cell["load"]), []).append(cell["cpu"]["pace"])
+            self._usual = len(cells), {key: stats.usual(found) for key, found in paces.items()}
+        return self._usual[1].get((device, load))
 
     def trouble(self, cell):
         """What disturbed this measurement; empty when nothing did."""
@@ -82,6 +87,10 @@ class Results:
         if share > stats.FOREIGN_MAX:
             return f"other processes took {share:.0%} of the machine"
         return f"the machine's cores were {slower:.0%} slower" if slower > stats.SLOW_MAX else ""
+
+    def disturbance(self, cell):
+        """How much; above 1 is trouble."""
+        return max(self.foreign_of(cell) / stats.FOREIGN_MAX, self.slower_by(cell) / stats.SLOW_MAX)
 
     @staticmethod
     def foreign_of(cell):
@@ -91,7 +100,7 @@ class Results:
 
     def slower_by(self, cell):
         """How much slower than usual the machine's cores were; 0 where that is not known."""
-        pace, usual = cell["cpu"].get("pace"), self.usual_pace()
+        pace, usual = cell["cpu"].get("pace"), self.usual_pace(cell["device"], cell["load"])
         return pace / usual - 1 if pace and usual else 0.0
 
     def counted(self, device, load):
@@ -105,7 +114,7 @@ class Results:
         return len(self.good(device, load)) - len(self.counted(device, load))
 
     def troubles(self, device, load, metric):
-        """What forbids a verdict: others at work in one of the rounds that count, or slow cores in half of them, unless the metric allows
+        """What forbids a verdict: others at work in one of the rounds that count, or slow cores in most of them, unless the metric allows
         for their pace. Fewer such rounds show as spread."""
         cells = self.counted(device, load)
         share, slower = (max(map(self.foreign_of, cells)), stats.median([*map(self.slower_by, cells)])) if cells else (0.0, 0.0)

@@ -93,6 +93,22 @@ class Reading(unittest.TestCase):
         self.assertEqual(results.noise("penstock-proxy", "keepalive", "cost_added"), "", "seconds allow for it")
         self.assertEqual(results.noise("haproxy-tcp", "keepalive", "rate"), "")
 
+    def test_what_a_device_does_to_the_cores_is_its_own(self):
+        results = run(COSTS, wobble=0)
+        for one in results.data["cells"]:
+            one["cpu"]["pace"] = 14000 if one["device"] == "penstock-proxy" else 10000
+        self.assertEqual(results.noise("penstock-proxy", "keepalive", "rate"), "")
+        for cost in results.samples("penstock-proxy", "keepalive", "cost_machine"):
+            self.assertAlmostEqual(cost, COSTS["penstock-proxy"])
+
+    def test_runs_on_cores_of_another_pace_are_not_compared(self):
+        one, other = run(COSTS), run(COSTS)
+        for results, pace in ((one, 10000), (other, 12000)):
+            for cell_ in results.data["cells"]:
+                cell_["cpu"]["pace"] = pace
+        self.assertEqual({row[-1].word for row in compare.rows(one, other)}, {"refused"})
+        self.assertIn("20% slower in one of the runs", next(compare.rows(one, other))[-1].why)
+
     def test_a_second_on_slow_cores_counts_less(self):
         results = run(COSTS, wobble=0)
         for one in results.data["cells"]:

@@ -10,6 +10,7 @@ Limits    a turn ends with its loads' own time-outs; a budget ends the run betwe
           between two turns.
 """
 import datetime
+import math
 import subprocess
 import time
 
@@ -83,7 +84,8 @@ class Runner:
         every, left = turns_of(data)
         progress = plan.Progress(left, self.seconds, self.clock)
         self.progress = progress
-        self.spare = lambda: self.plan["budget"] - before - (self.clock() - begun) - progress.left()
+        self.spare = lambda: min(self.plan["budget"] - before - (self.clock() - begun) - progress.left(),
+                                 (allowance or math.inf) - (self.clock() - begun) - progress.turn_left())
         for turn in left:
             number = len(self.plan["turns_done"]) + 1
             if self.over(turn, left, progress, before):
@@ -106,8 +108,9 @@ class Runner:
         return Results(data)
 
     def again(self, pace, begun, before, allowance):
-        """Once more what others disturbed, as far as the budget goes, each turn once; False when the sitting is over before."""
+        """Once more what was disturbed, as far as the budget goes, each turn once; False when the sitting is over before."""
         played = self.plan.setdefault("again", [])
+        self.spare = lambda: 0.0  # what would repeat a load would cost another its turn
         hurt = disturbed(self.data)
         for turn in turns_of(self.data)[0]:
             key, takes = (turn.round, turn.device.name), plan.turn_seconds(turn, self.seconds) * pace
@@ -216,19 +219,20 @@ class Runner:
                                   "machine_percent": 100 * (cpu["busy"] - cpu["foreign"] - cpu["lab"]) / cpu["seconds"], "cpu": cpu})
 
     def cell(self, turn, bed, device, load):
-        results, tries = Results(self.data), []
+        results, tries, error = Results(self.data), [], None
         try:
-            while True:
+            tries.append(self.measured(turn, bed, device, load))
+            while not load.once and len(tries) < TRIES and results.trouble(tries[-1]) and self.spare() >= load.overhead + self.seconds:
                 begun = self.clock()
                 tries.append(self.measured(turn, bed, device, load))
-                self.progress.repeated += self.clock() - begun if len(tries) > 1 else 0
-                if load.once or len(tries) == TRIES or not results.trouble(tries[-1]) or self.spare() < load.overhead + self.seconds:
-                    break
-            best = min(tries, key=lambda cell: (bool(results.trouble(cell)), cell["cpu"].get("pace") or 0.0))
-        except FAILURES as error:
-            self.data["cells"].append(self.row(turn, load, error=f"{type(error).__name__}: {error}"[:500]))
-            self.say(f"    {load.name:16} failed: {str(error)[:150]}")
+                self.progress.repeated += self.clock() - begun
+        except FAILURES as failure:
+            error = f"{type(failure).__name__}: {failure}"[:500]
+            self.say(f"    {load.name:16} {'once more ' if tries else ''}failed: {str(failure)[:150]}")
+        if not tries:
+            self.data["cells"].append(self.row(turn, load, error=error))
             return
+        best = min(tries, key=results.disturbance)
         self.data["cells"].append({**best, "tries": len(tries)})
         head = next(metric for metric in load.metrics if metric.headline)
         trouble = results.trouble(best)

@@ -120,8 +120,12 @@ class Sittings(unittest.TestCase):
                 pass
 
             def run(self, bed, device, seconds):
+                pace = self.paces.pop(0)
+                if pace is None:
+                    raise runner.LoadError("no answer")
+                foreign = pace if pace < 1 else 0.0
                 return {"operations": 1, "rate": len(self.paces),
-                        "cpu": {"seconds": 1.0, "cores": 2, "foreign": 0.0, "pace": self.paces.pop(0)}}
+                        "cpu": {"seconds": 1.0, "cores": 1, "foreign": foreign, "pace": 10000 if foreign else pace}}
 
         bed, turn = unittest.mock.Mock(frames=lambda: 0), plan.Turn(3, duts.make("nft"), ())
         one = Played(self.keep)
@@ -134,11 +138,14 @@ class Sittings(unittest.TestCase):
             load.once = once
             one.cell(turn, bed, turn.device, load)
             cell = one.data["cells"].pop()
-            return cell["tries"], cell["cpu"]["pace"]
+            return cell.get("tries"), cell["cpu"].get("foreign") or cell["cpu"].get("pace") or cell["error"]
 
         self.assertEqual(measured([10900, 10000]), (1, 10900))
         self.assertEqual(measured([14000, 10500, 10000]), (2, 10500))
         self.assertEqual(measured([14000, 12000, 13000, 10000]), (runner.TRIES, 12000))
+        self.assertEqual(measured([0.6, 0.2, 0.4]), (runner.TRIES, 0.2), "the least disturbed, by whatever it was")
+        self.assertEqual(measured([14000, None]), (1, 14000), "what was measured is not lost")
+        self.assertEqual(measured([None]), (None, "LoadError: no answer"))
         self.assertEqual(measured([14000, 10000], spare=1.4), (1, 14000))
         self.assertEqual(measured([14000, 10000], once=True), (1, 14000))
 

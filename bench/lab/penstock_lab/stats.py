@@ -16,8 +16,8 @@ ROUNDS_MIN = 4
 SPREAD_MAX = 0.25   # of the median; a shared machine gives 5 to 15 % when it is quiet
 TRIMMED_FROM = 5    # rounds; from here on one outlier, the sample farthest from the median, refuses nothing
 FOREIGN_MAX = 0.10  # of the machine's time, taken by processes that are not the lab's, in any round
-SLOW_MAX = 0.10     # how much slower than usual in this run the machine's cores may have been (pace.py)
-USUAL = 0.2         # usual: this share of the run's measurements was faster
+SLOW_MAX = 0.10     # how much slower than usual the machine's cores may have been (pace.py)
+USUAL = 0.2         # usual: this share of the rounds was faster
 SIGNIFICANT = 0.05
 ENUMERATION_MAX = 200_000
 

@@ -56,7 +56,7 @@ class Idle(Load):
     kinds = ("packets", "connections", "requests")
     metrics = (Metric("rate", "connections/s opened", headline=True), Metric("memory", "octets/connection", "lower"),
                Metric("idle", "% of a core", "lower"))
-    overhead, early = 3.0, True
+    overhead, early, once = 3.0, True, True  # once: memory that was used before would not grow
 
     def run(self, bed, device, seconds):
         count = min(self.count, bed.parties.connections_max())
