@@ -190,10 +190,19 @@ void DpdkIo::rest(Duration duration) { static_cast<void>(poll(1, duration)); }
 void DpdkIo::wait(Duration at_most) {
   adopt();
   std::vector<pollfd>& polled = current_->polled;
-  if (!poll(polled.size(), at_most)) return;
+  if (!poll(polled.size(), at_most)) return slept(at_most);
+  slept_ = Duration{};
   // A socket whose interface vanished would make every poll return at once; the control thread removes it soon.
   for (std::size_t i = 1; i < polled.size(); ++i)
     if ((polled[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) polled[i].fd = -1;
+}
+
+void DpdkIo::slept(Duration duration) {
+  if (slept_ >= kIdle) return;
+  slept_ += duration;
+  if (slept_ < kIdle) return;
+  for (const QueueSet::Receive& queue : current_->receive)
+    if (queue.large != nullptr) queue.large->idle();
 }
 
 void DpdkIo::wake() {

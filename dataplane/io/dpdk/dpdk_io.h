@@ -70,10 +70,14 @@ class DpdkIo final : public PacketIo {
   [[nodiscard]] std::size_t transmit_single(std::uint16_t device, std::span<Frame> frames);
   /// Sleeps on the first `count` of what is polled; true when something happened.
   bool poll(std::size_t count, Duration at_most);
+  /// Nothing happened for `duration`. Queues that were idle for kIdle prepare for whatever comes next.
+  void slept(Duration duration);
+  static constexpr Duration kIdle = std::chrono::milliseconds{20};
 
   Fd event_;
   QueueSet* current_;                  // worker's
   std::size_t cursor_{};               // worker's: queue to poll next
+  Duration slept_{};                   // worker's: since something happened
   std::atomic<QueueSet*> posted_{};    // what the worker should use
   std::atomic<QueueSet*> in_use_{};    // what the worker uses
   std::unique_ptr<QueueSet> newest_;   // control thread's ownership of posted_

@@ -165,7 +165,8 @@ Status DpdkPort::open_queue(unsigned queue) {
   if (bpf_map_update_elem(map_.get(), &queue, &fd, BPF_ANY) != 0)
     return Problem{place, "cannot enter the socket into xsks_map: " + std::string{std::strerror(errno)}, ""};
   if (options_.large_frames)
-    device.large.emplace(device.capture, runtime_.pool(), options_.mtu, options_.verify_checksums);
+    device.large.emplace(device.capture, runtime_.pool(), static_cast<std::uint32_t>(ring_), options_.mtu,
+                         options_.verify_checksums);
   queues_.push_back({device.id, fd, device.large ? &*device.large : nullptr});
   return Done{};
 }
