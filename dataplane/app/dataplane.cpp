@@ -135,6 +135,7 @@ Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
                           .verify_checksums = message.verify_checksums()});
     if (status) {
       had_port_ = true;
+      port.cuts = table_->find(index)->train_socket() >= 0;
       status = watch_.add_port(index, message.ifindex(), own_copy.get());
       if (!status) static_cast<void>(table_->remove(index));
     }

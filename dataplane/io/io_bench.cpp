@@ -43,7 +43,7 @@ void train(benchmark::State& state) {
     frames.emplace_back(RawFrame{p.data(), p.data(), static_cast<std::uint16_t>(p.size()), 0, 0, 0});
   std::array<std::byte, kTrainHeaderOctetsMax> headers{};
   for (auto _ : state) {
-    const Train found = find_train(frames);
+    const Train found = find_train(frames, 1500);
     if (found.frames != count) {
       state.SkipWithError("not one train");
       break;

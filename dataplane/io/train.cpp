@@ -27,7 +27,7 @@ Train shape_of(ByteView frame) {
   Train train;
   wire::PacketInfo info;
   if (wire::parse_packet_into(frame, info) != DropReason::none || info.kind != wire::PacketKind::transport ||
-      info.proto != IpProto::tcp || info.tcp_flags != wire::kTcpAck || info.l3_offset != kIp)
+      info.proto != IpProto::tcp || (info.tcp_flags & ~wire::kTcpPsh) != wire::kTcpAck || info.l3_offset != kIp)
     return train;
   train.v4 = info.family == IpFamily::v4;
   train.l4_offset = info.l4_offset;
@@ -77,16 +77,25 @@ bool same_tcp(ByteView first, ByteView next, const Train& train) {
 
 }  // namespace
 
-Train find_train(std::span<const Frame> frames) {
-  Train train;
+bool is_above(ByteView frame, std::size_t mtu) {
+  if (frame.size() <= kIp + mtu) return false;
+  const std::uint16_t type = be16(frame, kIp - 2);
+  const bool tagged = type == 0x8100 || type == 0x88a8;
+  return frame.size() > kIp + (tagged ? 4 : 0) + mtu;
+}
+
+Train find_train(std::span<const Frame> frames, std::size_t mtu) {
+  const bool large = is_above(frames[0].bytes(), mtu);
   // A small one in front, as the head of a message, is worth a look for what follows it.
-  if (frames.size() < 2 || std::max(frames[0].octets(), frames[1].octets()) < kTrainFrameOctets) return train;
+  if (!large && (frames.size() < 2 || std::max(frames[0].octets(), frames[1].octets()) < kTrainFrameOctets)) return {};
   const ByteView first = frames[0].bytes();
-  train = shape_of(first);
-  if (train.payload == 0) return train;
+  Train train = shape_of(first);
+  if (!train.found()) return train;
   const std::uint64_t pseudo = fixed_pseudo_sum(first, train);
-  if (!checksum_holds(first, train, pseudo)) return train;
-  for (const Frame& frame : frames.subspan(1, std::min(frames.size(), kTrainFramesMax) - 1)) {
+  if (!checksum_holds(first, train, pseudo)) return {};
+  const bool pushed = (flags_of(first, train) & wire::kTcpPsh) != 0;
+  const std::size_t most = pushed ? 1 : std::min(frames.size(), kTrainFramesMax);
+  for (const Frame& frame : frames.subspan(1, most - 1)) {
     const ByteView next = frame.bytes();
     if (next.size() <= train.headers) break;
     const auto payload = static_cast<std::uint32_t>(next.size() - train.headers);
@@ -100,6 +109,8 @@ Train find_train(std::span<const Frame> frames) {
     ++train.frames;
     if ((flags & wire::kTcpPsh) != 0) break;
   }
+  if (train.frames == 1 && !large) return {};
+  train.segment = static_cast<std::uint16_t>(std::min<std::size_t>(train.segment, mtu - (train.headers - kIp)));
   return train;
 }
 

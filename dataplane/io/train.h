@@ -5,6 +5,7 @@
 //           large ones asks how many frames from the front of a burst belong together, and for their common headers.
 //           Sizes may differ (a head, what its frame had behind another head, full ones): a device that cuts the train
 //           cuts it anew, by the largest, which fits the path. TCP's numbers are of octets, so nothing else changes.
+//           Frames may be larger than the MTU themselves, for the device to cut: then it cuts by the MTU.
 // Shape     equal Ethernet, IP and TCP headers but for lengths, identification, checksums, sequence numbers that
 //           continue, and PSH, which ends a train. No VLAN tag, no IP options or extension headers. Every checksum must
 //           be right (or partial, as a local kernel leaves it).
@@ -32,12 +33,16 @@ struct Train {
   std::size_t frames{1};      ///< from the front of the burst
   std::uint16_t l4_offset{};  ///< of the TCP header
   std::uint16_t headers{};    ///< octets in front of each payload
-  std::uint16_t segment{};    ///< payload octets of the largest
-  std::uint32_t payload{};    ///< of all
+  std::uint16_t segment{};    ///< payload octets of what the device is to cut
+  std::uint32_t payload{};    ///< of all; 0: no train
   bool v4{};
+  [[nodiscard]] bool found() const { return payload != 0; }
 };
 
-[[nodiscard]] Train find_train(std::span<const Frame> frames);
+/// More than an IP packet may have on an interface with `mtu`.
+[[nodiscard]] bool is_above(ByteView frame, std::size_t mtu);
+/// A single frame is a train when it is above the interface's `mtu`, or must wait for company.
+[[nodiscard]] Train find_train(std::span<const Frame> frames, std::size_t mtu);
 /// The headers of the whole: lengths of all payloads, PSH of the last, a partial TCP checksum. `headers` octets.
 void write_train_headers(const Train& train, std::span<const Frame> frames,
                          std::array<std::byte, kTrainHeaderOctetsMax>& into);

@@ -14,6 +14,7 @@ using test::Bytes;
 using test::ChecksumMode;
 using test::PacketBuilder;
 
+constexpr std::size_t kMtu = 1500;
 constexpr std::uint32_t kFirstSeq = 0xfffffc00;  // wraps within the train
 
 struct Segment {
@@ -63,12 +64,12 @@ class Frames {
   std::vector<Frame> frames_;
 };
 
-std::size_t length(std::vector<Bytes> packets) { return find_train(Frames{std::move(packets)}.all()).frames; }
+std::size_t length(std::vector<Bytes> packets) { return find_train(Frames{std::move(packets)}.all(), kMtu).frames; }
 
 TEST(Train, has_the_headers_of_one_packet) {
   for (const bool v4 : {true, false}) {
     const Frames frames{{packet(v4, {0, 1000}), packet(v4, {1000, 1000}), packet(v4, {2000, 301, "AP"})}};
-    const Train train = find_train(frames.all());
+    const Train train = find_train(frames.all(), kMtu);
     ASSERT_EQ(train.frames, 3u);
     EXPECT_EQ(train.segment, 1000);
     EXPECT_EQ(train.payload, 2301u);
@@ -116,12 +117,41 @@ TEST(Train, ends_behind_a_push_and_before_what_does_not_follow) {
 TEST(Train, takes_segments_of_any_size_and_is_cut_by_the_largest) {
   for (const bool v4 : {true, false}) {
     const Frames frames{
-        {packet(v4, {0, 200}), packet(v4, {200, 1300}), packet(v4, {1500, 1448}), packet(v4, {2948, 7, "AP"})}};
-    const Train train = find_train(frames.all());
+        {packet(v4, {0, 200}), packet(v4, {200, 1300}), packet(v4, {1500, 1428}), packet(v4, {2928, 7, "AP"})}};
+    const Train train = find_train(frames.all(), kMtu);
     EXPECT_EQ(train.frames, 4u);
-    EXPECT_EQ(train.segment, 1448);
-    EXPECT_EQ(train.payload, 2955u);
+    EXPECT_EQ(train.segment, 1428);
+    EXPECT_EQ(train.payload, 2935u);
   }
+}
+
+TEST(Train, of_frames_above_the_mtu_is_cut_by_it) {
+  for (const bool v4 : {true, false}) {
+    const auto most = static_cast<std::uint16_t>(kMtu - (v4 ? 20 : 40) - 32);
+    for (const char* flags : {"A", "AP"}) {
+      const Frames one{{packet(v4, {0, 1900, flags}), packet(v4, {1900, 1000})}};
+      const Train train = find_train(one.all().first(1), kMtu);
+      EXPECT_EQ(train.frames, 1u);
+      EXPECT_EQ(train.payload, 1900u);
+      EXPECT_EQ(train.segment, most);
+      EXPECT_EQ(find_train(one.all(), kMtu).frames, flags[1] == 'P' ? 1u : 2u);
+    }
+    const Frames mixed{{packet(v4, {0, 200}), packet(v4, {200, 1900}), packet(v4, {2100, 1000, "AP"})}};
+    EXPECT_EQ(find_train(mixed.all(), kMtu).frames, 3u);
+    EXPECT_EQ(find_train(mixed.all(), kMtu).segment, most);
+    const Frames bad{{packet(v4, {0, 1900}, [](PacketBuilder& b) { b.checksum(ChecksumMode::bad); })}};
+    EXPECT_FALSE(find_train(bad.all(), kMtu).found());
+    const Frames last{{packet(v4, {0, 1900, "FA"})}};
+    EXPECT_FALSE(find_train(last.all(), kMtu).found());
+  }
+}
+
+TEST(Train, a_tag_does_not_count_into_the_mtu) {
+  const auto tag = [](PacketBuilder& b) { b.vlan(5); };
+  EXPECT_FALSE(is_above(packet(true, {0, 1448}), kMtu));
+  EXPECT_TRUE(is_above(packet(true, {0, 1449}), kMtu));
+  EXPECT_FALSE(is_above(packet(true, {0, 1448}, tag), kMtu));
+  EXPECT_TRUE(is_above(packet(true, {0, 1449}, tag), kMtu));
 }
 
 TEST(Train, does_not_hide_damage) {

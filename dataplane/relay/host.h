@@ -20,6 +20,8 @@ class Host {
   [[nodiscard]] virtual Frame share(const RawFrame& buffer) = 0;
   [[nodiscard]] virtual bool is_sole_owner(const RawFrame& buffer) const = 0;
   virtual void send(Frame& frame, PortIndex port) = 0;
+  /// The device of `port` cuts TCP segments that are larger than its MTU allows.
+  [[nodiscard]] virtual bool cuts(PortIndex port) const = 0;
   /// Returns a buffer to the device; it was consumed, not dropped.
   virtual void give_back(Frame& frame) = 0;
   /// Where packets of this leg of `flow` go on the link layer.

@@ -97,10 +97,11 @@ bool Relay::has_room(const Pair& pair, Side side, std::size_t octets) const {
   if (pair.served())
     return pools_.entries.has_room(pair.leg(side).reassembly.pieces() + 2u) &&
            pools_.blocks.has_room(pair.leg(side).reassembly.pieces() + 2u);
-  // Every held piece and this segment may become an entry of the other queue, each cut in two by a smaller MSS.
-  const std::uint32_t pieces = 2u * (pair.leg(side).reassembly.pieces() + 2u);
-  return pools_.entries.has_room(pieces) && pools_.blocks.has_room(2) &&
-         engine_.segments_writable(pair.leg(other(side))) > pieces;
+  // Every held piece and this segment may become entries of the other queue, more than one with a smaller MSS there.
+  const tcp::Endpoint& to = pair.leg(other(side));
+  const std::uint32_t cuts = 1u + tcp::kLargePayloadMax / std::max(to.block_max(), tcp::kMssDefaultV4);
+  const std::uint32_t pieces = cuts * (pair.leg(side).reassembly.pieces() + 2u);
+  return pools_.entries.has_room(pieces) && pools_.blocks.has_room(2) && engine_.segments_writable(to) > pieces;
 }
 
 void Relay::prefetch(flow::DirectionIndex direction) const {

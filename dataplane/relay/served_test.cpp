@@ -29,6 +29,7 @@ class FakeHost final : public Host {
   }
   Frame share(const RawFrame&) override { return Frame{}; }
   bool is_sole_owner(const RawFrame&) const override { return false; }
+  bool cuts(PortIndex) const override { return false; }
   void send(Frame& frame, PortIndex) override {
     sent.emplace_back(frame.bytes().begin(), frame.bytes().end());
     give_back(frame);

@@ -5,6 +5,7 @@
 // Shape     at most 384 octets, asserted; trivially copyable.
 // Errors    none.
 #pragma once
+#include <algorithm>
 #include <type_traits>
 
 #include "dataplane/tcp/challenge.h"
@@ -34,6 +35,10 @@ struct Timestamps {
   std::uint32_t on : 1 {};
 };
 
+/// Payload of a segment that the device is to cut, at most: what a buffer takes beside all headers. In the 2 KiB of a
+/// payload block it fits likewise.
+inline constexpr std::uint16_t kLargePayloadMax = 1920;
+
 struct Endpoint {
   State state{State::closed};
   TimerKind timer_kind : 2 {TimerKind::none};
@@ -50,7 +55,8 @@ struct Endpoint {
   bool cwnd_limited : 1 {};
   bool heard : 1 {};  ///< something acceptable arrived since the transmit timer last expired
   bool has_dsack : 1 {};
-  std::uint8_t retries{};  ///< timeouts, or unanswered probes, in a row
+  bool device_cuts : 1 {};  ///< the device cuts segments that are too large by its MTU (the caller says so)
+  std::uint8_t retries{};   ///< timeouts, or unanswered probes, in a row
   std::uint8_t persist_backoff{};
   std::uint8_t keepalive_probes{};
   std::uint8_t large_timeouts{};
@@ -90,6 +96,13 @@ struct Endpoint {
   [[nodiscard]] std::uint16_t payload_max() const {
     return static_cast<std::uint16_t>(pmtu.mss() - (timestamps.on ? 12 : 0));
   }
+  /// What of new data leaves as one segment, at most. A device cuts by its own MTU, so larger ones are for those alone
+  /// whose full segments are as large as that.
+  [[nodiscard]] std::uint16_t segment_max() const {
+    return device_cuts && pmtu.full() ? std::max(kLargePayloadMax, payload_max()) : payload_max();
+  }
+  /// Into pieces of what size blocks are queued.
+  [[nodiscard]] std::uint16_t block_max() const { return std::max(segment_max(), piece_max()); }
   /// Into pieces of what size data is queued. Before the peer has told its MSS the path's: a piece that turns out too
   /// large is cut when it leaves, one that was too small stays small.
   [[nodiscard]] std::uint16_t piece_max() const {

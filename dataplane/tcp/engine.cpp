@@ -139,7 +139,7 @@ std::size_t Engine::write(Endpoint& ep, ByteView bytes) {
 
 bool Engine::write_block(Endpoint& ep, Index block, std::uint16_t offset, std::uint16_t octets) {
   if (ep.state == State::closed || ep.fin_queued) return false;
-  return ep.queue.append_block(pools_, block, offset, octets, ep.piece_max(), ep.send_budget, limits_.send_entries_max);
+  return ep.queue.append_block(pools_, block, offset, octets, ep.block_max(), ep.send_budget, limits_.send_entries_max);
 }
 
 std::uint32_t Engine::unlend(Endpoint& ep, std::uint32_t octets_max) {

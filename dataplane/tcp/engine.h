@@ -200,7 +200,8 @@ class Engine {
   void transmit_ack(Endpoint& ep, Instant now, SegmentOut& out);
   void count_retransmission(Endpoint& ep);
   void transmit_probe(Endpoint& ep, Instant now, SegmentOut& out);
-  void emit(Endpoint& ep, Index index, Instant now, SegmentOut& out);
+  /// Of an entry with more than `octets_max` its front leaves.
+  void emit(Endpoint& ep, Index index, std::uint32_t octets_max, Instant now, SegmentOut& out);
   void fill_common(Endpoint& ep, Instant now, SegmentOut& out, bool with_sack);
 
   Limits limits_;

@@ -131,14 +131,14 @@ void Engine::transmit_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   out.seq = ep.queue.una() - SeqSpan{1};  // old, so that it must be answered (RFC 9293 s3.8.4)
 }
 
-void Engine::emit(Endpoint& ep, Index index, Instant now, SegmentOut& out) {
+void Engine::emit(Endpoint& ep, Index index, std::uint32_t octets_max, Instant now, SegmentOut& out) {
   const Entry& entry = pools_.entries[index];
   out.clear();
   out.seq = entry.seq;
   out.flags = kTcpAck;
   out.payload = pools_.payload_of(entry);
-  if (out.payload.size() > ep.payload_max()) {
-    out.payload = out.payload.first(ep.payload_max());
+  if (out.payload.size() > octets_max) {
+    out.payload = out.payload.first(octets_max);
   } else {
     if (entry.next == kNoIndex && entry.octets > 0) out.flags |= kTcpPsh;
     if (entry.is(Entry::kFin)) out.flags |= kTcpFin;
@@ -173,7 +173,7 @@ bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
   if (entry.octets > octets && !ep.queue.split(pools_, index, static_cast<std::uint16_t>(octets)) &&
       index != ep.queue.head())
     return false;
-  emit(ep, index, now, out);
+  emit(ep, index, octets, now, out);
   ep.recovery.retransmitted();
   count_retransmission(ep);
   return true;
@@ -187,8 +187,8 @@ bool Engine::transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out) {
   if (index == kNoIndex && ep.recovery.take_rescue()) index = ep.queue.last_unsacked(pools_);
   // The rescue is for a tail that was sent once: what was repeated in this recovery is on its way.
   if (index == kNoIndex || pools_.entries[index].is(Entry::kRetransmitted)) return false;
-  if (pools_.entries[index].octets > ep.payload_max()) return false;
-  emit(ep, index, now, out);
+  if (pools_.entries[index].octets > ep.payload_max() && !ep.queue.split(pools_, index, ep.payload_max())) return false;
+  emit(ep, index, ep.payload_max(), now, out);
   count_retransmission(ep);
   return true;
 }
@@ -204,12 +204,19 @@ bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   bool fresh = false;
   if (index == kNoIndex) {
     index = ep.queue.first_unsent();
-    fresh = index != kNoIndex && pools_.entries[index].octets <= ep.payload_max() &&
-            ep.queue.flight() + pools_.entries[index].span() <= ep.send_window.octets();
+    const std::uint32_t room = ep.send_window.octets() - std::min(ep.send_window.octets(), ep.queue.flight());
+    fresh = index != kNoIndex && std::min<std::uint32_t>(pools_.entries[index].span(), ep.payload_max()) <= room;
   }
   if (!fresh && ep.queue.unrepaired() == 0) index = ep.queue.last_unsacked(pools_);
-  if (index == kNoIndex || pools_.entries[index].octets > ep.payload_max()) return false;
-  emit(ep, index, now, out);
+  if (index == kNoIndex) return false;
+  // Of what is larger than a segment the front, or, of what was sent before, the end.
+  if (const std::uint16_t octets = pools_.entries[index].octets; octets > ep.payload_max()) {
+    const bool end = !fresh && ep.queue.unrepaired() == 0;
+    const auto cut = end ? static_cast<std::uint16_t>(octets - ep.payload_max()) : ep.payload_max();
+    if (!ep.queue.split(pools_, index, cut)) return false;
+    if (end) index = pools_.entries[index].next;
+  }
+  emit(ep, index, ep.payload_max(), now, out);
   ep.rack.probed(ep.queue.nxt(), !fresh, recovering);
   ++counters_.tail_probes;
   if (!fresh) count_retransmission(ep);
@@ -228,7 +235,11 @@ bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
     ep.congestion.idled(ep.payload_max(), limits_);
   const std::uint32_t usable = ep.send_window.octets() - in_flight;
   const Entry& entry = pools_.entries[index];
-  const std::uint32_t wanted = std::min<std::uint32_t>(entry.octets, ep.payload_max());
+  const std::uint32_t pipe = ep.recovery.pipe(ep.queue);
+  // What the device is to cut goes whole or not at all: else it is as if there were no such device.
+  const bool large = entry.octets > ep.payload_max() && entry.octets <= ep.segment_max() && entry.span() <= usable &&
+                     pipe + entry.octets <= ep.congestion.cwnd();
+  const std::uint32_t wanted = large ? entry.octets : std::min<std::uint32_t>(entry.octets, ep.payload_max());
   const std::uint32_t octets = std::min(wanted, usable);
   // Sender's silly-window avoidance (RFC 9293 s3.8.6.2.1): a part of a segment only if it is a good part.
   const bool may_be_small = !limits_.nagle || in_flight == 0;
@@ -237,7 +248,6 @@ bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
   // Nagle (RFC 9293 s3.7.4): a small last segment waits until nothing is in flight.
   const bool small_last = entry.octets < ep.payload_max() && entry.next == kNoIndex && !entry.is(Entry::kFin);
   if (small_last && !may_be_small) return false;
-  const std::uint32_t pipe = ep.recovery.pipe(ep.queue);
   if (pipe > 0 && pipe + octets > ep.congestion.cwnd()) {
     ep.cwnd_limited = true;
     return false;
@@ -247,7 +257,7 @@ bool Engine::transmit_new(Endpoint& ep, Instant now, SegmentOut& out) {
       (in_flight > 0 || entry.span() > usable))
     return false;  // else as in transmit_lost()
   ep.override_window = false;
-  emit(ep, index, now, out);
+  emit(ep, index, octets, now, out);
   return true;
 }
 

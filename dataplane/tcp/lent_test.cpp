@@ -77,6 +77,81 @@ TEST_F(LentTest, a_piece_above_the_segment_size_is_several_entries_that_share_th
   EXPECT_EQ(returned(), &buffer);
 }
 
+/// A device that cuts is behind the endpoint; its MTU makes 1460 octets of payload.
+class CutTest : public LentTest {
+ protected:
+  CutTest() { ep.device_cuts = true; }
+  Buffer buffer{std::string(1900, 'x')};
+};
+
+TEST_F(CutTest, a_piece_above_the_segment_size_leaves_whole) {
+  lend(buffer, 1900);
+  EXPECT_EQ(dialogue.all(), "PA 1+1900 ack 1");
+  dialogue.in({.ack = 1461});
+  EXPECT_EQ(returned(), nullptr);
+  dialogue.in({.ack = 1901});
+  EXPECT_EQ(returned(), &buffer);
+}
+
+TEST_F(CutTest, not_to_a_peer_that_wants_smaller_segments) {
+  Dialogue small;
+  small.establish({.mss = 1400, .sack = true});
+  small.ep.device_cuts = true;
+  const Index block = small.pools.lend(buffer.raw());
+  ASSERT_TRUE(small.engine.write_block(small.ep, block, 54, 1900));
+  small.pools.release_block(block);
+  EXPECT_EQ(small.all(), "A 1+1400 ack 1; PA 1401+500 ack 1");
+}
+
+TEST_F(CutTest, a_window_that_takes_a_part_gets_segments) {
+  dialogue.in({.window = 1500});
+  lend(buffer, 1900);
+  EXPECT_EQ(dialogue.all(), "A 1+1460 ack 1");
+  dialogue.in({.ack = 1461, .window = 1500});
+  EXPECT_EQ(dialogue.all(), "PA 1461+440 ack 1");
+}
+
+TEST_F(CutTest, a_congestion_window_that_takes_a_part_gets_segments) {
+  dialogue.write(ep.congestion.cwnd() - 1460);
+  dialogue.all();
+  lend(buffer, 1900);
+  const std::string sent = dialogue.all();
+  EXPECT_EQ(dialogue.last.payload.size(), 1460u) << sent;
+  EXPECT_TRUE(ep.queue.first_unsent() != kNoIndex);
+}
+
+TEST_F(CutTest, is_repeated_in_segments) {
+  lend(buffer, 1900);
+  EXPECT_EQ(dialogue.all(), "PA 1+1900 ack 1");
+  const auto lines = dialogue.wait(3000);
+  ASSERT_GE(lines.size(), 2u);
+  for (const std::string& line : lines)
+    EXPECT_TRUE(line.find(" 1+1460 ") != std::string::npos || line.find(" 441+1460 ") != std::string::npos ||
+                line.find(" 1+440 ") != std::string::npos)
+        << line;
+  dialogue.in({.ack = 1901});
+  EXPECT_EQ(returned(), &buffer);
+  EXPECT_EQ(audit(ep, pools), "");
+}
+
+TEST_F(CutTest, a_smaller_path_ends_it) {
+  lend(buffer, 1900);
+  EXPECT_EQ(dialogue.all(), "PA 1+1900 ack 1");
+  EXPECT_TRUE(engine.path_too_big(ep, 1400, ep.queue.una()));
+  EXPECT_EQ(dialogue.all(), "A 1+1360 ack 1; PA 1361+540 ack 1");
+  Buffer more{std::string(1900, 'y')};
+  lend(more, 1900);
+  EXPECT_EQ(dialogue.all(), "A 1901+1360 ack 1; PA 3261+540 ack 1");
+  dialogue.in({.ack = 3801});
+}
+
+TEST_F(CutTest, pieces_above_the_segment_size_are_received_in_any_order) {
+  dialogue.in({.seq = 1901, .data = std::string(1900, 'b')});
+  EXPECT_EQ(dialogue.out().substr(0, 15), "A 1+0 ack 1 sac");
+  dialogue.in({.seq = 1, .data = std::string(1900, 'a')});
+  EXPECT_EQ(dialogue.received, std::string(1900, 'a') + std::string(1900, 'b'));
+}
+
 TEST_F(LentTest, neighbouring_parts_of_one_block_join_while_they_wait) {
   Buffer buffer{"headerbody"};
   const Index block = pools.lend(buffer.raw());

@@ -52,6 +52,8 @@ class Pmtu {
   }
   /// Largest TCP payload plus options towards the peer.
   [[nodiscard]] std::uint16_t mss() const { return std::min(path_mss_, peer_mss_); }
+  /// Neither the path nor the peer wants less than our device takes.
+  [[nodiscard]] bool full() const { return mss() == offered_; }
   /// What our SYN tells the peer.
   [[nodiscard]] std::uint16_t offered() const { return offered_; }
   [[nodiscard]] bool v4() const { return v4_; }

@@ -38,6 +38,24 @@ TEST(TailProbe, a_lost_tail_is_probed_after_two_round_trips_instead_of_a_timeout
   EXPECT_EQ(d.engine.counters().timeouts, 0u);
 }
 
+TEST(TailProbe, repeats_the_last_segment_of_what_a_device_cut) {
+  Dialogue d;
+  measure(d, 30);
+  d.ep.device_cuts = true;
+  ASSERT_FALSE(d.ep.pmtu.full()) << "the peer of these tests takes 1000 octets";
+  d.ep.pmtu.peer_offered(1460);
+  std::array<std::byte, 4096> memory{};
+  const Index block = d.pools.lend({.data = memory.data(), .handle = memory.data(), .octets = 4000});
+  ASSERT_TRUE(d.engine.write_block(d.ep, block, 0, 1900));
+  d.pools.release_block(block);
+  EXPECT_EQ(d.all(), "PA 1001+1900 ack 1");
+  const Lines sent = d.wait(62);
+  ASSERT_EQ(sent.size(), 1u);
+  EXPECT_EQ(sent[0].substr(sent[0].find("PA")), "PA 1441+1460 ack 1");
+  d.in({.ack = 2901});
+  EXPECT_EQ(audit(d.ep, d.pools), "");
+}
+
 TEST(TailProbe, sends_new_data_when_there_is_some) {
   Dialogue d;
   measure(d, 30);

@@ -62,7 +62,7 @@ void Worker::State::forward_spliced(Frame& frame, const wire::PacketInfo& info, 
   const PortIndex out_port = reverse ? PortIndex{in.out_port} : hop->port;
   const WorkerPort* const port = view->port(out_port);
   if (port == nullptr) return drop_frame(frame, DropReason::port_gone);
-  if (info.ip_octets > port->mtu) return too_big(frame, info, d, port->mtu);
+  if (info.ip_octets > port->mtu && !port->cuts) return too_big(frame, info, d, port->mtu);
   if (info.ttl <= 1) return drop_frame(frame, DropReason::ttl_expired);
   const std::uint16_t delta = relay::translate(header, splice);
   l4::Translation to =

@@ -115,6 +115,10 @@ struct Worker::State final : private relay::Host {
   [[nodiscard]] std::size_t allocate(std::span<Frame> into) override { return io.allocate(into); }
   [[nodiscard]] Frame share(const RawFrame& buffer) override { return io.share(buffer); }
   [[nodiscard]] bool is_sole_owner(const RawFrame& buffer) const override { return io.is_sole_owner(buffer); }
+  [[nodiscard]] bool cuts(PortIndex port) const override {
+    const WorkerPort* const there = view->port(port);
+    return there != nullptr && there->cuts;
+  }
   void give_back(Frame& frame) override;
   [[nodiscard]] bool path(FlowIndex flow, relay::Side side, control::NextHop& into) override;
   [[nodiscard]] bool still_listens(FlowIndex flow) override;

@@ -26,6 +26,7 @@ struct WorkerPort {
   bool present{};           ///< false: gone or never added; frames for it are dropped (port_gone)
   bool verify_checksums{};  ///< NICs; veth carries partial checksums and is trusted
   bool redirect_target{};   ///< the XDP program can send frames out by it (tier X)
+  bool cuts{};              ///< its device cuts TCP segments that are too large (PacketIo::transmit())
   std::uint16_t mtu{};      ///< L3 octets
   std::uint16_t queues{1};  ///< queue pairs; queue q belongs to worker q % worker_count
   MacAddress mac;

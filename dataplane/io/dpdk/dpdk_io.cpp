@@ -94,12 +94,14 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
   if (!can_transmit(port)) return 0;
   const std::uint16_t device = current_->transmit[port];
   const int trains = current_->trains[port];
+  const std::size_t mtu = current_->mtus[port];
   std::size_t sent = 0;    // gone
   std::size_t single = 0;  // looked at behind those: no trains
   while (sent + single < frames.size()) {
     const std::span<Frame> rest = frames.subspan(sent + single);
-    const Train train = trains < 0 ? Train{} : find_train(rest);
-    if (train.frames == 1) {
+    const Train train = trains < 0 ? Train{} : find_train(rest, mtu);
+    const bool above = is_above(rest.front().bytes(), mtu);
+    if (!train.found() && !above) {
       ++single;
       continue;
     }
@@ -108,12 +110,18 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
     sent += taken;
     if (taken < single) return sent;
     single = 0;
-    if (!send_train(trains, train, rest)) {
-      single = train.frames;
-      continue;
+    if (train.found() && send_train(trains, train, rest)) {
+      drop(rest.first(train.frames));
+      sent += train.frames;
+    } else if (!above) {
+      const auto fits = [mtu](const Frame& frame) { return !is_above(frame.bytes(), mtu); };
+      const auto end = rest.begin() + static_cast<std::ptrdiff_t>(train.frames);
+      single = static_cast<std::size_t>(std::find_if_not(rest.begin(), end, fits) - rest.begin());
+    } else if (transmit_cut(device, rest.front(), mtu)) {
+      ++sent;
+    } else {
+      return sent;
     }
-    drop(rest.first(train.frames));
-    sent += train.frames;
   }
   return sent + transmit_single(device, frames.subspan(sent, single));
 }
@@ -134,6 +142,26 @@ std::size_t DpdkIo::transmit_single(std::uint16_t device, std::span<Frame> frame
     if (taken < count) break;
   }
   return sent;
+}
+
+bool DpdkIo::transmit_cut(std::uint16_t device, Frame& frame, std::size_t mtu) {
+  constexpr std::size_t kPiecesMax = 8;  // of one buffer; only an MTU that TCP never sees would need more
+  const ByteView whole = frame.bytes();
+  LargeSegment large;
+  std::array<Frame, kPiecesMax> pieces;
+  if (!large.read({&whole, 1}, mtu, true) || large.pieces() > kPiecesMax) return false;
+  const std::span<Frame> used = std::span{pieces}.first(large.pieces());
+  if (const std::size_t got = allocate(used); got < used.size()) {
+    drop(used.first(got));
+    return false;
+  }
+  for (Frame& piece : used) {
+    require(piece.set_octets(static_cast<std::uint16_t>(whole.size())), "a piece above the whole");
+    require(piece.set_octets(static_cast<std::uint16_t>(large.write_next(piece.bytes()))), "a piece above the whole");
+  }
+  drop(used.subspan(transmit_single(device, used)));
+  drop({&frame, 1});
+  return true;
 }
 
 void DpdkIo::drop(std::span<Frame> frames) {

@@ -4,7 +4,9 @@
 //           adopts it at the start of receive() or wait(), between bursts, so no lock is on the path. What the old
 //           set had may be closed once adopted() is true.
 // Threads   PacketIo calls: the worker. post(), adopted(), event_fd(): the control thread. wake(): anybody.
-// Trains    segments of one stream that stand next to each other in a burst leave as one (train.h).
+// Trains    segments of one stream that stand next to each other in a burst leave as one (train.h), and so does one
+// that
+//           is above the MTU. What the kernel does not take so is cut here.
 // Shape     an mbuf and its Frame are the same buffer; nothing is copied.
 // Not here  opening devices (dpdk_port.h), who has which queue (port_table.h).
 #pragma once
@@ -37,6 +39,7 @@ struct QueueSet {
   std::vector<Receive> receive;
   std::array<std::uint16_t, PENSTOCK_PORT_MAX> transmit;  ///< device by port, kNoDevice = not this worker's
   std::array<int, PENSTOCK_PORT_MAX> trains;              ///< socket for trains by port (train_socket.h), -1: none
+  std::array<std::uint16_t, PENSTOCK_PORT_MAX> mtus{};    ///< by port
   std::vector<pollfd> polled;                             ///< [0] is the io's own eventfd
   rte_mempool* pool{};  ///< where allocate() takes buffers; none before there are ports
 };
@@ -68,6 +71,8 @@ class DpdkIo final : public PacketIo {
 
  private:
   [[nodiscard]] std::size_t transmit_single(std::uint16_t device, std::span<Frame> frames);
+  /// Sends a segment above the MTU in pieces of ours; false when that is not possible, and nothing has changed.
+  [[nodiscard]] bool transmit_cut(std::uint16_t device, Frame& frame, std::size_t mtu);
   /// Sleeps on the first `count` of what is polled; true when something happened.
   bool poll(std::size_t count, Duration at_most);
   /// Nothing happened for `duration`. Queues that were idle for kIdle prepare for whatever comes next.

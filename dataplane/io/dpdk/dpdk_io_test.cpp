@@ -210,6 +210,41 @@ TEST_F(DpdkIoTest, segments_of_one_stream_leave_as_one_between_their_neighbours)
   EXPECT_GE(runtime().free_buffers() + 2, free_before) << "buffers of a train come back at once";
 }
 
+TEST_F(DpdkIoTest, a_segment_above_the_mtu_is_the_kernels_to_cut_or_leaves_in_pieces) {
+  auto& a = lab_.add_peer();
+  DpdkIo io;
+  PortTable table{runtime(), {&io}};
+  ASSERT_TRUE(table.add(port_of(0, a)));
+  const Fd peer = packet_socket_of(a);
+  const std::size_t free_before = runtime().free_buffers();
+  const auto lengths_of = [&](bool tagged, std::size_t payload) {
+    test::PacketBuilder b;
+    if (tagged) b.vlan(5);
+    const test::Bytes bytes = b.ipv4("10.9.0.1", a.address).tcp(80, 2, "AP").seq(5).payload_octets(payload).build();
+    std::array<Frame, 1> frame;
+    EXPECT_EQ(io.allocate(frame), 1u);
+    EXPECT_TRUE(frame[0].set_octets(static_cast<std::uint16_t>(bytes.size())));
+    std::copy(bytes.begin(), bytes.end(), frame[0].bytes().begin());
+    EXPECT_EQ(io.transmit(0, frame), 1u);
+    std::vector<std::size_t> lengths;
+    std::array<char, 4096> buffer;
+    std::size_t octets_seen = 0;
+    for (int i = 0; i < 50 && octets_seen < payload; ++i) {
+      pollfd waiting{peer.get(), POLLIN, 0};
+      if (::poll(&waiting, 1, 100) <= 0) continue;
+      const ssize_t octets = ::recv(peer.get(), buffer.data(), buffer.size(), 0);
+      if (octets <= 54) continue;
+      lengths.push_back(static_cast<std::size_t>(octets) - 54);
+      octets_seen += lengths.back();
+    }
+    return lengths;
+  };
+  EXPECT_EQ(lengths_of(false, 1460), (std::vector<std::size_t>{1460}));
+  EXPECT_EQ(lengths_of(false, 1900), (std::vector<std::size_t>{1900})) << "one with the size of its segments beside it";
+  EXPECT_EQ(lengths_of(true, 1900), (std::vector<std::size_t>{1460, 440})) << "a tagged one is cut here";
+  EXPECT_GE(runtime().free_buffers() + 4, free_before);
+}
+
 TEST_F(DpdkIoTest, an_idle_worker_is_woken_by_a_frame_and_by_wake) {
   auto& a = lab_.add_peer();
   auto& b = lab_.add_peer();

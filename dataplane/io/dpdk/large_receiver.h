@@ -25,10 +25,13 @@ struct rte_mempool;
 
 namespace penstock::io {
 
+/// IP packet of a piece that fits a buffer, where the sizes of pieces matter to nobody.
+inline constexpr std::size_t kCutPacketOctets = 1960;
+
 class LargeReceiver {
  public:
-  /// `given`: buffers that stand in the fill ring, which is never given more. `whole_sums`: the port's checksums are
-  /// verified, so those of cut segments must be whole.
+  /// `mtu`: of pieces. `given`: buffers that stand in the fill ring, which is never given more. `whole_sums`: the
+  /// port's checksums are verified, so those of cut segments must be whole.
   LargeReceiver(const QueueCapture& queue, rte_mempool* pool, std::uint32_t given, std::size_t mtu, bool whole_sums)
       : queue_{queue}, pool_{pool}, mtu_{mtu}, whole_sums_{whole_sums}, depth_{given}, given_{given} {}
   ~LargeReceiver();

@@ -45,6 +45,7 @@ Status PortTable::distribute(Duration at_most) {
       if (ports_[index] == nullptr || hidden_[index]) continue;
       const std::span<const DpdkPort::Queue> queues = ports_[index]->queues();
       set->trains[index] = ports_[index]->train_socket();
+      set->mtus[index] = static_cast<std::uint16_t>(ports_[index]->options().mtu);
       for (std::size_t queue = worker; queue < queues.size(); queue += ios_.size()) {
         set->receive.push_back({queues[queue].device, index, queues[queue].large});
         set->polled.push_back({queues[queue].fd, POLLIN, 0});

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "dataplane/io/large.h"
+#include "dataplane/io/train.h"
+
 namespace penstock::io {
 
 std::size_t SimIo::receive(std::span<Frame> into) {
@@ -26,7 +29,17 @@ std::size_t SimIo::transmit(PortIndex port, std::span<Frame> frames) {
   for (Frame& frame : frames.first(n)) {
     require(frame.live() && frame.port() == port, "transmit of a frame that is gone or meant for another port");
     const ByteView bytes = frame.bytes();
-    device_.sent_.push_back({port, worker_, {bytes.begin(), bytes.end()}});
+    LargeSegment large;
+    if (device_.options_.cut_mtu != 0 && is_above(bytes, device_.options_.cut_mtu)) {
+      require(large.read({&bytes, 1}, device_.options_.cut_mtu, true), "a frame above the MTU that cannot be cut");
+      for (std::size_t i = 0; i < large.pieces(); ++i) {
+        std::vector<std::byte> piece(bytes.size());
+        piece.resize(large.write_next(piece));
+        device_.sent_.push_back({port, worker_, std::move(piece)});
+      }
+    } else {
+      device_.sent_.push_back({port, worker_, {bytes.begin(), bytes.end()}});
+    }
     if (device_.hold_sent_)
       device_.held_.push_back(std::move(frame));
     else

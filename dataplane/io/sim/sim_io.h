@@ -37,6 +37,7 @@ struct SimOptions {
   SimFaults faults{};
   std::uint16_t headroom{128};
   std::uint16_t frame_octets_max{2048};
+  std::uint16_t cut_mtu{};  ///< TCP segments above it are cut, as by a device; 0: whatever comes leaves as it is
 };
 
 struct SentFrame {

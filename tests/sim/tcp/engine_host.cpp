@@ -184,7 +184,24 @@ void EngineHost::on_stray(std::size_t i, const tcp::SegmentIn& segment) {
   if (const auto reset = listens ? tcp::listener_reset_for(segment) : tcp::reset_for(segment)) send(i, *reset);
 }
 
+/// What the device makes of a segment: pieces that its MTU allows, with PSH and FIN on the last.
 void EngineHost::send(std::size_t i, const tcp::SegmentOut& segment) {
+  const std::size_t headers = (scenario_.v4 ? 20u : 40u) + 20u + segment.options.octets;
+  const std::size_t most = kMtu - headers;
+  if (!scenario_.cuts[side_] || segment.payload.size() <= most) return send_piece(i, segment);
+  tcp::SegmentOut piece = segment;
+  piece.has_payload_sum = false;
+  for (std::size_t at = 0; at < segment.payload.size(); at += most) {
+    piece.seq = segment.seq + SeqSpan{static_cast<std::uint32_t>(at)};
+    piece.payload = segment.payload.subspan(at, std::min(most, segment.payload.size() - at));
+    const bool last = at + piece.payload.size() == segment.payload.size();
+    piece.flags = last ? segment.flags
+                       : static_cast<std::uint8_t>(segment.flags & ~(unsigned{tcp::kTcpPsh} | unsigned{tcp::kTcpFin}));
+    send_piece(i, piece);
+  }
+}
+
+void EngineHost::send_piece(std::size_t i, const tcp::SegmentOut& segment) {
   std::array<std::byte, kMtu + 256> packet;
   if (tcp::packet_room(segment.payload.size()) > packet.size()) return fail(i, "packet above the interface's MTU");
   const std::size_t octets = tcp::write_packet(packet, connections_[i].key, segment);
@@ -195,6 +212,7 @@ void EngineHost::pump(std::size_t i) {
   Connection& connection = connections_[i];
   if (!connection.opened || connection.freed) return;
   if (scenario_.budgets_move[side_]) move_budgets(connection.ep);
+  connection.ep.device_cuts = scenario_.cuts[side_];
   EngineSocket socket{*this, i};
   connection.app->step(socket, outside_.now_us());
   for (tcp::SegmentOut out; !outside_.failed();) {
@@ -225,7 +243,9 @@ std::size_t EngineHost::write_lent(tcp::Endpoint& ep, ByteView bytes) {
   if (bytes.size() < kSmallOctets && lent_writes_ % kSmallEvery != 0) return 0;
   if (lent_writes_ % kUnlendEvery == 0) engine_->unlend(ep, kUnlendOctets);
   lender_->reclaim();
-  const std::size_t octets = std::min({bytes.size(), std::size_t{Lender::kPayloadMax}, engine_->writable(ep)});
+  constexpr std::size_t kSegmentMax = 1460;
+  const std::size_t most = scenario_.cuts[side_] ? Lender::kPayloadMax : kSegmentMax;
+  const std::size_t octets = std::min({bytes.size(), most, engine_->writable(ep)});
   if (octets == 0) return 0;
   const tcp::Index block = lender_->lend(bytes.first(octets));
   if (block == tcp::kNoIndex) return 0;

@@ -57,6 +57,7 @@ class EngineHost final : public Host {
   void on_segment(std::size_t i, const tcp::SegmentIn& segment);
   void on_stray(std::size_t i, const tcp::SegmentIn& segment);
   void send(std::size_t i, const tcp::SegmentOut& segment);
+  void send_piece(std::size_t i, const tcp::SegmentOut& segment);
   void pump(std::size_t i);
   std::size_t write_lent(tcp::Endpoint& ep, ByteView bytes);
   void let_go(std::size_t i, std::uint64_t octets);

@@ -64,7 +64,10 @@ void EngineHost::check_sent(std::size_t i, const tcp::SegmentOut& segment, const
   const bool handshake = (segment.flags & tcp::kTcpSyn) != 0;
   if (!segment.payload.empty() && (handshake || !tcp::is_synchronized(ep.state)))
     fail(i, "data before the handshake has ended");
-  if (segment.payload.size() + segment.options.octets > ep.pmtu.mss() && !handshake && !segment.payload.empty())
+  const std::size_t most = scenario_.cuts[side_] && ep.pmtu.full() && !segment.retransmission
+                               ? tcp::kLargePayloadMax + segment.options.octets
+                               : ep.pmtu.mss();
+  if (segment.payload.size() + segment.options.octets > most && !handshake && !segment.payload.empty())
     fail(i, "segment above the MSS");
   if (!tcp::is_synchronized(ep.state) || ep.queue.nxt() == before.nxt) return;
   if (ep.queue.flight() > ep.send_window.octets()) fail(i, "new data beyond the peer's window");

@@ -9,13 +9,13 @@
 #include <cstring>
 #include <vector>
 
-#include "dataplane/tcp/pool.h"
+#include "dataplane/tcp/endpoint.h"
 
 namespace penstock::tcpsim {
 
 class Lender {
  public:
-  static constexpr std::uint16_t kHeaders = 54, kPayloadMax = 1460;
+  static constexpr std::uint16_t kHeaders = 54, kPayloadMax = tcp::kLargePayloadMax;
 
   explicit Lender(tcp::Pools& pools) : pools_{pools}, buffers_(kBuffers) {
     for (Buffer& buffer : buffers_) free_.push_back(&buffer);

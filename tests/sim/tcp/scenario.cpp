@@ -36,7 +36,8 @@ constexpr std::array<const char*, kImpairmentCount> kImpairmentNames{"loss",
                                                                      "mtu_restored",
                                                                      "lends",
                                                                      "holds",
-                                                                     "budgets_move"};
+                                                                     "budgets_move",
+                                                                     "cuts"};
 
 /// Draws the same numbers whether or not an impairment is disabled, so that taking one away leaves the others alone.
 class Draw {
@@ -235,6 +236,7 @@ Scenario make_scenario(std::uint64_t seed, Variant variant, std::uint32_t disabl
   for (bool& lends : out.lends) lends = additions.with(Impairment::lends, 2);
   for (bool& holds : out.holds) holds = additions.with(Impairment::holds, 2);
   for (bool& moves : out.budgets_move) moves = additions.with(Impairment::budgets_move, 4);
+  for (bool& cuts : out.cuts) cuts = additions.with(Impairment::cuts, 2);
   if (workload.lwip) restrict_to_lwip(out, lwip_is_client);
   return out;
 }
@@ -257,8 +259,8 @@ std::string describe(const Scenario& scenario) {
         << (limits.rack ? "" : " no-rack") << (limits.congestion_control == tcp::CongestionControl::reno ? " reno" : "")
         << (limits.timestamps ? "" : " no-ts") << (limits.window_scaling ? "" : " no-scale")
         << (scenario.lends[side] ? " lends" : "") << (scenario.holds[side] ? " holds" : "")
-        << (scenario.budgets_move[side] ? " budgets-move" : "") << " entries " << scenario.pool_entries[side]
-        << " pieces " << limits.reassembly_entries_max;
+        << (scenario.cuts[side] ? " cuts" : "") << (scenario.budgets_move[side] ? " budgets-move" : "") << " entries "
+        << scenario.pool_entries[side] << " pieces " << limits.reassembly_entries_max;
   }
   if (scenario.lwip_side != kNoSide) out << "\n  lwIP is the " << (scenario.lwip_side == 0 ? "client" : "server");
   for (const ConnectionPlan& plan : scenario.connections)

@@ -57,6 +57,7 @@ enum class Impairment : std::uint8_t {
   lends,
   holds,
   budgets_move,
+  cuts,
   count
 };
 inline constexpr std::size_t kImpairmentCount = static_cast<std::size_t>(Impairment::count);
@@ -128,6 +129,7 @@ struct Scenario {
   std::array<std::uint32_t, 2> pool_blocks{2048, 2048};
   std::array<bool, 2> lends{};         ///< writes by reference, from buffers that are lent
   std::array<bool, 2> holds{};         ///< keeps references on what was delivered until it is consumed
+  std::array<bool, 2> cuts{};          ///< the device cuts segments that are too large; the host lends larger buffers
   std::array<bool, 2> budgets_move{};  ///< up and down below the limits, while connections live
   std::vector<ConnectionPlan> connections;
   std::size_t lwip_side{kNoSide};  ///< which host runs lwIP instead of our engine
