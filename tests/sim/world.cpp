@@ -87,12 +87,14 @@ World::World(const WorldOptions& options) : options_{options} {
   ports[0] = {
       .present = true, .mtu = 1500, .queues = static_cast<std::uint16_t>(options.queues), .mac = kDownstreamMac};
   ports[1] = {.present = true, .mtu = 1500, .queues = static_cast<std::uint16_t>(options.queues), .mac = kUpstreamMac};
+  for (worker::WorkerPort& port : ports) port.cuts = port.present && options.cuts;
   device = std::make_unique<io::SimDevice>(io::SimOptions{.workers = options.workers,
                                                           .queues = options.queues,
                                                           .buffers = options.buffers,
                                                           .ring = options.ring,
                                                           .seed = options.seed,
-                                                          .faults = options.faults});
+                                                          .faults = options.faults,
+                                                          .cut_mtu = options.cuts ? ports[0].mtu : std::uint16_t{0}});
   publisher = std::make_unique<worker::ViewPublisher>(views, options.workers);
   start_workers();
 }

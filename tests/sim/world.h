@@ -67,6 +67,7 @@ struct WorldOptions {
   std::uint32_t forward_pairs{};  ///< pairs of slots of each worker for tier X
   std::uint32_t splices{64};
   std::uint32_t rests_before_splice{};
+  bool cuts{};  ///< devices cut what is above their MTU
   io::SimFaults faults{};
 };
 

@@ -339,6 +339,43 @@ TEST_F(Proxy, a_drained_process_resets_what_it_cannot_hand_on) {
   for (const Seen& s : sent) EXPECT_TRUE(has(s, wire::kTcpRst));
 }
 
+/// Frames as large receivers make them come in, and the device cuts what leaves.
+struct Cutting : Proxy {
+  Cutting() : Proxy{{.cuts = true}} {}
+  static std::vector<std::uint16_t> payloads(const std::vector<Seen>& sent) {
+    std::vector<std::uint16_t> out;
+    for (const Seen& s : sent)
+      if (s.info.payload_octets != 0) out.push_back(s.info.payload_octets);
+    return out;
+  }
+};
+
+TEST_F(Cutting, payload_above_the_mtu_leaves_as_one_and_is_cut_by_the_device) {
+  const Seen at_endpoint = open(40000);
+  EXPECT_EQ(payloads(world.feed(kDownstream, client(40000, "AP", 5001, 1900))),
+            (std::vector<std::uint16_t>{1460, 440}));
+  EXPECT_EQ(counted(&ProxyCounters::in_place_sent), 1u);
+  EXPECT_EQ(payloads(world.feed(kUpstream, endpoint(at_endpoint, "A", 9001, 1900))),
+            (std::vector<std::uint16_t>{1460, 440}));
+  EXPECT_EQ(counted(&ProxyCounters::in_place_sent), 2u);
+}
+
+TEST_F(Cutting, payload_above_the_mtu_is_repeated_in_segments) {
+  open(40000);
+  world.feed(kDownstream, client(40000, "A", 5001, 1900));
+  const std::vector<std::uint16_t> again = payloads(after(milliseconds{1500}));
+  ASSERT_FALSE(again.empty());
+  for (const std::uint16_t octets : again) EXPECT_LE(octets, 1460);
+}
+
+TEST_F(Proxy, payload_above_the_mtu_is_segments_where_no_device_cuts) {
+  open(40000);
+  const auto sent = world.feed(kDownstream, client(40000, "A", 5001, 1900));
+  ASSERT_EQ(sent.size(), 2u);
+  EXPECT_EQ(sent[0].info.payload_octets, 1460);
+  EXPECT_EQ(sent[1].info.payload_octets, 440);
+}
+
 struct TwoWorkers : Proxy {
   TwoWorkers() : Proxy{{.workers = 2, .queues = 2}} {}
 };

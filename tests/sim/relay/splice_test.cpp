@@ -150,6 +150,19 @@ TEST_F(Splice, the_request_that_follows_a_response_is_translated_and_so_is_all_a
   EXPECT_TRUE(world.feed(kDownstream, segment(0, "A").build()).size() == 1) << "acknowledgements go through";
 }
 
+struct CutSplice : Splice {
+  CutSplice() : Splice{{.cuts = true}} {}
+};
+
+TEST_F(CutSplice, what_is_above_the_mtu_passes_for_the_device_to_cut) {
+  sink();
+  const auto response = say(1, "AP", 1900);
+  ASSERT_EQ(response.size(), 2u);
+  EXPECT_EQ(response[0].info.payload_octets, 1460);
+  EXPECT_EQ(response[1].info.payload_octets, 440);
+  EXPECT_EQ(seq_of(response[1]), seq_of(response[0]) + 1460);
+}
+
 TEST_F(Splice, a_segment_that_was_lost_on_its_way_back_is_answered_by_the_far_end) {
   sink();
   next[0] -= 50;
