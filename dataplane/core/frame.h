@@ -20,6 +20,10 @@ namespace penstock {
 using PortIndex = std::uint16_t;
 inline constexpr PortIndex kNoPort = 0xffff;
 
+/// TCP frames of so many octets may have a partial checksum when they leave by a port that cuts: the pseudo-header's
+/// sum, as a kernel leaves it to a device. Looking for one in shorter frames would cost more than it saves.
+inline constexpr std::size_t kPartialSumOctetsMin = 576;
+
 /// The plain content of a Frame, for rings and device drivers.
 struct RawFrame {
   std::byte* data{};         ///< first octet of the Ethernet header

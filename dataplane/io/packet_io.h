@@ -26,7 +26,8 @@ class PacketIo {
   /// The slots written to must be empty. Ports are served in turn so that none starves.
   [[nodiscard]] virtual std::size_t receive(std::span<Frame> into) = 0;
   /// Sends frames by `port`. Returns how many were taken, from the front; the rest stay the caller's. A port that cuts
-  /// takes TCP segments larger than its MTU allows, whose pieces are then as large as it does allow.
+  /// takes TCP segments larger than its MTU allows, whose pieces are then as large as it does allow, and partial
+  /// checksums (kPartialSumOctetsMin).
   [[nodiscard]] virtual std::size_t transmit(PortIndex port, std::span<Frame> frames) = 0;
   /// Gives buffers back.
   virtual void drop(std::span<Frame> frames) = 0;

@@ -84,6 +84,20 @@ bool is_above(ByteView frame, std::size_t mtu) {
   return frame.size() > kIp + (tagged ? 4 : 0) + mtu;
 }
 
+void complete_checksum(ByteSpan frame) {
+  wire::PacketInfo info;
+  if (wire::parse_packet_into(frame, info) != DropReason::none || info.kind != wire::PacketKind::transport ||
+      info.proto != IpProto::tcp)
+    return;
+  const std::size_t octets = std::size_t{info.payload_offset} - info.l4_offset + info.payload_octets;
+  const ByteSpan segment = frame.subspan(info.l4_offset, octets);
+  const std::uint64_t pseudo =
+      wire::pseudo_header_sum(info.src, info.dst, IpProto::tcp, static_cast<std::uint32_t>(octets));
+  if (!wire::is_partial(load_be<std::uint16_t>(segment, kChecksum), pseudo)) return;
+  // What is there already is part of the sum.
+  store_be(segment, kChecksum, wire::checksum_from(wire::sum_of(segment)));
+}
+
 Train find_train(std::span<const Frame> frames, std::size_t mtu) {
   const bool large = is_above(frames[0].bytes(), mtu);
   // A small one in front, as the head of a message, is worth a look for what follows it.

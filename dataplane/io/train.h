@@ -22,7 +22,7 @@ namespace penstock::io {
 
 /// A train whose first two frames are shorter is not looked for: sending a few small segments together saves less than
 /// looking costs.
-inline constexpr std::size_t kTrainFrameOctets = 576;
+inline constexpr std::size_t kTrainFrameOctets = kPartialSumOctetsMin;
 /// Ethernet, IPv6 and the longest TCP header.
 inline constexpr std::size_t kTrainHeaderOctetsMax = 14 + 40 + 60;
 
@@ -41,6 +41,8 @@ struct Train {
 
 /// More than an IP packet may have on an interface with `mtu`.
 [[nodiscard]] bool is_above(ByteView frame, std::size_t mtu);
+/// Makes a partial checksum of a TCP segment whole; anything else stays.
+void complete_checksum(ByteSpan frame);
 /// A single frame is a train when it is above the interface's `mtu`, or must wait for company.
 [[nodiscard]] Train find_train(std::span<const Frame> frames, std::size_t mtu);
 /// The headers of the whole: lengths of all payloads, PSH of the last, a partial TCP checksum. `headers` octets.

@@ -154,6 +154,27 @@ TEST(Train, a_tag_does_not_count_into_the_mtu) {
   EXPECT_TRUE(is_above(packet(true, {0, 1449}, tag), kMtu));
 }
 
+TEST(Train, a_partial_checksum_is_completed_and_nothing_else) {
+  for (const bool v4 : {true, false})
+    for (const std::size_t octets : {0u, 1u, 999u, 1900u})
+      for (const bool tagged : {true, false}) {
+        const auto with = [&](ChecksumMode mode) {
+          return packet(v4, {0, octets}, [&](PacketBuilder& b) {
+            if (tagged) b.vlan(5);
+            b.checksum(mode);
+          });
+        };
+        for (const ChecksumMode mode : {ChecksumMode::partial, ChecksumMode::full}) {
+          Bytes frame = with(mode);
+          complete_checksum(frame);
+          EXPECT_EQ(frame, with(ChecksumMode::full));
+        }
+        Bytes bad = with(ChecksumMode::bad);
+        complete_checksum(bad);
+        EXPECT_EQ(bad, with(ChecksumMode::bad));
+      }
+}
+
 TEST(Train, does_not_hide_damage) {
   for (const bool v4 : {true, false}) {
     const auto mode = [v4](std::uint32_t at, ChecksumMode m) {

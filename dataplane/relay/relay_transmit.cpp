@@ -68,6 +68,7 @@ Relay::Turn Relay::send_leg(Pair& pair, Side side) {
     // A frame first: a segment that TCP believes sent must leave.
     if (!has_path || !refill_spares()) return Turn::blocked;
     if (!engine_.transmit(leg, now_, segment)) return Turn::done;
+    segment.partial_checksum = leg.device_cuts && segment.payload.size() >= kPartialSumOctetsMin;
     send_segment(path, key, segment);
     if (!tcp::Engine::wants_transmit(leg)) return Turn::done;  // cheaper than to be told no
   }
@@ -86,7 +87,7 @@ void Relay::send_segment(const control::NextHop& path, const tcp::ConnectionKey&
     require(frame.set_octets(static_cast<std::uint16_t>(headers + segment.payload.size())), "segment above a buffer");
     if (!segment.payload.empty()) counters_.copied_sent.add();
   }
-  if (tcp::Pools::is_lent(segment.block))
+  if (tcp::Pools::is_lent(segment.block) && !segment.partial_checksum)
     segment.has_payload_sum =
         pools_.known_sum(segment.block, segment.block_offset, segment.payload.size(), segment.payload_sum);
   const ByteSpan bytes = frame.bytes();

@@ -69,6 +69,10 @@ std::size_t write_packet(ByteSpan out, const ConnectionKey& key, const SegmentOu
   if (!segment.payload.empty() && !in_place) std::memcpy(payload.data(), segment.payload.data(), payload.size());
   const std::uint64_t pseudo =
       wire::pseudo_header_sum(key.local, key.remote, IpProto::tcp, static_cast<std::uint32_t>(transport));
+  if (segment.partial_checksum) {
+    store_be(tcp, wire::TcpView::kChecksumOffset, Be16::from_wire(wire::fold(pseudo)));
+    return ip + transport;
+  }
   std::uint64_t sum = wire::add_sums(pseudo, header_sum);
   // Of what was copied, not of the copy: its stores may still wait for cache lines that another core has.
   if (!segment.payload.empty())

@@ -57,6 +57,7 @@ struct SegmentOut {
   Index block{kNoIndex};         ///< where the payload lies, so that its owner may send it in place
   std::uint16_t block_offset{};  ///< of its first octet
   bool retransmission{};
+  bool partial_checksum{};  ///< whoever sends it completes the checksum
   bool has_payload_sum{};
   std::uint16_t payload_sum{};  ///< of the payload by itself (wire/checksum.h), when the owner knows it already
 
@@ -69,7 +70,7 @@ struct SegmentOut {
     payload = {};
     block = kNoIndex;
     block_offset = 0;
-    retransmission = has_payload_sum = false;
+    retransmission = partial_checksum = has_payload_sum = false;
     payload_sum = 0;
   }
 };
@@ -77,7 +78,8 @@ struct SegmentOut {
 /// Room that every packet fits into: IPv6, TCP, 40 octets of options and the payload.
 [[nodiscard]] constexpr std::size_t packet_room(std::size_t payload_octets) { return 40 + 20 + 40 + payload_octets; }
 
-/// Writes a whole IP packet with right checksums; returns its length. The caller has checked packet_room().
+/// Writes a whole IP packet with right checksums, or TCP's partial one; returns its length. The caller has checked
+/// packet_room().
 std::size_t write_packet(ByteSpan out, const ConnectionKey& key, const SegmentOut& segment);
 
 struct PacketIn {

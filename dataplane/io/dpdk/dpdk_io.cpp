@@ -102,6 +102,7 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
     const Train train = trains < 0 ? Train{} : find_train(rest, mtu);
     const bool above = is_above(rest.front().bytes(), mtu);
     if (!train.found() && !above) {
+      if (trains >= 0 && rest.front().octets() >= kPartialSumOctetsMin) complete_checksum(rest.front().bytes());
       ++single;
       continue;
     }
@@ -117,6 +118,7 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
       const auto fits = [mtu](const Frame& frame) { return !is_above(frame.bytes(), mtu); };
       const auto end = rest.begin() + static_cast<std::ptrdiff_t>(train.frames);
       single = static_cast<std::size_t>(std::find_if_not(rest.begin(), end, fits) - rest.begin());
+      for (Frame& frame : rest.first(single)) complete_checksum(frame.bytes());
     } else if (transmit_cut(device, rest.front(), mtu)) {
       ++sent;
     } else {

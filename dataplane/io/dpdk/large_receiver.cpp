@@ -61,6 +61,13 @@ void LargeReceiver::read_ring() {
   const std::uint32_t count = xsk_ring_cons__peek(queue_.rx, kPeekMax, &at);
   if (count == 0) return;
   const std::uint32_t backlog = __atomic_load_n(queue_.rx->producer, __ATOMIC_RELAXED) - at;
+  bool inside = false;
+  for (std::uint32_t i = 0; i < count; ++i) {  // the mbufs of whole frames will be written
+    const xdp_desc& desc = *xsk_ring_cons__rx_desc(queue_.rx, at + i);
+    const bool ends = (desc.options & kContinued) == 0;
+    if (ends && !inside) rte_prefetch0(buffer_at(xsk_umem__extract_addr(desc.addr)));
+    inside = !ends;
+  }
   std::array<ByteView, kPeekMax> chunks;
   std::uint32_t begin = 0;  // of the frame that is being read
   for (std::uint32_t i = 0; i < count && kPendingMax - tail_ >= kPiecesMax; ++i) {
