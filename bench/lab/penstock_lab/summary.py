@@ -13,7 +13,7 @@ def load_lines(results, load):
     head = results.headline(load)
     yield f"{load}: {results.loads()[load]['title']}"
     title = head["name"] if head["unit"] in ("s", "us") else head["unit"]
-    yield f"  {'device':18}{title:>22}{'range':>10}{'p50':>11}{'p99':>11}{'CPU machine':>13}{'CPU added':>13}  quality"
+    yield f"  {'device':18}{title:>22}{'range':>10}{'p50':>11}{'p99':>11}{'CPU machine':>13}{'CPU added':>13}{'CPU device':>13}  quality"
     for name in results.measured(load):
         samples = results.samples(name, load, head["name"])
         if not samples:
@@ -24,7 +24,7 @@ def load_lines(results, load):
         for metric in ("p50", "p99"):
             found = results.samples(name, load, metric)
             cells.append((seconds(stats.median(found) / 1e6) if found else "-").rjust(11))
-        for metric in ("cost_machine", "cost_added"):
+        for metric in ("cost_machine", "cost_added", "cost_device"):
             found = results.samples(name, load, metric)
             cells.append((seconds(stats.median(found)) if found else "-").rjust(13))
         out = results.left_out(name, load)

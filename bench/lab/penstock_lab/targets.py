@@ -26,6 +26,8 @@ class Outcome:
 COPIES = ("no more frames than HAProxy needs (the load's table counts them), but the kernel copies each into or out of the socket's memory and wakes "
           "who waits; the profile tells ours from the kernel's")
 ENDS = ("ends", "ends-64")  # client and servers are XDP programs
+BODIES = ("what comes in is copied twice on the sender's core, which client and server share here (docs/adr/0019-large-frames.md); without large_frames every "
+          "segment is, and walks through the driver besides")
 FIRST_HALF = "a connection's first half second is the worker's, which copies every packet twice; a longer --seconds shows less of it"
 # (text, load, metric, device, peer, least or greatest ratio of medians, what limits it when missed)
 RATIOS = (
@@ -46,6 +48,9 @@ RATIOS = (
      COPIES),
     ("HTTP: a request adds half of nginx's CPU", "keepalive", "cost", "penstock-http", "nginx-http", "at most", 0.5,
      COPIES),
+    *((f"HTTP: {what} than {of}", "body-16k", metric, "penstock-http", peer, "at most", 1.0, BODIES)
+      for what, metric in (("16 KiB add no more CPU", "cost"), ("16 KiB take no more of the CPU that is neither client's nor server's", "cost_device"))
+      for peer, of in (("nginx-http", "nginx"), ("haproxy-http", "HAProxy"))),
     *((f"HTTP, the device alone: twice {of}'s requests per CPU second", load, "cost", "penstock-http", peer, "at most", 0.5, COPIES)
       for load in ENDS for peer, of in (("nginx-http", "nginx"), ("haproxy-http", "HAProxy"))),
     *(("Proxy, the device alone: twice HAProxy's requests per CPU second", load, "cost", "penstock-proxy", "haproxy-tcp", "at most", 0.5, COPIES)
