@@ -13,7 +13,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "dataplane/io/dpdk/netns_scope.h"
 #include "dataplane/io/dpdk/port_table.h"
@@ -169,79 +172,83 @@ TEST_F(DpdkIoTest, frames_cross_from_one_port_to_the_other_in_the_same_buffer) {
   EXPECT_TRUE(ping(to, from, a.address, 1000));
 }
 
-/// Everything that arrives in the peer's namespace, by length.
-Fd packet_socket_of(const VethLab::Peer& peer) {
-  const Fd netns = VethLab::netns_fd(peer.netns);
-  const NetnsScope scope{netns.get()};
-  return Fd{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP))};
-}
+/// One port, and all that its peer's namespace receives.
+class OnePortTest : public DpdkIoTest {
+ protected:
+  /// Payload octets behind 54 of headers, and the size of segments that the kernel is to make of them, 0: none.
+  using Got = std::vector<std::pair<std::size_t, unsigned>>;
 
-TEST_F(DpdkIoTest, segments_of_one_stream_leave_as_one_between_their_neighbours) {
-  auto& a = lab_.add_peer();
-  DpdkIo io;
-  PortTable table{runtime(), {&io}};
-  ASSERT_TRUE(table.add(port_of(0, a)));
-  const Fd peer = packet_socket_of(a);
-  const std::size_t free_before = runtime().free_buffers();
-  std::array<Frame, 6> frames;
-  ASSERT_EQ(io.allocate(frames), frames.size());
-  const auto fill = [](Frame& frame, const test::Bytes& bytes) {
-    ASSERT_TRUE(frame.set_octets(static_cast<std::uint16_t>(bytes.size())));
-    std::copy(bytes.begin(), bytes.end(), frame.bytes().begin());
-  };
-  const auto segment = [&a](std::uint32_t seq, std::size_t octets, std::uint16_t port) {
-    return test::PacketBuilder{}.ipv4("10.9.0.1", a.address).tcp(80, port).seq(seq).payload_octets(octets).build();
-  };
-  // Two strangers around a train of four: 54 octets of headers.
-  fill(frames[0], segment(5, 700, 1));
-  for (std::uint32_t i = 0; i < 4; ++i) fill(frames[i + 1], segment(9 + i * 1000, i < 3 ? 1000 : 10, 2));
-  fill(frames[5], segment(5, 701, 3));
-  ASSERT_EQ(io.transmit(0, frames), frames.size());
-  std::vector<std::size_t> lengths;
-  std::array<char, 4096> buffer;
-  for (int i = 0; i < 50 && lengths.size() < 3; ++i) {
-    pollfd waiting{peer.get(), POLLIN, 0};
-    if (::poll(&waiting, 1, 100) <= 0) continue;
-    const ssize_t octets = ::recv(peer.get(), buffer.data(), buffer.size(), 0);
-    if (octets > 42) lengths.push_back(static_cast<std::size_t>(octets));
+  void SetUp() override {
+    DpdkIoTest::SetUp();
+    if (IsSkipped()) return;
+    peer_ = &lab_.add_peer();
+    table_.emplace(runtime(), std::vector<DpdkIo*>{&io_});
+    ASSERT_TRUE(table_->add(port_of(0, *peer_)));
+    const Fd netns = VethLab::netns_fd(peer_->netns);
+    const NetnsScope scope{netns.get()};
+    socket_ = Fd{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_IP))};
+    const int one = 1;
+    ASSERT_EQ(::setsockopt(socket_.get(), SOL_PACKET, PACKET_VNET_HDR, &one, sizeof one), 0);
   }
-  EXPECT_EQ(lengths, (std::vector<std::size_t>{754, 3064, 755}));
+  test::PacketBuilder segment(std::uint32_t seq, std::size_t octets, std::uint16_t port) const {
+    return test::PacketBuilder{}.ipv4("10.9.0.1", peer_->address).tcp(80, port).seq(seq).payload_octets(octets);
+  }
+  /// Sends them in one burst, and waits until `octets` of payload have come.
+  Got send(const std::vector<test::Bytes>& packets, std::size_t octets) {
+    std::vector<Frame> frames(packets.size());
+    EXPECT_EQ(io_.allocate(frames), frames.size());
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+      EXPECT_TRUE(frames[i].set_octets(static_cast<std::uint16_t>(packets[i].size())));
+      std::copy(packets[i].begin(), packets[i].end(), frames[i].bytes().begin());
+    }
+    EXPECT_EQ(io_.transmit(0, frames), frames.size());
+    constexpr std::size_t kOffload = 10, kHeaders = 54;  // virtio 1.2 s5.1.6: the segment size is at 4
+    Got got;
+    std::array<std::byte, 8192> buffer;
+    for (int i = 0; i < 50 && octets > 0; ++i) {
+      pollfd waiting{socket_.get(), POLLIN, 0};
+      if (::poll(&waiting, 1, 100) <= 0) continue;
+      const ssize_t length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
+      if (length <= static_cast<ssize_t>(kOffload + kHeaders)) continue;  // a stranger
+      std::uint16_t size;
+      std::memcpy(&size, buffer.data() + 4, sizeof size);
+      got.emplace_back(static_cast<std::size_t>(length) - kOffload - kHeaders, size);
+      octets -= std::min(octets, got.back().first);
+      last_.assign(buffer.begin() + kOffload, buffer.begin() + length);
+    }
+    return got;
+  }
+  DpdkIo io_;
+  std::optional<PortTable> table_;
+  const VethLab::Peer* peer_{};
+  Fd socket_;
+  test::Bytes last_;  ///< frame that arrived last
+};
+
+TEST_F(OnePortTest, segments_of_one_stream_leave_as_one_between_their_neighbours) {
+  const std::size_t free_before = runtime().free_buffers();
+  std::vector<test::Bytes> packets{segment(5, 700, 1).build()};
+  for (std::uint32_t i = 0; i < 4; ++i) packets.push_back(segment(9 + i * 1000, i < 3 ? 1000 : 10, 2).build());
+  packets.push_back(segment(5, 701, 3).build());
+  EXPECT_EQ(send(packets, 700 + 3010 + 701), (Got{{700, 0}, {3010, 1000}, {701, 0}}));
   // Of single frames the last two may still be in the completion ring.
   EXPECT_GE(runtime().free_buffers() + 2, free_before) << "buffers of a train come back at once";
 }
 
-TEST_F(DpdkIoTest, a_segment_above_the_mtu_is_the_kernels_to_cut_or_leaves_in_pieces) {
-  auto& a = lab_.add_peer();
-  DpdkIo io;
-  PortTable table{runtime(), {&io}};
-  ASSERT_TRUE(table.add(port_of(0, a)));
-  const Fd peer = packet_socket_of(a);
+TEST_F(OnePortTest, a_partial_checksum_of_what_leaves_singly_is_completed) {
+  const test::Bytes partial = segment(5, 1000, 2).checksum(test::ChecksumMode::partial).build();
+  EXPECT_EQ(send({partial}, 1000), (Got{{1000, 0}}));
+  EXPECT_EQ(last_, segment(5, 1000, 2).build());
+}
+
+TEST_F(OnePortTest, a_segment_above_the_mtu_is_the_kernels_to_cut_or_leaves_in_pieces) {
   const std::size_t free_before = runtime().free_buffers();
-  const auto lengths_of = [&](bool tagged, std::size_t payload) {
-    test::PacketBuilder b;
-    if (tagged) b.vlan(5);
-    const test::Bytes bytes = b.ipv4("10.9.0.1", a.address).tcp(80, 2, "AP").seq(5).payload_octets(payload).build();
-    std::array<Frame, 1> frame;
-    EXPECT_EQ(io.allocate(frame), 1u);
-    EXPECT_TRUE(frame[0].set_octets(static_cast<std::uint16_t>(bytes.size())));
-    std::copy(bytes.begin(), bytes.end(), frame[0].bytes().begin());
-    EXPECT_EQ(io.transmit(0, frame), 1u);
-    std::vector<std::size_t> lengths;
-    std::array<char, 4096> buffer;
-    std::size_t octets_seen = 0;
-    for (int i = 0; i < 50 && octets_seen < payload; ++i) {
-      pollfd waiting{peer.get(), POLLIN, 0};
-      if (::poll(&waiting, 1, 100) <= 0) continue;
-      const ssize_t octets = ::recv(peer.get(), buffer.data(), buffer.size(), 0);
-      if (octets <= 54) continue;
-      lengths.push_back(static_cast<std::size_t>(octets) - 54);
-      octets_seen += lengths.back();
-    }
-    return lengths;
-  };
-  EXPECT_EQ(lengths_of(false, 1460), (std::vector<std::size_t>{1460}));
-  EXPECT_EQ(lengths_of(false, 1900), (std::vector<std::size_t>{1900})) << "one with the size of its segments beside it";
-  EXPECT_EQ(lengths_of(true, 1900), (std::vector<std::size_t>{1460, 440})) << "a tagged one is cut here";
+  EXPECT_EQ(send({segment(5, 1460, 2).build()}, 1460), (Got{{1460, 0}}));
+  EXPECT_EQ(send({segment(5, 1900, 2).build()}, 1900), (Got{{1900, 1460}}));
+  const std::vector<test::Bytes> three{segment(5, 1900, 2).build(), segment(1905, 1900, 2).build(),
+                                       segment(3805, 100, 2).build()};
+  EXPECT_EQ(send(three, 3900), (Got{{3900, 1460}}));
+  EXPECT_EQ(send({segment(5, 1900, 2).vlan(5).build()}, 1900), (Got{{1460, 0}, {440, 0}})) << "a tag: cut by us";
   EXPECT_GE(runtime().free_buffers() + 4, free_before);
 }
 
