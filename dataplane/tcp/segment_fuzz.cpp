@@ -95,7 +95,9 @@ class Session {
   explicit Session(ByteView bytes)
       : input_{bytes}, engine_{limits_of(input_.octet()), {{1, 2}, {3, 4}, {5, 6}}, pools_} {
     key_ = {IpAddress::v4(10, 0, 0, 1), IpAddress::v4(10, 0, 0, 2), Be16::from_host(1), Be16::from_host(2)};
-    const bool active = (input_.octet() & 1) != 0;
+    const std::uint32_t how = input_.octet();
+    const bool active = (how & 1) != 0;
+    cuts_ = (how & 2) != 0;
     if (active)
       require(engine_.connect(ep_, key_, 1500, now_), "pool empty at the start");
     else
@@ -250,6 +252,7 @@ class Session {
   void drain() {
     for (Endpoint* each : {&ep_, &other_}) {
       SegmentOut out;
+      each->device_cuts = cuts_;
       if (!Engine::wants_transmit(*each)) {
         const Instant before = Engine::deadline(*each);
         require(!engine_.transmit(*each, now_, out), "something left that was not wanted");
@@ -257,7 +260,8 @@ class Session {
       }
       for (int i = 0; engine_.transmit(*each, now_, out); ++i) {
         require(i < 5000, "endless transmission");
-        require(out.payload.size() + out.options.octets <= 1460, "segment above the MTU");
+        const std::size_t most = cuts_ && !out.retransmission ? std::size_t{kLargePayloadMax} + 40 : 1460u;
+        require(out.payload.size() + out.options.octets <= most, "segment above the MTU");
         check_place(out);
       }
     }
@@ -276,6 +280,7 @@ class Session {
   Engine engine_;
   ConnectionKey key_;
   Endpoint ep_, other_;
+  bool cuts_{};  ///< the device cuts large segments
   Relay relay_{engine_, pools_, buffers_, other_};
   Instant now_{std::chrono::seconds{1000}};
   std::vector<std::byte> payload_ = std::vector<std::byte>(5000);
