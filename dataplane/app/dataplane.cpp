@@ -117,6 +117,7 @@ Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
   Fd own_copy{netns ? ::dup(netns.get()) : -1};
   worker::WorkerPort& port = ports_[index];
   port.present = true;
+  port.cuts = true;  // DpdkIo does, and has the kernel do it where it can
   port.verify_checksums = message.verify_checksums();
   port.redirect_target = redirect_target(index);
   port.mtu = static_cast<std::uint16_t>(message.mtu());
@@ -135,7 +136,6 @@ Status Dataplane::add_port(const v1::AddPort& message, Fd netns) {
                           .verify_checksums = message.verify_checksums()});
     if (status) {
       had_port_ = true;
-      port.cuts = table_->find(index)->train_socket() >= 0;
       status = watch_.add_port(index, message.ifindex(), own_copy.get());
       if (!status) static_cast<void>(table_->remove(index));
     }

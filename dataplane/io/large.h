@@ -8,7 +8,7 @@
 //           the last, CWR on the first, checksums are partial, as a local kernel leaves them, or whole if asked for.
 // Errors    read() says no to what is not such a segment, whose length fields disagree with what arrived, or whose
 //           checksum is neither partial nor right: a new one would hide the damage.
-// Not here  the size that the sender meant, which XDP does not tell: pieces are what the interface's MTU allows.
+// Not here  the size that the sender meant, which XDP does not tell: pieces are as large as the caller says.
 //           Only for connections that end here; a peer's smaller MSS would not be respected.
 #pragma once
 #include <cstddef>

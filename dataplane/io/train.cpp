@@ -105,9 +105,10 @@ Train find_train(std::span<const Frame> frames, std::size_t mtu) {
   const ByteView first = frames[0].bytes();
   Train train = shape_of(first);
   if (!train.found()) return train;
+  const bool pushed = (flags_of(first, train) & wire::kTcpPsh) != 0;
+  if (pushed && !large) return {};
   const std::uint64_t pseudo = fixed_pseudo_sum(first, train);
   if (!checksum_holds(first, train, pseudo)) return {};
-  const bool pushed = (flags_of(first, train) & wire::kTcpPsh) != 0;
   const std::size_t most = pushed ? 1 : std::min(frames.size(), kTrainFramesMax);
   for (const Frame& frame : frames.subspan(1, most - 1)) {
     const ByteView next = frame.bytes();

@@ -9,7 +9,7 @@
 // Shape     equal Ethernet, IP and TCP headers but for lengths, identification, checksums, sequence numbers that
 //           continue, and PSH, which ends a train. No VLAN tag, no IP options or extension headers. Every checksum must
 //           be right (or partial, as a local kernel leaves it).
-// Errors    none: what is no train has length 1.
+// Errors    none: what is no train is not found().
 // Not here  sending (io/dpdk).
 #pragma once
 #include <array>
@@ -43,7 +43,7 @@ struct Train {
 [[nodiscard]] bool is_above(ByteView frame, std::size_t mtu);
 /// Makes a partial checksum of a TCP segment whole; anything else stays.
 void complete_checksum(ByteSpan frame);
-/// A single frame is a train when it is above the interface's `mtu`, or must wait for company.
+/// A single frame is a train when it is above the interface's `mtu`.
 [[nodiscard]] Train find_train(std::span<const Frame> frames, std::size_t mtu);
 /// The headers of the whole: lengths of all payloads, PSH of the last, a partial TCP checksum. `headers` octets.
 void write_train_headers(const Train& train, std::span<const Frame> frames,

@@ -97,10 +97,12 @@ bool Relay::has_room(const Pair& pair, Side side, std::size_t octets) const {
   if (pair.served())
     return pools_.entries.has_room(pair.leg(side).reassembly.pieces() + 2u) &&
            pools_.blocks.has_room(pair.leg(side).reassembly.pieces() + 2u);
-  // Every held piece and this segment may become entries of the other queue, more than one with a smaller MSS there.
+  // Every held piece and this segment may become entries of the other queue, more than one with a smaller MSS there. An
+  // empty queue always has room.
   const tcp::Endpoint& to = pair.leg(other(side));
-  const std::uint32_t cuts = 1u + tcp::kLargePayloadMax / std::max(to.block_max(), tcp::kMssDefaultV4);
-  const std::uint32_t pieces = cuts * (pair.leg(side).reassembly.pieces() + 2u);
+  const std::uint32_t cuts = 1u + pools_.blocks.block_octets() / std::max(to.block_max(), tcp::kMssDefaultV4);
+  const std::uint32_t pieces =
+      std::min(cuts * (pair.leg(side).reassembly.pieces() + 2u), engine_.limits().send_entries_max - 1u);
   return pools_.entries.has_room(pieces) && pools_.blocks.has_room(2) && engine_.segments_writable(to) > pieces;
 }
 

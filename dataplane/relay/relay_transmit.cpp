@@ -61,7 +61,8 @@ Relay::Turn Relay::send_leg(Pair& pair, Side side) {
   if (!tcp::Engine::wants_transmit(leg)) return Turn::done;
   control::NextHop path;
   const bool has_path = host_.path(pair.flow, side, path);
-  if (has_path) leg.device_cuts = host_.cuts(path.port);
+  // A tagged frame is not what the kernel cuts.
+  if (has_path) leg.device_cuts = path.vlan_tci == 0 && host_.cuts(path.port);
   const tcp::ConnectionKey key = key_of(pair.flow, side);
   tcp::SegmentOut segment;
   for (std::uint32_t n = 0; n < kSegmentsPerTurn; ++n) {

@@ -110,6 +110,7 @@ struct Endpoint {
   }
 };
 static_assert(sizeof(Endpoint) <= 384);
+static_assert(kLargePayloadMax <= 2048);  // a payload block
 static_assert(std::is_trivially_copyable_v<Endpoint>);
 
 /// Recomputes every sum and relation; empty when all hold, else what is wrong.

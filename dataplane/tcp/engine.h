@@ -200,6 +200,7 @@ class Engine {
   void transmit_ack(Endpoint& ep, Instant now, SegmentOut& out);
   void count_retransmission(Endpoint& ep);
   void transmit_probe(Endpoint& ep, Instant now, SegmentOut& out);
+  [[nodiscard]] bool cut_to_segment(Endpoint& ep, Index& index, bool end);
   /// Of an entry with more than `octets_max` its front leaves.
   void emit(Endpoint& ep, Index index, std::uint32_t octets_max, Instant now, SegmentOut& out);
   void fill_common(Endpoint& ep, Instant now, SegmentOut& out, bool with_sack);

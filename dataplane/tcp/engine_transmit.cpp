@@ -179,15 +179,26 @@ bool Engine::transmit_lost(Endpoint& ep, Instant now, SegmentOut& out) {
   return true;
 }
 
+/// Of an entry larger than a segment `index` becomes the front, or the end.
+bool Engine::cut_to_segment(Endpoint& ep, Index& index, bool end) {
+  const std::uint16_t octets = pools_.entries[index].octets;
+  if (octets <= ep.payload_max()) return true;
+  const auto front = end ? static_cast<std::uint16_t>(octets - ep.payload_max()) : ep.payload_max();
+  if (!ep.queue.split(pools_, index, front)) return false;
+  if (end) index = pools_.entries[index].next;
+  return true;
+}
+
 bool Engine::transmit_doubtful(Endpoint& ep, Instant now, SegmentOut& out) {
   // RFC 6675 s4 NextSeg() rules 3 and 4. With RACK, time and the tail probe decide instead.
   if (ep.recovery.phase() != Phase::recovery || !ep.sack || ep.rack_on) return false;
   if (ep.recovery.pipe(ep.queue) + ep.payload_max() > ep.congestion.cwnd()) return false;
   Index index = ep.queue.first_doubtful(pools_);
-  if (index == kNoIndex && ep.recovery.take_rescue()) index = ep.queue.last_unsacked(pools_);
+  const bool rescue = index == kNoIndex && ep.recovery.take_rescue();
+  if (rescue) index = ep.queue.last_unsacked(pools_);
   // The rescue is for a tail that was sent once: what was repeated in this recovery is on its way.
   if (index == kNoIndex || pools_.entries[index].is(Entry::kRetransmitted)) return false;
-  if (pools_.entries[index].octets > ep.payload_max() && !ep.queue.split(pools_, index, ep.payload_max())) return false;
+  if (!cut_to_segment(ep, index, rescue)) return false;
   emit(ep, index, ep.payload_max(), now, out);
   count_retransmission(ep);
   return true;
@@ -205,17 +216,12 @@ bool Engine::transmit_tail_probe(Endpoint& ep, Instant now, SegmentOut& out) {
   if (index == kNoIndex) {
     index = ep.queue.first_unsent();
     const std::uint32_t room = ep.send_window.octets() - std::min(ep.send_window.octets(), ep.queue.flight());
-    fresh = index != kNoIndex && std::min<std::uint32_t>(pools_.entries[index].span(), ep.payload_max()) <= room;
+    fresh = index != kNoIndex &&
+            (pools_.entries[index].octets > ep.payload_max() ? ep.payload_max() : pools_.entries[index].span()) <= room;
   }
   if (!fresh && ep.queue.unrepaired() == 0) index = ep.queue.last_unsacked(pools_);
   if (index == kNoIndex) return false;
-  // Of what is larger than a segment the front, or, of what was sent before, the end.
-  if (const std::uint16_t octets = pools_.entries[index].octets; octets > ep.payload_max()) {
-    const bool end = !fresh && ep.queue.unrepaired() == 0;
-    const auto cut = end ? static_cast<std::uint16_t>(octets - ep.payload_max()) : ep.payload_max();
-    if (!ep.queue.split(pools_, index, cut)) return false;
-    if (end) index = pools_.entries[index].next;
-  }
+  if (!cut_to_segment(ep, index, !fresh && ep.queue.unrepaired() == 0)) return false;
   emit(ep, index, ep.payload_max(), now, out);
   ep.rack.probed(ep.queue.nxt(), !fresh, recovering);
   ++counters_.tail_probes;

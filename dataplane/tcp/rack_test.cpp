@@ -66,6 +66,20 @@ TEST(TailProbe, sends_new_data_when_there_is_some) {
   EXPECT_EQ(sent[0], "+62: A 11001+1000 ack 1");
 }
 
+TEST(TailProbe, takes_no_fin_beyond_the_peers_window) {
+  for (const std::uint32_t more : {0u, 1u}) {
+    Dialogue d;
+    measure(d, 30);
+    d.in({.ack = 1001, .window = static_cast<std::uint16_t>(11 * kMss + more)});
+    d.write(11 * kMss);
+    d.engine.shutdown(d.ep);
+    d.all();
+    const Lines sent = d.wait(62);
+    ASSERT_EQ(sent.size(), 1u);
+    EXPECT_EQ(sent[0], more == 1 ? "+62: FPA 11001+1000 ack 1" : "+62: A 10001+1000 ack 1");
+  }
+}
+
 TEST(TailProbe, the_answer_brings_recovery_of_what_was_lost_before_it) {
   Dialogue d;
   measure(d, 30);

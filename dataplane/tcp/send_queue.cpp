@@ -221,10 +221,11 @@ void SendQueue::note_delivery(const Entry& entry, Delivered& into) const {
   }
 }
 
-void SendQueue::trim_head(Pools& pools, SeqNum ack) {
+void SendQueue::trim_head(Pools& pools, SeqNum ack, Delivered& into) {
   Entry& head = pools.entries[head_];
   const auto cut = static_cast<std::uint16_t>(ack.since(head.seq).octets);
   const std::uint8_t marks = head.flags & (Entry::kSacked | Entry::kLost | Entry::kRetransmitted);
+  if (!head.is(Entry::kSacked)) into.octets += cut;
   drop_marks(head);
   head.seq = ack;
   head.offset = static_cast<std::uint16_t>(head.offset + cut);
@@ -266,7 +267,7 @@ void SendQueue::acknowledge(Pools& pools, SeqNum ack, Delivered& into) {
     if (head_ == kNoIndex) tail_ = kNoIndex;
   }
   if (into.any_retransmitted) into.has_sample = false;
-  if (head_ != unsent_ && head_ != kNoIndex && pools.entries[head_].seq.precedes(ack)) trim_head(pools, ack);
+  if (head_ != unsent_ && head_ != kNoIndex && pools.entries[head_].seq.precedes(ack)) trim_head(pools, ack, into);
   una_ = ack;
 }
 

@@ -109,7 +109,7 @@ class SendQueue {
   void look_again_from(const Pools& pools, Index index);
   void drop_marks(Entry& entry);
   void note_delivery(const Entry& entry, Delivered& into) const;
-  void trim_head(Pools& pools, SeqNum ack);
+  void trim_head(Pools& pools, SeqNum ack, Delivered& into);
 
   Index head_{kNoIndex};
   Index tail_{kNoIndex};

@@ -102,7 +102,7 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
     const Train train = trains < 0 ? Train{} : find_train(rest, mtu);
     const bool above = is_above(rest.front().bytes(), mtu);
     if (!train.found() && !above) {
-      if (trains >= 0 && rest.front().octets() >= kPartialSumOctetsMin) complete_checksum(rest.front().bytes());
+      if (rest.front().octets() >= kPartialSumOctetsMin) complete_checksum(rest.front().bytes());
       ++single;
       continue;
     }
@@ -119,8 +119,10 @@ std::size_t DpdkIo::transmit(PortIndex port, std::span<Frame> frames) {
       const auto end = rest.begin() + static_cast<std::ptrdiff_t>(train.frames);
       single = static_cast<std::size_t>(std::find_if_not(rest.begin(), end, fits) - rest.begin());
       for (Frame& frame : rest.first(single)) complete_checksum(frame.bytes());
-    } else if (transmit_cut(device, rest.front(), mtu)) {
+    } else if (const Cut cut = transmit_cut(device, rest.front(), mtu); cut == Cut::sent) {
       ++sent;
+    } else if (cut == Cut::refused) {
+      single = 1;
     } else {
       return sent;
     }
@@ -146,24 +148,26 @@ std::size_t DpdkIo::transmit_single(std::uint16_t device, std::span<Frame> frame
   return sent;
 }
 
-bool DpdkIo::transmit_cut(std::uint16_t device, Frame& frame, std::size_t mtu) {
+DpdkIo::Cut DpdkIo::transmit_cut(std::uint16_t device, Frame& frame, std::size_t mtu) {
   constexpr std::size_t kPiecesMax = 8;  // of one buffer; only an MTU that TCP never sees would need more
   const ByteView whole = frame.bytes();
   LargeSegment large;
   std::array<Frame, kPiecesMax> pieces;
-  if (!large.read({&whole, 1}, mtu, true) || large.pieces() > kPiecesMax) return false;
+  if (!large.read({&whole, 1}, mtu, true) || large.pieces() > kPiecesMax) return Cut::refused;
   const std::span<Frame> used = std::span{pieces}.first(large.pieces());
   if (const std::size_t got = allocate(used); got < used.size()) {
     drop(used.first(got));
-    return false;
+    return Cut::full;
   }
   for (Frame& piece : used) {
-    require(piece.set_octets(static_cast<std::uint16_t>(whole.size())), "a piece above the whole");
+    require(piece.set_octets(static_cast<std::uint16_t>(whole.size())), "a frame above a fresh buffer");
     require(piece.set_octets(static_cast<std::uint16_t>(large.write_next(piece.bytes()))), "a piece above the whole");
   }
-  drop(used.subspan(transmit_single(device, used)));
+  const std::size_t taken = transmit_single(device, used);
+  drop(used.subspan(taken));  // behind the first, a piece that finds no room is lost as on a wire
+  if (taken == 0) return Cut::full;
   drop({&frame, 1});
-  return true;
+  return Cut::sent;
 }
 
 void DpdkIo::drop(std::span<Frame> frames) {
@@ -220,19 +224,10 @@ void DpdkIo::rest(Duration duration) { static_cast<void>(poll(1, duration)); }
 void DpdkIo::wait(Duration at_most) {
   adopt();
   std::vector<pollfd>& polled = current_->polled;
-  if (!poll(polled.size(), at_most)) return slept(at_most);
-  slept_ = Duration{};
+  if (!poll(polled.size(), at_most)) return;
   // A socket whose interface vanished would make every poll return at once; the control thread removes it soon.
   for (std::size_t i = 1; i < polled.size(); ++i)
     if ((polled[i].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) polled[i].fd = -1;
-}
-
-void DpdkIo::slept(Duration duration) {
-  if (slept_ >= kIdle) return;
-  slept_ += duration;
-  if (slept_ < kIdle) return;
-  for (const QueueSet::Receive& queue : current_->receive)
-    if (queue.large != nullptr) queue.large->idle();
 }
 
 void DpdkIo::wake() {

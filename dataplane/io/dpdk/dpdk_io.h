@@ -5,8 +5,7 @@
 //           set had may be closed once adopted() is true.
 // Threads   PacketIo calls: the worker. post(), adopted(), event_fd(): the control thread. wake(): anybody.
 // Trains    segments of one stream that stand next to each other in a burst leave as one (train.h), and so does one
-// that
-//           is above the MTU. What the kernel does not take so is cut here.
+//           above the MTU. What the kernel does not take so is cut here; what is no segment leaves as it is.
 // Shape     an mbuf and its Frame are the same buffer; nothing is copied.
 // Not here  opening devices (dpdk_port.h), who has which queue (port_table.h).
 #pragma once
@@ -71,18 +70,15 @@ class DpdkIo final : public PacketIo {
 
  private:
   [[nodiscard]] std::size_t transmit_single(std::uint16_t device, std::span<Frame> frames);
-  /// Sends a segment above the MTU in pieces of ours; false when that is not possible, and nothing has changed.
-  [[nodiscard]] bool transmit_cut(std::uint16_t device, Frame& frame, std::size_t mtu);
+  enum class Cut : std::uint8_t { sent, refused, full };
+  /// Sends a segment above the MTU in pieces of ours. `refused`: it is none; `full`: no room; nothing has changed then.
+  [[nodiscard]] Cut transmit_cut(std::uint16_t device, Frame& frame, std::size_t mtu);
   /// Sleeps on the first `count` of what is polled; true when something happened.
   bool poll(std::size_t count, Duration at_most);
-  /// Nothing happened for `duration`. Queues that were idle for kIdle prepare for whatever comes next.
-  void slept(Duration duration);
-  static constexpr Duration kIdle = std::chrono::milliseconds{20};
 
   Fd event_;
   QueueSet* current_;                  // worker's
   std::size_t cursor_{};               // worker's: queue to poll next
-  Duration slept_{};                   // worker's: since something happened
   std::atomic<QueueSet*> posted_{};    // what the worker should use
   std::atomic<QueueSet*> in_use_{};    // what the worker uses
   std::unique_ptr<QueueSet> newest_;   // control thread's ownership of posted_

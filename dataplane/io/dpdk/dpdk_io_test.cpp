@@ -235,6 +235,12 @@ TEST_F(OnePortTest, segments_of_one_stream_leave_as_one_between_their_neighbours
   EXPECT_GE(runtime().free_buffers() + 2, free_before) << "buffers of a train come back at once";
 }
 
+TEST_F(OnePortTest, what_is_above_the_mtu_and_cannot_be_cut_holds_up_nobody) {
+  const test::Bytes padded = segment(5, 1460, 2).padding(4).build();  // as the kernel takes it: there might be a tag
+  const test::Bytes broken = segment(5, 1900, 2).checksum(test::ChecksumMode::bad).build();
+  EXPECT_EQ(send({padded, broken, segment(5, 700, 3).build()}, 1464 + 700), (Got{{1464, 0}, {700, 0}}));
+}
+
 TEST_F(OnePortTest, a_partial_checksum_of_what_leaves_singly_is_completed) {
   const test::Bytes partial = segment(5, 1000, 2).checksum(test::ChecksumMode::partial).build();
   EXPECT_EQ(send({partial}, 1000), (Got{{1000, 0}}));

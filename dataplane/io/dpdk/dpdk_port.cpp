@@ -121,9 +121,9 @@ Status DpdkPort::open() {
   if (map->entries < options_.queues)
     return Problem{options_.name, "xsks_map has room for " + std::to_string(map->entries) + " queues only", ""};
   map_ = std::move(map->fd);
-  train_socket_ = open_train_socket(options_.ifindex);
   for (unsigned queue = 0; queue < options_.queues; ++queue)
     if (auto opened = open_queue(queue); !opened) return opened.error();
+  train_socket_ = open_train_socket(options_.ifindex);
   return Done{};
 }
 
@@ -164,12 +164,7 @@ Status DpdkPort::open_queue(unsigned queue) {
   const int fd = xsk_socket__fd(device.capture.socket);
   if (bpf_map_update_elem(map_.get(), &queue, &fd, BPF_ANY) != 0)
     return Problem{place, "cannot enter the socket into xsks_map: " + std::string{std::strerror(errno)}, ""};
-  if (options_.large_frames) {
-    // What leaves is cut anew by the kernel, so pieces may be as large as buffers: there are fewer then.
-    const std::size_t cut_by = train_socket_ ? kCutPacketOctets : options_.mtu;
-    device.large.emplace(device.capture, runtime_.pool(), static_cast<std::uint32_t>(ring_), cut_by,
-                         options_.verify_checksums);
-  }
+  if (options_.large_frames) device.large.emplace(device.capture, runtime_.pool(), options_.verify_checksums);
   queues_.push_back({device.id, fd, device.large ? &*device.large : nullptr});
   return Done{};
 }

@@ -6,10 +6,10 @@
 
 #include <algorithm>
 
-#include "dataplane/core/require.h"
-
 namespace penstock::io {
 namespace {
+
+static_assert(kPiecePacketOctets + 18 + RTE_PKTMBUF_HEADROOM <= RTE_MBUF_DEFAULT_BUF_SIZE);
 
 constexpr std::uint32_t kContinued = 1;  // XDP_PKT_CONTD; Debian's kernel header is older
 
@@ -22,7 +22,7 @@ std::uint64_t address_of(const QueueCapture& queue, const rte_mempool& pool, con
 
 LargeReceiver::~LargeReceiver() {
   rte_pktmbuf_free_bulk(pending_.data() + head_, static_cast<unsigned>(tail_ - head_));
-  for (std::uint32_t i = 0; i < freed_; ++i) rte_pktmbuf_free(buffer_at(free_[i]));
+  for (std::size_t i = 0; i < freed_; ++i) rte_pktmbuf_free(buffer_at(free_[i]));
 }
 
 rte_mbuf* LargeReceiver::buffer_at(std::uint64_t base) const {
@@ -37,12 +37,13 @@ void LargeReceiver::take_buffer(const xdp_desc& desc) {
   buffer->pkt_len = desc.len;
   rte_prefetch0(rte_pktmbuf_mtod(buffer, void*));
   pending_[tail_++] = buffer;
+  ++owed_;
 }
 
 void LargeReceiver::cut(std::span<const ByteView> chunks) {
   LargeSegment large;
   std::array<rte_mbuf*, kPiecesMax> pieces;
-  if (!large.read(chunks, mtu_, whole_sums_) || large.pieces() > kPiecesMax ||
+  if (!large.read(chunks, kPiecePacketOctets, whole_sums_) || large.pieces() > kPiecesMax ||
       rte_pktmbuf_alloc_bulk(pool_, pieces.data(), static_cast<unsigned>(large.pieces())) != 0) {
     dropped_.store(dropped_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     return;
@@ -60,7 +61,6 @@ void LargeReceiver::read_ring() {
   std::uint32_t at = 0;
   const std::uint32_t count = xsk_ring_cons__peek(queue_.rx, kPeekMax, &at);
   if (count == 0) return;
-  const std::uint32_t backlog = __atomic_load_n(queue_.rx->producer, __ATOMIC_RELAXED) - at;
   bool inside = false;
   for (std::uint32_t i = 0; i < count; ++i) {  // the mbufs of whole frames will be written
     const xdp_desc& desc = *xsk_ring_cons__rx_desc(queue_.rx, at + i);
@@ -91,40 +91,34 @@ void LargeReceiver::read_ring() {
   }
   xsk_ring_cons__cancel(queue_.rx, count - begin);  // a frame that ends behind what was peeked comes again
   if (begin > 0) xsk_ring_cons__release(queue_.rx, begin);
-  given_ -= begin;
-  depth_.looked(backlog, begin);
 }
 
 void LargeReceiver::refill() {
-  while (freed_ > 0 && given_ + freed_ > depth_.depth()) rte_pktmbuf_free(buffer_at(free_[--freed_]));
   std::array<rte_mbuf*, kPeekMax> fresh;
-  std::uint32_t wanted = std::min(lacking(), kPeekMax);
-  const bool got = wanted == 0 || rte_pktmbuf_alloc_bulk(pool_, fresh.data(), wanted) == 0;
-  starved_ = !got && wanted >= kRefillFrom;
-  if (!got) wanted = 0;
-  const std::uint32_t count = freed_ + wanted;
-  std::uint32_t at = 0;
+  const std::size_t wanted = std::min(owed_, fresh.size());
+  const bool got = wanted > 0 && rte_pktmbuf_alloc_bulk(pool_, fresh.data(), static_cast<unsigned>(wanted)) == 0;
+  const std::size_t count = freed_ + (got ? wanted : 0);
   if (count == 0) return;
-  require(xsk_ring_prod__reserve(queue_.fill, count, &at) == count, "a fill ring holds less than it was made for");
-  for (std::uint32_t i = 0; i < freed_; ++i) *xsk_ring_prod__fill_addr(queue_.fill, at++) = free_[i];
-  for (std::uint32_t i = 0; i < wanted; ++i)
+  std::uint32_t at = 0;
+  if (xsk_ring_prod__reserve(queue_.fill, static_cast<std::uint32_t>(count), &at) != count) {  // it is full enough
+    if (got) rte_pktmbuf_free_bulk(fresh.data(), static_cast<unsigned>(wanted));
+    for (std::size_t i = 0; i < freed_; ++i) rte_pktmbuf_free(buffer_at(free_[i]));
+    freed_ = owed_ = 0;
+    return;
+  }
+  for (std::size_t i = 0; i < freed_; ++i) *xsk_ring_prod__fill_addr(queue_.fill, at++) = free_[i];
+  for (std::size_t i = 0; got && i < wanted; ++i)
     *xsk_ring_prod__fill_addr(queue_.fill, at++) = address_of(queue_, *pool_, fresh[i]);
-  xsk_ring_prod__submit(queue_.fill, count);
-  given_ += count;
+  xsk_ring_prod__submit(queue_.fill, static_cast<std::uint32_t>(count));
+  if (got) owed_ -= wanted;
   freed_ = 0;
-}
-
-void LargeReceiver::idle() {
-  depth_.idle();
-  do refill();
-  while (lacking() >= kRefillFrom && !starved_);
 }
 
 std::size_t LargeReceiver::receive(std::span<rte_mbuf*> into) {
   if (head_ == tail_) {
     head_ = tail_ = 0;
-    if (starved_ || freed_ + lacking() >= kRefillFrom) refill();
-    if (!starved_) read_ring();
+    if (owed_ + freed_ >= kRefillFrom) refill();
+    if (owed_ < kRefillFrom) read_ring();
   }
   const std::size_t count = std::min(into.size(), tail_ - head_);
   std::copy_n(pending_.begin() + static_cast<std::ptrdiff_t>(head_), count, into.begin());

@@ -28,7 +28,7 @@ std::size_t SimIo::transmit(PortIndex port, std::span<Frame> frames) {
   const std::size_t n = std::min(frames.size(), device_.transmit_limit_[port]);
   for (Frame& frame : frames.first(n)) {
     require(frame.live() && frame.port() == port, "transmit of a frame that is gone or meant for another port");
-    if (device_.options_.cut_mtu != 0) complete_checksum(frame.bytes());
+    if (device_.options_.cut_mtu != 0 && frame.octets() >= kPartialSumOctetsMin) complete_checksum(frame.bytes());
     const ByteView bytes = frame.bytes();
     LargeSegment large;
     if (device_.options_.cut_mtu != 0 && is_above(bytes, device_.options_.cut_mtu)) {
